@@ -1,0 +1,6 @@
+"""Pure tensor maths of the losses: no parameters, no state, torch alone."""
+
+from .gram import gram_matrix
+from .self_similarity import sample_positions, self_similarity, spatial_distance
+
+__all__ = ['gram_matrix', 'sample_positions', 'self_similarity', 'spatial_distance']

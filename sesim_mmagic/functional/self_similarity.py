@@ -1,0 +1,177 @@
+"""Self-similarity maps and the distance between two of them.
+
+Structure is how an image's features resemble each other; appearance is what they are. A
+self-similarity map compares query positions of one feature map with keys around them, and
+the spatially-correlative loss compares the maps of two images, never their features
+(Zheng, Cham, Cai, "The Spatially-Correlative Loss for Various Image Translation Tasks",
+CVPR 2021, Sec. 3.1 and 3.2).
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .precision import full_precision
+
+DISTANCES = ('cos', 'l1')
+
+
+def sample_positions(
+    height: int,
+    width: int,
+    num_patches: int,
+    generator: torch.Generator | None = None,
+    device: torch.device | str | None = None,
+) -> Tensor:
+    """Draw query positions of a feature map without replacement.
+
+    Args:
+        height (int): Height of the feature map, in positions.
+        width (int): Width of the feature map, in positions.
+        num_patches (int): Number of positions; ``-1``, or more than there are, gives every
+            position (``-1`` in row-major order).
+        generator (torch.Generator, optional): Source of randomness, on ``device``.
+            Defaults to torch's global generator of that device.
+        device (torch.device | str, optional): Where the positions live. Defaults to the CPU.
+
+    Returns:
+        Tensor: Shape (N,), int64, row-major: ``position = row * width + column``.
+
+    Raises:
+        ValueError: If a size is not positive, or ``num_patches`` is neither positive nor -1.
+    """
+    if height < 1 or width < 1:
+        raise ValueError(f'height and width must be positive, got {height} x {width}')
+    if num_patches != -1 and num_patches < 1:
+        raise ValueError(
+            f'num_patches must be a positive number, or -1 for every position; got {num_patches}'
+        )
+    if num_patches == -1:
+        return torch.arange(height * width, device=device)
+    order = torch.randperm(height * width, generator=generator, device=device)
+    return order[:num_patches]
+
+
+def self_similarity(
+    features: Tensor, positions: Tensor, patch_size: int, normalise: bool = True
+) -> Tensor:
+    """Similarity of query positions to the keys in a window around each of them.
+
+    Every query is compared with every position in one matrix product, and the windows are
+    gathered from that: memory grows with ``N * H * W``, not with ``N * C * patch_size^2``.
+
+    Args:
+        features (Tensor): Feature map of one layer, shape (B, C, H, W).
+        positions (Tensor): Query positions, shape (N,), int64, in ``[0, H * W)`` (see
+            :func:`sample_positions`); the same for every image of the batch.
+        patch_size (int): Side of the window of keys, in positions. The window's corner is
+            ``patch_size // 2`` up and left of the query, moved inside the map at its
+            borders. If the map is not larger than the window both ways, the keys are all
+            positions.
+        normalise (bool): Compare directions (cosine similarity, values in [-1, 1]) or, if
+            False, scaled dot products squashed by ``tanh(x / 10)``. Defaults to True.
+
+    Returns:
+        Tensor: Shape (B, N, K), ``K = patch_size^2`` or ``H * W``; float32, or float64 for
+        float64 features.
+
+    Raises:
+        ValueError: If a shape does not fit or ``patch_size`` is not positive.
+    """
+    if features.dim() != 4:
+        raise ValueError(f'features must have shape (B, C, H, W), got {tuple(features.shape)}')
+    if positions.dim() != 1 or positions.dtype != torch.int64:
+        raise ValueError(
+            'positions must be one-dimensional int64, got '
+            f'shape {tuple(positions.shape)} of {positions.dtype}'
+        )
+    if patch_size < 1:
+        raise ValueError(f'patch_size must be positive, got {patch_size}')
+
+    height, width = features.shape[2:]
+    with full_precision(features) as (wide,):
+        wide = wide - wide.mean(dim=(2, 3), keepdim=True)
+        wide = F.normalize(wide, dim=1) if normalise else wide / wide.shape[1] ** 0.5
+        keys = wide.flatten(2)
+        queries = keys.index_select(2, positions)
+        similarity = torch.bmm(queries.transpose(1, 2), keys)
+        if patch_size < height and patch_size < width:
+            window = _window_positions(positions, height, width, patch_size)
+            similarity = similarity.gather(2, window.expand(similarity.shape[0], -1, -1))
+        return similarity if normalise else torch.tanh(similarity / 10)
+
+
+def _window_positions(positions: Tensor, height: int, width: int, patch_size: int) -> Tensor:
+    """Row-major positions of each query's window of keys, shape (N, patch_size^2)."""
+    rows = positions.div(width, rounding_mode='floor')
+    columns = positions.remainder(width)
+    top = (rows - patch_size // 2).clamp(0, height - patch_size)
+    left = (columns - patch_size // 2).clamp(0, width - patch_size)
+    steps = torch.arange(patch_size, device=positions.device)
+    offsets = (steps[:, None] * width + steps).flatten()
+    return (top * width + left)[:, None] + offsets
+
+
+def spatial_distance(
+    source_map: Tensor, target_map: Tensor, distance: str = 'cos', normalised: bool = True
+) -> Tensor:
+    """Distance between two self-similarity maps of the same queries and keys.
+
+    In each row only the keys that the *target* finds most similar count: those at or above
+    its (K // 4 + 1)-th largest value. The selection itself carries no gradient.
+
+    Args:
+        source_map (Tensor): Shape (B, N, K), from :func:`self_similarity`.
+        target_map (Tensor): Shape (B, N, K), same queries and keys as ``source_map``.
+        distance (str): ``'cos'``: one minus the cosine of the two rows, averaged over rows;
+            ``'l1'``: mean absolute difference, scaled by ``K / (K // 4)``. Defaults to 'cos'.
+        normalised (bool): Whether the maps come from normalised features. If False, the
+            differences go through smooth L1 (beta 1), as in the authors' training.
+            Defaults to True.
+
+    Returns:
+        Tensor: A non-negative scalar.
+
+    Raises:
+        ValueError: If the shapes differ, there are fewer than 4 keys, or ``distance`` is
+            unknown.
+    """
+    if source_map.shape != target_map.shape or source_map.dim() != 3:
+        raise ValueError(
+            'source_map and target_map must have one shape (B, N, K), got '
+            f'{tuple(source_map.shape)} and {tuple(target_map.shape)}'
+        )
+    check_distance(distance)
+    num_keys = source_map.shape[2]
+    num_kept = num_keys // 4
+    if num_kept < 1:
+        raise ValueError(
+            f'a self-similarity map needs at least 4 keys a query, got {num_keys}; '
+            'use a patch_size of 2 or more and features of at least 2 x 2 positions'
+        )
+
+    with full_precision(source_map, target_map) as (source, target):
+        source, target = _keep_most_similar(source, target, num_kept)
+        if distance == 'cos':
+            similarity = F.cosine_similarity(source, target, dim=2)
+            return _mean_difference(torch.ones_like(similarity), similarity, normalised)
+        scale = num_keys / num_kept
+        return _mean_difference(scale * source, scale * target, normalised)
+
+
+def check_distance(distance: str) -> None:
+    """Raise ``ValueError`` unless ``distance`` is one that :func:`spatial_distance` knows."""
+    if distance not in DISTANCES:
+        raise ValueError(f'distance must be one of {DISTANCES}, got {distance!r}')
+
+
+def _keep_most_similar(source: Tensor, target: Tensor, num_kept: int) -> tuple[Tensor, Tensor]:
+    """Zero both maps where the target is below its (num_kept + 1)-th largest value of the row."""
+    rank_from_below = target.shape[2] - num_kept
+    threshold = target.detach().kthvalue(rank_from_below, dim=2, keepdim=True).values
+    kept = target.detach() >= threshold
+    return source * kept, target * kept
+
+
+def _mean_difference(source: Tensor, target: Tensor, normalised: bool) -> Tensor:
+    return F.l1_loss(source, target) if normalised else F.smooth_l1_loss(source, target)

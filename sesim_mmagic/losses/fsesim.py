@@ -1,0 +1,93 @@
+"""FSeSim: self-similarity of fixed features."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from sesim_mmagic.functional import sample_positions, self_similarity, spatial_distance
+from sesim_mmagic.functional.self_similarity import check_distance
+from sesim_mmagic.registry import MODELS
+
+from .structure_loss import StructureLoss
+
+
+@MODELS.register_module()
+class FSeSimLoss(StructureLoss):
+    """Spatially-correlative loss on fixed VGG16 features (Zheng et al., CVPR 2021, Sec. 3.1).
+
+    Per layer: draw query positions, the same for source and translation; map each query's
+    similarity to the keys around it; compare the maps. Averaged over layers.
+
+    Args:
+        layers (Sequence[str]): Layers of the feature network.
+            Defaults to ('relu3_1', 'relu4_1', 'relu4_3').
+        num_patches (int): Query positions a layer; -1 for all. Defaults to 256.
+        patch_size (int): Side of the window of keys, in positions of the layer's map.
+            Defaults to 64.
+        distance (str): 'cos' or 'l1'. Defaults to 'cos'.
+        normalise (bool): Compare normalised features (cosine) or, if False, raw ones, as the
+            authors' training scripts do. Defaults to True.
+        loss_weight (float): Factor on the loss. Defaults to 10.
+        feature_net (dict): Config of the feature network; ``layers`` is added.
+            Defaults to VGG16 with torchvision's ImageNet weights, BGR input.
+
+    Raises:
+        ValueError: If an argument is unknown or out of range.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[str] = ('relu3_1', 'relu4_1', 'relu4_3'),
+        num_patches: int = 256,
+        patch_size: int = 64,
+        distance: str = 'cos',
+        normalise: bool = True,
+        loss_weight: float = 10.0,
+        feature_net: dict | None = None,
+    ) -> None:
+        super().__init__()
+        if num_patches != -1 and num_patches < 1:
+            raise ValueError(
+                f'{type(self).__name__}: num_patches must be a positive number, or -1 for every '
+                f'position; got {num_patches}'
+            )
+        if patch_size < 2:
+            raise ValueError(
+                f'{type(self).__name__}: patch_size must be 2 or more, got {patch_size}'
+            )
+        check_distance(distance)
+        self.num_patches = num_patches
+        self.patch_size = patch_size
+        self.distance = distance
+        self.normalise = normalise
+        self.loss_weight = loss_weight
+        feature_net = feature_net or dict(type='sesim_mmagic.VGG16Features')
+        self.feature_net = MODELS.build({**feature_net, 'layers': layers})
+        self.channel_order = self.feature_net.channel_order
+
+    def extract(self, images: Tensor) -> list[Tensor]:
+        """Feature maps of the layers, each of shape (B, C, h, w)."""
+        return list(self.feature_net(images).values())
+
+    def compare(self, source: list[Tensor], translated: list[Tensor]) -> Tensor:
+        """Weighted spatial distance between two lists of feature maps, a scalar."""
+        distances = []
+        for source_map, translated_map in zip(source, translated, strict=True):
+            height, width = source_map.shape[2:]
+            positions = sample_positions(
+                height, width, self.num_patches, device=source_map.device
+            )
+            maps = (
+                self_similarity(features, positions, self.patch_size, self.normalise)
+                for features in (source_map, translated_map)
+            )
+            distances.append(spatial_distance(*maps, self.distance, self.normalise))
+        return self.loss_weight * torch.stack(distances).mean()
+
+    def extra_repr(self) -> str:
+        return (
+            f'num_patches={self.num_patches}, patch_size={self.patch_size}, '
+            f'distance={self.distance!r}, normalise={self.normalise}, '
+            f'loss_weight={self.loss_weight}'
+        )

@@ -1,0 +1,50 @@
+"""Blur-pooled resampling (Zhang, "Making Convolutional Networks Shift-Invariant Again", ICML 2019)."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def blur_kernel(taps: Sequence[float]) -> Tensor:
+    """Separable blur of the given taps as a (k, k) kernel that sums to 1."""
+    row = torch.tensor(taps, dtype=torch.float32)
+    kernel = torch.outer(row, row)
+    return kernel / kernel.sum()
+
+
+class BlurDownsample(nn.Module):
+    """Halve a map after blurring it, so that it shifts with its input.
+
+    (B, C, H, W) -> (B, C, ceil(H / 2), ceil(W / 2)); taps [1, 2, 1], reflected borders.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer('kernel', blur_kernel((1, 2, 1))[None, None], persistent=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        channels = features.shape[1]
+        padded = F.pad(features, (1, 1, 1, 1), mode='reflect')
+        kernel = self.kernel.to(features.dtype).expand(channels, -1, -1, -1)
+        return F.conv2d(padded, kernel, stride=2, groups=channels)
+
+
+class BlurUpsample(nn.Module):
+    """Double a map and blur it.
+
+    (B, C, H, W) -> (B, C, 2 H, 2 W); taps [1, 3, 3, 1], replicated borders.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Three of four positions are zeros before the blur: times 4 keeps the mean.
+        self.register_buffer('kernel', 4 * blur_kernel((1, 3, 3, 1))[None, None], persistent=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        channels = features.shape[1]
+        padded = F.pad(features, (1, 1, 1, 1), mode='replicate')
+        kernel = self.kernel.to(features.dtype).expand(channels, -1, -1, -1)
+        # Padding 3 removes what the transposed convolution makes of the replicated border.
+        return F.conv_transpose2d(padded, kernel, stride=2, padding=3, groups=channels)

@@ -1,0 +1,92 @@
+"""MMagic's CycleGAN and Pix2Pix with a structure loss, trained right on several ranks."""
+
+from typing import Any
+
+from mmagic.models import CycleGAN, Pix2Pix
+from torch import Tensor, nn
+
+from sesim_mmagic.registry import MODELS
+
+from .checks import check_channel_order, check_training_batch
+from .domain_networks import DomainNetworks, drop_wrapper_names, reachable_networks
+from .image_buffer import ImageBuffer
+
+
+class StructureLossMixin:
+    """Adds a structure loss to a translation model of MMagic.
+
+    Everything else is the host's own code. What changes for it: networks are called through
+    their distributed wrapper, so gradients are averaged, and image buffers live in the
+    checkpoint.
+
+    Args:
+        structure_loss (dict, optional): Config of a structure loss between each source and
+            its translation. Defaults to None: exactly the host's training.
+    """
+
+    def __init__(self, *args: Any, structure_loss: dict | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.generators = DomainNetworks(self.generators)
+        if self.discriminators is not None:
+            self.discriminators = DomainNetworks(self.discriminators)
+        self.structure_loss = MODELS.build(structure_loss) if structure_loss else None
+        check_channel_order(self.data_preprocessor, self.structure_loss)
+        self._register_state_dict_hook(drop_wrapper_names)
+
+    def init_weights(self) -> None:
+        """Initialise the networks and read the structure loss's feature weights."""
+        super().init_weights()
+        if self.structure_loss is not None:
+            self.structure_loss.init_weights()
+
+    def get_other_domains(self, domain: str) -> list[str]:
+        """The other domains, in the order they were declared."""
+        return [name for name in self._related_domains if name != domain]
+
+    def get_module(self, module: nn.Module) -> Any:
+        """Networks as the host's steps call them: through the wrapper wherever they train."""
+        return reachable_networks(module)
+
+    def train_step(self, data: dict, optim_wrapper: Any = None) -> dict[str, Tensor]:
+        """The host's training step, on a checked batch."""
+        check_training_batch(data, [f'img_{domain}' for domain in self._related_domains])
+        return super().train_step(data, optim_wrapper)
+
+    def _get_gen_loss(self, outputs: dict[str, Tensor]) -> tuple[Tensor, dict]:
+        """The host's generator loss plus the structure loss of every direction."""
+        loss, log_vars = super()._get_gen_loss(outputs)
+        if self.structure_loss is None:
+            return loss, log_vars
+        for target in self._reachable_domains:
+            source = self.get_other_domains(target)[0]
+            structure = self.structure_loss(outputs[f'real_{source}'], outputs[f'fake_{target}'])
+            loss = loss + structure
+            log_vars[f'loss_structure_{target}'] = structure.detach()
+        log_vars['loss'] = loss.detach()
+        return loss, log_vars
+
+
+@MODELS.register_module()
+class SeSimCycleGAN(StructureLossMixin, CycleGAN):
+    """CycleGAN (Zhu et al., ICCV 2017) with a structure loss in both directions.
+
+    Args:
+        *args, **kwargs: Those of MMagic's ``CycleGAN``.
+        structure_loss (dict, optional): Config of a structure loss. Defaults to None.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.image_buffers = nn.ModuleDict(
+            {domain: ImageBuffer(self.buffer_size) for domain in self._reachable_domains}
+        )
+
+
+@MODELS.register_module()
+class SeSimPix2Pix(StructureLossMixin, Pix2Pix):
+    """Pix2Pix (Isola et al., CVPR 2017) with a structure loss.
+
+    Args:
+        *args, **kwargs: Those of MMagic's ``Pix2Pix``.
+        structure_loss (dict, optional): Config of a structure loss. Defaults to None.
+    """

@@ -1,0 +1,259 @@
+"""One generator, one discriminator, any structure loss: single-modal and single-image translation."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmagic.models.base_models import BaseTranslationModel
+from mmagic.models.losses import gradient_penalty_loss
+from mmagic.models.utils import set_requires_grad
+from mmagic.structures import DataSample
+from mmengine.model import ExponentialMovingAverage
+from mmengine.optim import OptimWrapperDict
+from torch import Tensor, nn
+
+from sesim_mmagic.registry import MODELS
+
+from .checks import check_channel_order, check_training_batch
+from .domain_networks import DomainNetworks, drop_wrapper_names, reachable_networks, unwrapped
+from .image_buffer import ImageBuffer
+
+
+@MODELS.register_module()
+class OneSidedTranslator(BaseTranslationModel):
+    """Translates one domain into another with a single generator.
+
+    A discriminator asks for the target's appearance; a structure loss between source and
+    translation asks for the source's structure (Zheng et al., CVPR 2021, Sec. 3.3). Optimizer
+    keys: ``generators`` and ``discriminators``.
+
+    Args:
+        generator (dict): Config of the generator, (B, 3, H, W) to (B, 3, H, W), both in
+            [-1, 1].
+        discriminator (dict, optional): Config of the discriminator; None for inference only.
+        source_domain (str): Name of the source; its images come as ``img_{source_domain}``.
+        target_domain (str): Name of the target; translations leave as ``fake_{target_domain}``.
+        data_preprocessor (dict): Config of MMagic's ``DataPreprocessor``.
+        gan_loss (dict, optional): Config of the GAN loss. MMagic's ``GANLoss`` with
+            ``gan_type`` 'lsgan', 'hinge' or 'vanilla'; the last is the non-saturating
+            logistic loss. Defaults to LSGAN.
+        structure_loss (dict, optional): Config of a structure loss. Defaults to None.
+        style_loss (dict, optional): Config of a style loss between translation and a real
+            image of the target. Defaults to None.
+        identity_weight (float): Weight of the L1 distance between an image of the target
+            domain and what the generator makes of it. Defaults to 0.
+        structure_identity_weight (float): Factor on the structure loss between those two.
+            Defaults to 0.
+        gradient_penalty_weight (float): Weight of the discriminator's gradient penalty
+            towards norm 1 on mixed samples (Gulrajani et al., NeurIPS 2017). Defaults to 0.
+        buffer_size (int): Size of the image buffer; 0 for none. Defaults to 50.
+        ema (dict, optional): Arguments of MMEngine's ``ExponentialMovingAverage`` of the
+            generator (``momentum``, ``interval``), which then does the inference.
+            Defaults to None.
+        size_divisor (int): The generator needs sides that are multiples of this; at test
+            time images are padded and their translations cropped. Defaults to 4.
+
+    Raises:
+        ValueError: If the settings do not fit together.
+    """
+
+    def __init__(
+        self,
+        generator: dict,
+        discriminator: dict | None,
+        source_domain: str,
+        target_domain: str,
+        data_preprocessor: dict,
+        gan_loss: dict | None = None,
+        structure_loss: dict | None = None,
+        style_loss: dict | None = None,
+        identity_weight: float = 0.0,
+        structure_identity_weight: float = 0.0,
+        gradient_penalty_weight: float = 0.0,
+        buffer_size: int = 50,
+        ema: dict | None = None,
+        size_divisor: int = 4,
+    ) -> None:
+        if source_domain == target_domain:
+            raise ValueError(f'source_domain and target_domain are both {source_domain!r}')
+        if structure_identity_weight and structure_loss is None:
+            raise ValueError('structure_identity_weight needs a structure_loss')
+        super().__init__(
+            generator,
+            discriminator,
+            default_domain=target_domain,
+            reachable_domains=[target_domain],
+            related_domains=[target_domain, source_domain],
+            data_preprocessor=data_preprocessor,
+        )
+        self.source_domain = source_domain
+        self.target_domain = target_domain
+        self.identity_weight = identity_weight
+        self.structure_identity_weight = structure_identity_weight
+        self.gradient_penalty_weight = gradient_penalty_weight
+        self.size_divisor = size_divisor
+
+        self.generators = DomainNetworks(self.generators)
+        if discriminator is not None:
+            self.discriminators = DomainNetworks(self.discriminators)
+        self.gan_loss = MODELS.build(gan_loss or dict(type='GANLoss', gan_type='lsgan'))
+        self.structure_loss = MODELS.build(structure_loss) if structure_loss else None
+        self.style_loss = MODELS.build(style_loss) if style_loss else None
+        self.image_buffers = nn.ModuleDict({target_domain: ImageBuffer(buffer_size)})
+        self.generator_ema = None
+        if ema is not None:
+            self.generator_ema = ExponentialMovingAverage(self.generators[target_domain], **ema)
+        check_channel_order(self.data_preprocessor, self.structure_loss, self.style_loss)
+        self._register_state_dict_hook(drop_wrapper_names)
+
+    def init_weights(self) -> None:
+        """Initialise the networks, and read the losses' feature weights before hours are spent."""
+        super().init_weights()
+        for loss in (self.structure_loss, self.style_loss):
+            if loss is not None:
+                loss.init_weights()
+
+    def get_other_domains(self, domain: str) -> list[str]:
+        """The other domains, in the order they were declared."""
+        return [name for name in self._related_domains if name != domain]
+
+    # ---------------------------------------------------------------- training
+
+    def train_step(self, data: dict, optim_wrapper: OptimWrapperDict) -> dict[str, Tensor]:
+        """One update of the discriminator and one of the generator.
+
+        Args:
+            data (dict): A batch: ``inputs`` with ``img_{source_domain}`` and
+                ``img_{target_domain}``, ``data_samples``.
+            optim_wrapper (OptimWrapperDict): With keys ``generators``, ``discriminators``.
+
+        Returns:
+            dict[str, Tensor]: Each loss, weighted, detached.
+        """
+        source, target = self._training_images(data)
+        gen_optim, disc_optim = optim_wrapper['generators'], optim_wrapper['discriminators']
+
+        with gen_optim.optim_context(self.generators):
+            translated, identity = self._translate_batch(source, target)
+
+        with disc_optim.optim_context(self.discriminators):
+            disc_losses = self._discriminator_losses(target, translated)
+        disc_optim.update_params(sum(disc_losses.values()))
+
+        set_requires_grad(self.discriminators, False)
+        with gen_optim.optim_context(self.generators):
+            gen_losses = self._generator_losses(source, target, translated, identity)
+        gen_optim.update_params(sum(gen_losses.values()))
+        set_requires_grad(self.discriminators, True)
+
+        if self.generator_ema is not None:
+            self.generator_ema.update_parameters(unwrapped(self.generators)[self.target_domain])
+        return {name: loss.detach() for name, loss in {**disc_losses, **gen_losses}.items()}
+
+    def _training_images(self, data: dict) -> tuple[Tensor, Tensor]:
+        keys = f'img_{self.source_domain}', f'img_{self.target_domain}'
+        check_training_batch(data, keys)
+        inputs = self.data_preprocessor(data, True)['inputs']
+        return inputs[keys[0]], inputs[keys[1]]
+
+    def _translate_batch(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The translation and, if a loss wants it, what becomes of the target's images."""
+        if not (self.identity_weight or self.structure_identity_weight):
+            return self.generators(source, domain=self.target_domain), None
+        both = self.generators(torch.cat([source, target]), domain=self.target_domain)
+        translated, identity = both.split([len(source), len(target)])
+        return translated, identity
+
+    def _discriminator_losses(self, target: Tensor, translated: Tensor) -> dict[str, Tensor]:
+        discriminate = reachable_networks(self.discriminators)[self.target_domain]
+        fake = self.image_buffers[self.target_domain].query(translated)
+        fake_loss = self.gan_loss(discriminate(fake), target_is_real=False, is_disc=True)
+        real_loss = self.gan_loss(discriminate(target), target_is_real=True, is_disc=True)
+        # Halved as in CycleGAN: the discriminator learns at half the generator's pace.
+        losses = {'loss_gan_d': 0.5 * (fake_loss + real_loss)}
+        if self.gradient_penalty_weight:
+            penalty = gradient_penalty_loss(
+                discriminate, target, translated.detach(), norm_mode='HWC'
+            )
+            losses['loss_gradient_penalty'] = self.gradient_penalty_weight * penalty
+        return losses
+
+    def _generator_losses(
+        self, source: Tensor, target: Tensor, translated: Tensor, identity: Tensor | None
+    ) -> dict[str, Tensor]:
+        discriminate = reachable_networks(self.discriminators)[self.target_domain]
+        losses = {'loss_gan_g': self.gan_loss(discriminate(translated), target_is_real=True)}
+        if self.structure_loss is not None:
+            losses['loss_structure'] = self.structure_loss(source, translated)
+        if self.style_loss is not None:
+            losses['loss_style'] = self.style_loss(target, translated)
+        if self.identity_weight:
+            losses['loss_identity'] = self.identity_weight * F.l1_loss(identity, target)
+        if self.structure_identity_weight:
+            losses['loss_structure_identity'] = (
+                self.structure_identity_weight * self.structure_loss(target, identity)
+            )
+        return losses
+
+    # --------------------------------------------------------------- inference
+
+    def forward_test(self, img: Tensor, target_domain: str | None = None, **kwargs: Any) -> dict:
+        """Translate images of any size, in eval mode.
+
+        Args:
+            img (Tensor): Source images, shape (B, 3, H, W), values in [-1, 1].
+            target_domain (str, optional): The target domain. Defaults to the only one.
+
+        Returns:
+            dict[str, Tensor]: ``source`` and ``target``, both of the images' shape.
+        """
+        generator = self._get_target_generator(target_domain or self.target_domain)
+        if self.generator_ema is not None:
+            generator = self.generator_ema.module
+        was_training = generator.training
+        generator.eval()
+        try:
+            target = generator(pad_to_multiple(img, self.size_divisor), **kwargs)
+        finally:
+            generator.train(was_training)
+        return dict(source=img, target=target[..., : img.shape[2], : img.shape[3]])
+
+    @torch.no_grad()
+    def test_step(self, data: dict) -> list[DataSample]:
+        """Translate a batch; images of the target domain are not needed.
+
+        Args:
+            data (dict): A batch: ``inputs`` with ``img_{source_domain}``, ``data_samples``.
+
+        Returns:
+            list[DataSample]: The samples with ``fake_{target_domain}`` added: shape
+            (3, H, W), BGR, values in [0, 255].
+        """
+        data = self.data_preprocessor(data)
+        source_key = f'img_{self.source_domain}'
+        translated = self.forward_test(data['inputs'][source_key])['target']
+        data_samples = data['data_samples'].split()
+        outputs = []
+        for image, data_sample in zip(translated, data_samples, strict=True):
+            # The translation inherits the source's channel order and padding.
+            image = self.data_preprocessor.destruct(image, data_sample, source_key)
+            sample = DataSample()
+            sample.update(data_sample)
+            sample.set_tensor_data({f'fake_{self.target_domain}': image})
+            outputs.append(sample)
+        return outputs
+
+    val_step = test_step
+
+
+def pad_to_multiple(images: Tensor, divisor: int) -> Tensor:
+    """Grow images at the bottom and right until both sides are multiples of ``divisor``.
+
+    Borders are reflected, or replicated where an image is too small to reflect.
+    """
+    height, width = images.shape[2:]
+    bottom, right = -height % divisor, -width % divisor
+    if not (bottom or right):
+        return images
+    mode = 'reflect' if bottom < height and right < width else 'replicate'
+    return F.pad(images, (0, right, 0, bottom), mode=mode)
