@@ -84,7 +84,11 @@ class OneSidedTranslator(BaseTranslationModel):
             default_domain=target_domain,
             reachable_domains=[target_domain],
             related_domains=[target_domain, source_domain],
-            data_preprocessor=data_preprocessor,
+            # Unless told otherwise, the samples' pictures are converted back with the inputs.
+            data_preprocessor={
+                'data_keys': [f'img_{source_domain}', f'img_{target_domain}'],
+                **data_preprocessor,
+            },
         )
         self.source_domain = source_domain
         self.target_domain = target_domain
@@ -249,10 +253,13 @@ class OneSidedTranslator(BaseTranslationModel):
 def pad_to_multiple(images: Tensor, divisor: int) -> Tensor:
     """Grow images at the bottom and right until both sides are multiples of ``divisor``.
 
-    Borders are reflected, or replicated where an image is too small to reflect.
+    Borders are reflected, or replicated where an image is too small to reflect. Sides become
+    at least two multiples long: a generator reflects its smallest map too.
     """
     height, width = images.shape[2:]
-    bottom, right = -height % divisor, -width % divisor
+    bottom, right = (
+        max(-side % divisor, 2 * divisor - side if divisor > 1 else 0) for side in (height, width)
+    )
     if not (bottom or right):
         return images
     mode = 'reflect' if bottom < height and right < width else 'replicate'

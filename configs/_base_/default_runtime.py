@@ -1,0 +1,51 @@
+default_scope = 'mmagic'
+
+randomness = dict(seed=2022, diff_rank_seed=True)
+
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=100, log_metric_by_epoch=False),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    # Atomic, refuses weights that are not finite, keeps every rank's image buffer.
+    checkpoint=dict(
+        type='sesim_mmagic.SafeCheckpointHook',
+        interval=10000,
+        by_epoch=False,
+        max_keep_ckpts=3,
+        save_optimizer=True,
+    ),
+)
+custom_hooks = [
+    # Randomness of an iteration depends on the seed, the rank and the iteration alone.
+    dict(type='sesim_mmagic.SeedIterationsHook'),
+    dict(type='sesim_mmagic.FiniteLossHook'),
+    dict(type='sesim_mmagic.CheckpointMatchHook'),
+    dict(type='sesim_mmagic.SaveTranslationsHook'),
+]
+
+env_cfg = dict(
+    cudnn_benchmark=True,
+    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+    dist_cfg=dict(backend='nccl'),
+)
+log_level = 'INFO'
+log_processor = dict(type='LogProcessor', by_epoch=False)
+load_from = None
+resume = False
+
+# Each network in its own DistributedDataParallel; the translators call them through it.
+model_wrapper_cfg = dict(
+    type='MMSeparateDistributedDataParallel', broadcast_buffers=False, find_unused_parameters=False
+)
+
+vis_backends = [dict(type='VisBackend')]
+visualizer = dict(type='Visualizer', vis_backends=vis_backends)
+
+train_cfg = dict(type='sesim_mmagic.ResumableIterTrainLoop', val_interval=10000)
+# MMEngine's loops translate every picture once. MMagic's FID and the like need its own loops:
+# val_cfg = dict(type='MultiValLoop'), val_evaluator = dict(type='Evaluator', metrics=...).
+val_cfg = dict(type='ValLoop')
+val_evaluator = []
+test_cfg = dict(type='TestLoop')
+test_evaluator = []

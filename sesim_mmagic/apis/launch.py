@@ -1,0 +1,247 @@
+"""What the command-line tools share: arguments, checks before hours are spent, the Runner."""
+
+import argparse
+import logging
+import os
+import zipfile
+from pathlib import Path
+
+import mmengine
+from mmengine.config import Config, DictAction
+from mmengine.device import is_cuda_available
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.runner import Runner
+
+from sesim_mmagic.engine.files import POINTER, last_checkpoint, write_atomically
+
+METRIC_FORMATS = ('.json', '.yaml', '.yml', '.pkl')
+
+
+def create_parser(description):
+    """Create a parser with the arguments that training and testing share in MMagic.
+
+    Args:
+        description (str): What the tool does.
+
+    Returns:
+        argparse.ArgumentParser: Parser without positional arguments.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+        help='override settings of the config, for example model.buffer_size=0; lists are '
+             'written key="[a,b]" or key=a,b, tuples in lists key="[(a,b),(c,d)]", both without '
+             'blanks')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
+                        help='what started the ranks of a distributed job')
+    # torch's launchers pass one spelling or the other.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0,
+                        help=argparse.SUPPRESS)
+    return parser
+
+
+def load_config(args):
+    """Read the config that a tool was called with, and apply the shared arguments.
+
+    The work directory is the one of the command line, else of the config, else
+    ``./work_dirs/<name of the config>``.
+
+    Args:
+        args (argparse.Namespace): Result of a :func:`create_parser` parser with ``config``.
+
+    Returns:
+        Config: Ready for a Runner.
+
+    Raises:
+        FileNotFoundError: The config does not exist.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    if not Path(args.config).is_file():
+        raise FileNotFoundError(f"Config '{args.config}' does not exist (working directory: "
+                                f"'{Path.cwd()}').")
+    cfg = Config.fromfile(args.config)
+    cfg.launcher = args.launcher
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    if args.work_dir:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
+    return cfg
+
+
+def enable_amp(cfg):
+    """Turn on mixed precision for every optimizer of a config.
+
+    On the CPU, where MMEngine has none, bfloat16 is used.
+
+    Args:
+        cfg (Config): Changed in place.
+
+    Raises:
+        ValueError: An optimizer wrapper has a type that mixed precision cannot replace.
+    """
+    amp = dict(type='AmpOptimWrapper', loss_scale='dynamic')
+    if not is_cuda_available():
+        amp = dict(type='sesim_mmagic.CpuAmpOptimWrapper')
+    wrappers = [cfg.optim_wrapper]
+    if 'optimizer' not in cfg.optim_wrapper:  # a dictionary of optimizers
+        wrappers = [w for w in cfg.optim_wrapper.values() if isinstance(w, dict)]
+    for wrapper in wrappers:
+        kind = wrapper.get('type', 'OptimWrapper')
+        if kind == 'OptimWrapper':
+            wrapper.update(amp)
+        elif kind not in ('AmpOptimWrapper', 'sesim_mmagic.CpuAmpOptimWrapper'):
+            raise ValueError(f"--amp replaces optimizer wrappers of type 'OptimWrapper', got "
+                             f"'{kind}'. Set its precision in the config.")
+
+
+def enable_auto_scale_lr(cfg):
+    """Scale learning rates by batch size: ranks times pictures per rank over the base.
+
+    Args:
+        cfg (Config): Changed in place.
+
+    Raises:
+        ValueError: The config does not say which batch size its learning rates are for.
+    """
+    if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+        raise ValueError('--auto-scale-lr needs the batch size that the learning rates of the '
+                         'config are for: set auto_scale_lr=dict(base_batch_size=...).')
+    cfg.auto_scale_lr.enable = True
+
+
+def check_checkpoint(path):
+    """Raise an error unless a path is a complete checkpoint file. URLs are not looked at.
+
+    Args:
+        path (str): Path or URL of a checkpoint.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is truncated or not a checkpoint.
+    """
+    if '://' in str(path):
+        return
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"Checkpoint '{path}' does not exist (working directory: "
+                                f"'{Path.cwd()}').")
+    with path.open('rb') as file:
+        magic = file.read(2)
+    # torch writes zip files, whose table of contents is at the end; pickles before torch 1.6.
+    if magic == b'PK' and not zipfile.is_zipfile(path):
+        raise ValueError(f"Checkpoint '{path}' is truncated ({path.stat().st_size} bytes): copy "
+                         'or download it again, or use an earlier one.')
+    if magic != b'PK' and magic[:1] != b'\x80':
+        raise ValueError(f"'{path}' is not a PyTorch checkpoint.")
+
+
+def prepare_start(cfg):
+    """Check the checkpoint that a training starts or resumes from.
+
+    With ``resume`` and no ``load_from`` this is the last one of the work directory. Where there
+    is none, training starts at iteration 0, so that a job which is queued again and again can
+    always be called with ``--resume``.
+
+    Args:
+        cfg (Config): ``load_from`` is set where the work directory was moved.
+
+    Raises:
+        FileNotFoundError: The checkpoint does not exist.
+        ValueError: The checkpoint is truncated.
+    """
+    if cfg.get('load_from'):
+        check_checkpoint(cfg.load_from)
+        return
+    pointer = Path(cfg.work_dir, POINTER)
+    if not cfg.get('resume'):
+        return
+    if not pointer.is_file():
+        print_log(f"Nothing to resume: '{pointer}' does not exist. Training starts at "
+                  'iteration 0.', logger='current', level=logging.WARNING)
+        return
+    checkpoint, noted = last_checkpoint(cfg.work_dir), pointer.read_text().strip()
+    advice = (f"Complete checkpoints in '{cfg.work_dir}': {_complete(cfg.work_dir) or 'none'}; "
+              'resume from one with --resume --cfg-options load_from=PATH.')
+    if checkpoint is None:
+        raise FileNotFoundError(f"'{pointer}' names '{noted}', which does not exist. {advice}")
+    try:
+        check_checkpoint(checkpoint)
+    except ValueError as error:
+        raise ValueError(f'{error} {advice}') from None
+    if checkpoint != noted:
+        cfg.load_from = checkpoint
+
+
+def _complete(work_dir):
+    return sorted(p.name for p in Path(work_dir).glob('*.pth') if zipfile.is_zipfile(p))
+
+
+def check_metrics_file(path):
+    """Raise ValueError unless metrics can be written to ``path`` (see ``METRIC_FORMATS``)."""
+    if Path(path).suffix not in METRIC_FORMATS:
+        raise ValueError(f"--out takes a file that ends in one of {METRIC_FORMATS}, "
+                         f"got '{path}'.")
+
+
+class SaveMetricsHook(Hook):
+    """Write the metrics of a test to a file.
+
+    Args:
+        path (str): File to write; its suffix says the format.
+    """
+
+    priority = 'LOWEST'
+
+    def __init__(self, path):
+        check_metrics_file(path)
+        self.path = Path(path)
+
+    def after_test_epoch(self, runner, metrics=None):
+        """Write the metrics, once, on rank 0."""
+        if metrics is not None and is_main_process():
+            content = mmengine.dump(metrics, file_format=self.path.suffix[1:])
+            write_atomically(self.path, content)
+
+
+def train(cfg):
+    """Build a Runner and train.
+
+    Args:
+        cfg (Config): Config of the training.
+
+    Returns:
+        Runner: The runner, after training.
+    """
+    runner = _build_runner(cfg)
+    runner.train()
+    print_log(f'Checkpoints and logs saved under {cfg.work_dir}', logger='current')
+    return runner
+
+
+def test(cfg, out=None):
+    """Build a Runner and test the checkpoint ``cfg.load_from``.
+
+    Args:
+        cfg (Config): Config of the test.
+        out (str | None): File for the metrics.
+
+    Returns:
+        Runner: The runner, after testing.
+    """
+    runner = _build_runner(cfg)
+    if out:
+        runner.register_hook(SaveMetricsHook(out))
+    runner.test()
+    return runner
+
+
+def _build_runner(cfg):
+    if 'runner_type' in cfg:
+        from sesim_mmagic.registry import RUNNERS
+        return RUNNERS.build(cfg)
+    return Runner.from_cfg(cfg)

@@ -1,0 +1,175 @@
+"""Translate pictures with a trained model."""
+
+import pickle
+from collections.abc import Iterable
+from copy import deepcopy
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.device import get_device
+from mmengine.registry import init_default_scope
+
+from sesim_mmagic.apis.launch import check_checkpoint
+from sesim_mmagic.engine.hooks.checkpoint_match import mismatch_message
+from sesim_mmagic.engine.hooks.common import source_domain
+from sesim_mmagic.engine.pictures import to_picture
+from sesim_mmagic.engine.weights import adapt_names, differences
+from sesim_mmagic.registry import MODELS
+
+# What inference has no use for: no feature network is built, no weights of one are needed.
+_TRAINING_ONLY = dict(discriminator=None, structure_loss=None, style_loss=None,
+                      structure_identity_weight=0.0)
+_GENERATORS = ('generators.', 'generator_ema.')
+PICTURE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm')
+
+
+def init_translator(config, checkpoint, device=None):
+    """Build a translation model for inference and load its generators.
+
+    Losses and discriminators are left out. Every weight of the generators has to be in the
+    checkpoint and to fit. The file is read with ``weights_only=True``.
+
+    Args:
+        config (str | Path | Config): Config that the checkpoint was trained with, or its path.
+        checkpoint (str | Path): File or URL of the checkpoint.
+        device (str | torch.device | None): Where to compute; the accelerator if there is one.
+
+    Returns:
+        BaseTranslationModel: Model in evaluation mode.
+
+    Raises:
+        FileNotFoundError: Config or checkpoint does not exist.
+        ValueError: The config has no model, the checkpoint is damaged, holds other objects than
+            weights and logs, or is one of another model.
+    """
+    cfg = _read_config(config)
+    settings = deepcopy(cfg.model)
+    settings.update({k: v for k, v in _TRAINING_ONLY.items() if k in settings})
+    weights = _read_weights(str(checkpoint))
+    init_default_scope(cfg.get('default_scope', 'mmagic'))
+    model = MODELS.build(settings)
+    expected = _of_generators(model.state_dict())
+    found = _of_generators(adapt_names(expected, weights))
+    lines = differences(expected, found)
+    if lines:
+        raise ValueError(mismatch_message(checkpoint, type(model), lines))
+    model.load_state_dict(found, strict=False)  # buffers of the training stay behind
+    return model.to(device or get_device()).eval()
+
+
+def translate(model, pictures, target_domain=None):
+    """Translate pictures of any size, one after the other.
+
+    They take the way of the model's ``test_step``: data preprocessor, generator (its moving
+    average where there is one), padding to a multiple and cropping back.
+
+    Args:
+        model (BaseTranslationModel): Result of :func:`init_translator`.
+        pictures (str | Path | np.ndarray | Iterable): Files, folders (see
+            :func:`list_pictures`) or arrays (H, W, 3) of uint8, BGR; or one of them.
+        target_domain (str | None): Domain to translate into; the model's default domain if None.
+
+    Yields:
+        np.ndarray: Translation (H, W, 3), uint8, BGR.
+
+    Raises:
+        FileNotFoundError: A file does not exist.
+        ValueError: A file is no picture, an array is none of the above, or the model cannot
+            reach the domain.
+    """
+    target = target_domain or model._default_domain
+    if not model.is_domain_reachable(target):
+        raise ValueError(f"The model translates into {model._reachable_domains}, not "
+                         f"'{target}'.")
+    key = f'img_{source_domain(model, target)}'
+    for picture in _each(pictures):
+        yield _translate_one(model, picture, key, target)
+
+
+def list_pictures(path):
+    """List the pictures of a folder in the order of their names, or the one picture of a file.
+
+    Args:
+        path (str | Path): File, or folder whose files with a suffix of ``PICTURE_SUFFIXES``
+            are taken; folders inside it are not entered.
+
+    Returns:
+        list[Path]: At least one path.
+
+    Raises:
+        FileNotFoundError: There is no such file or folder, or no picture in it.
+    """
+    path = Path(path)
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise FileNotFoundError(f"'{path}' does not exist: give a picture or a folder of them.")
+    found = sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
+    if not found:
+        raise FileNotFoundError(f"Folder '{path}' holds no picture ({' '.join(PICTURE_SUFFIXES)}).")
+    return found
+
+
+def _read_config(config):
+    if not isinstance(config, Config):
+        if not Path(config).is_file():
+            raise FileNotFoundError(f"Config '{config}' does not exist.")
+        config = Config.fromfile(config)
+    if 'model' not in config:
+        raise ValueError(f"Config '{config.filename}' has no 'model'.")
+    return config
+
+
+def _read_weights(path):
+    check_checkpoint(path)
+    try:
+        if '://' in path:
+            content = torch.hub.load_state_dict_from_url(path, map_location='cpu',
+                                                         weights_only=True)
+        else:
+            content = torch.load(Path(path).expanduser(), map_location='cpu', weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(f"Checkpoint '{path}' was not loaded, it holds objects that could run "
+                         f'code: {error}') from None
+    except (RuntimeError, EOFError) as error:
+        raise ValueError(f"Checkpoint '{path}' is damaged: {error}") from None
+    return content.get('state_dict', content)
+
+
+def _of_generators(weights):
+    return {k: v for k, v in weights.items() if k.startswith(_GENERATORS)}
+
+
+def _each(pictures):
+    if isinstance(pictures, np.ndarray):
+        yield _checked(pictures)
+    elif isinstance(pictures, (str, Path)):
+        yield from map(read_picture, list_pictures(pictures))
+    elif isinstance(pictures, Iterable):
+        for picture in pictures:
+            yield from _each(picture)
+    else:
+        raise ValueError(f'A picture is a path or an array, got {type(pictures).__name__}.')
+
+
+def _checked(picture):
+    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
+        raise ValueError('A picture is an array (H, W, 3) of uint8 in BGR, got shape '
+                         f'{picture.shape} of {picture.dtype}.')
+    return picture
+
+
+@torch.no_grad()
+def _translate_one(model, picture, key, target):
+    from mmagic.structures import DataSample
+
+    tensor = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
+    batch = pseudo_collate([dict(inputs={key: tensor}, data_samples=DataSample())])
+    data = model.data_preprocessor(batch)
+    translated = model(data['inputs'][key], test_mode=True, target_domain=target)['target']
+    translated = model.data_preprocessor.destruct(
+        translated[0], data['data_samples'].split()[0], key)
+    return to_picture(translated)

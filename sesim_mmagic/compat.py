@@ -1,0 +1,299 @@
+"""Repairs of the host: what MMagic 1.2.0 and MMEngine 0.10 need on a current stack.
+
+Each repair says why it exists, which versions it is for and when it can go; each looks for the
+fault first and leaves a healthy host alone. Nothing outside this file patches anything.
+
+Repairs of expensive modules wait until somebody imports these, so that :func:`apply`, called by
+``import sesim_mmagic``, costs milliseconds.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import inspect
+import io
+import pickle
+import sys
+import warnings
+from collections.abc import Callable
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+
+#: Names of the repairs that this process needed, in order.
+applied: list[str] = []
+
+
+def apply() -> None:
+    """Repair what is broken now, and have the rest repaired when it is imported; idempotent."""
+    repair_numpy_bool8()
+    repair_mmcv_ext()
+    _when_imported('mmengine.logging.history_buffer', repair_checkpoint_globals)
+    _when_imported('mmengine.dist.utils', repair_init_dist)
+    _when_imported('mmengine.model.wrappers.distributed', repair_ddp_device_ids)
+    _when_imported('mmagic.models.utils.model_utils', repair_generation_init_weights)
+    _when_imported('mmagic.evaluation.metrics.fid', repair_sqrtm_disp)
+
+
+def _note(name: str) -> None:
+    if name not in applied:
+        applied.append(name)
+
+
+class _RepairingFinder(MetaPathFinder):
+    """Lets the other finders find a module, and runs its repair once it has been executed."""
+
+    def __init__(self) -> None:
+        self.repairs: dict[str, Callable[[ModuleType], None]] = {}
+
+    def find_spec(self, name: str, path=None, target=None) -> ModuleSpec | None:
+        if name not in self.repairs:
+            return None
+        others = (f for f in sys.meta_path if f is not self and hasattr(f, 'find_spec'))
+        spec = next(filter(None, (f.find_spec(name, path, target) for f in others)), None)
+        if spec is None or not hasattr(spec.loader, 'exec_module'):
+            return spec
+        execute = spec.loader.exec_module
+
+        def execute_and_repair(module: ModuleType) -> None:
+            execute(module)
+            self.repairs[name](module)
+
+        # Set on the loader's instance: the module keeps its own loader, source and all.
+        spec.loader.exec_module = execute_and_repair
+        return spec
+
+
+_finder = _RepairingFinder()
+
+
+def _when_imported(name: str, repair: Callable[[ModuleType], None]) -> None:
+    """Run ``repair(module)`` after each import of the module ``name``; now if it is imported."""
+    if _finder not in sys.meta_path:
+        sys.meta_path.insert(0, _finder)
+    if name not in _finder.repairs and name in sys.modules:
+        repair(sys.modules[name])
+    _finder.repairs[name] = repair
+
+
+def repair_numpy_bool8() -> None:
+    """Give NumPy its old alias ``np.bool8`` back.
+
+    Why: ``mmagic/utils/trans_utils.py`` names it; NumPy 2.0 removed it (NumPy 2.0 migration guide).
+    For: MMagic <= 1.2.0 on NumPy >= 2. Goes with the first MMagic that writes ``np.bool_``.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # NumPy 1.24+ warns when the alias is only looked at
+        if hasattr(np, 'bool8'):
+            return
+    np.bool8 = np.bool_
+    _note('numpy_bool8')
+
+
+def repair_mmcv_ext() -> None:
+    """Put a placeholder where ``mmcv._ext`` is missing, i.e. when only mmcv-lite is installed.
+
+    Why: ``import mmagic.models`` wants compiled operators, which translation never calls
+    (open-mmlab/mmcv issue 2059). They can be looked up; calling one raises an error that names the
+    package which has it. For: MMagic <= 1.2.0 with mmcv-lite. Goes when MMagic imports them lazily.
+    """
+    if 'mmcv._ext' in sys.modules:
+        return
+    mmcv = importlib.util.find_spec('mmcv')
+    if mmcv and not PathFinder.find_spec('mmcv._ext', mmcv.submodule_search_locations):
+        sys.modules['mmcv._ext'] = _MissingOperators('mmcv._ext')
+        _note('mmcv_ext')
+
+
+class _MissingOperators(ModuleType):
+    """Stands for mmcv's compiled operators: any of them can be named, none can be called."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, 'Placeholder: mmcv-lite has no compiled operators.')
+        # MMEngine reads the loader to tell mmcv from mmcv-lite; None keeps the answer "lite".
+        self.__spec__ = ModuleSpec(name, loader=None)
+        self.__file__ = __file__  # inspect and warnings want every module to have one
+
+    def __getattr__(self, name: str):
+        if name.startswith('__') and name.endswith('__'):
+            raise AttributeError(f'module {self.__name__!r} has no attribute {name!r}')
+
+        def missing(*args, **kwargs):
+            raise RuntimeError(
+                f"'{name}' is a compiled operator of mmcv, and the installed mmcv-lite has none. "
+                'To use it replace mmcv-lite by the full package: pip uninstall mmcv-lite, '
+                "then pip install 'mmcv>=2.0.0,<2.2.0'."
+            )
+
+        missing.__name__ = missing.__qualname__ = name
+        return missing
+
+
+def repair_checkpoint_globals(history_buffer: ModuleType) -> None:
+    """Let MMEngine's checkpoints be loaded with ``weights_only=True``, the default of torch 2.6.
+
+    Why: a Runner's checkpoint holds ``HistoryBuffer`` and NumPy arrays, which torch refuses unless
+    they are allowed by name (open-mmlab/mmengine issue 1655; pull request 1650 would turn the
+    safety off). ``HistoryBuffer`` also pickles its methods through the builtin ``getattr``: what
+    is allowed under that name looks up those methods only, so that a stranger's checkpoint cannot
+    reach for more. For: MMEngine <= 0.10.7 on torch >= 2.6. Goes when MMEngine allows its types.
+    """
+    import torch
+
+    buffer_type = history_buffer.HistoryBuffer
+    file = io.BytesIO()
+    torch.save({'log': buffer_type([1.0], [1]), 'score': np.float64(1)}, file)
+    file.seek(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # torch 2.4 and 2.5 announce the new default here
+        try:
+            torch.load(file)
+            return
+        except pickle.UnpicklingError:
+            pass
+    reconstruct = np.zeros(0).__reduce__()[0]
+    scalar = np.float64(0).__reduce__()[0]
+    allowed = [buffer_type, np.ndarray, np.dtype, *(type(np.dtype(c)) for c in '?bhilqBHILQefd')]
+    allowed.append((functools.partial(_buffer_method, buffer_type), 'builtins.getattr'))
+    for core in ('core', '_core'):  # NumPy 2 renamed it; files of either version are to load
+        allowed.append((reconstruct, f'numpy.{core}.multiarray._reconstruct'))
+        allowed.append((scalar, f'numpy.{core}.multiarray.scalar'))
+    torch.serialization.add_safe_globals(allowed)
+    _note('checkpoint_globals')
+
+
+def _buffer_method(buffer_type: type, owner: object, name: str) -> Callable:
+    """``getattr(HistoryBuffer, name)`` for its public methods, and for nothing else."""
+    method = vars(buffer_type).get(name) if owner is buffer_type else None
+    if name.startswith('_') or not inspect.isfunction(method):
+        raise pickle.UnpicklingError(f'The checkpoint asks for attribute {name!r} of {owner!r}')
+    return method
+
+
+def _without_accelerator() -> bool:
+    from mmengine.device import get_device
+
+    return get_device() == 'cpu'
+
+
+def repair_init_dist(dist_utils: ModuleType) -> None:
+    """Let the launchers (pytorch, slurm, mpi) work on a machine without a GPU, over gloo.
+
+    Why: they select the GPU of the local rank although there is none, and default to NCCL. For:
+    MMEngine <= 0.10.7 without an accelerator. Goes when ``init_dist`` looks at the device first.
+    """
+    if not _without_accelerator():
+        return
+    for launcher in ('_init_dist_pytorch', '_init_dist_slurm', '_init_dist_mpi'):
+        init = getattr(dist_utils, launcher, None)
+        if init is not None and not hasattr(init, '__wrapped__'):
+            setattr(dist_utils, launcher, _over_gloo(init))
+            _note('init_dist')
+
+
+def _over_gloo(init: Callable[..., None]) -> Callable[..., None]:
+    import torch
+
+    @functools.wraps(init)
+    def init_without_gpu(backend: str, *args, **kwargs) -> None:
+        set_device = torch.cuda.set_device
+        torch.cuda.set_device = lambda device: None
+        try:
+            init('gloo' if backend == 'nccl' else backend, *args, **kwargs)
+        finally:
+            torch.cuda.set_device = set_device
+
+    return init_without_gpu
+
+
+def repair_ddp_device_ids(wrappers: ModuleType) -> None:
+    """Wrap models on the CPU with ``device_ids=None``.
+
+    Why: ``Runner.wrap_model`` always passes ``device_ids=[LOCAL_RANK]``, which
+    ``DistributedDataParallel`` refuses for parameters on the CPU. (The class repaired here also
+    wraps the parts for ``MMSeparateDistributedDataParallel``.) The second half of
+    :func:`repair_init_dist`: for the same versions, and goes with it.
+    """
+    wrapper = wrappers.MMDistributedDataParallel
+    if not _without_accelerator() or hasattr(wrapper.__init__, '__wrapped__'):
+        return
+    init = wrapper.__init__
+
+    @functools.wraps(init)
+    def init_on_cpu(self, module, *args, **kwargs) -> None:
+        if all(parameter.device.type == 'cpu' for parameter in module.parameters()):
+            kwargs['device_ids'] = None
+        init(self, module, *args, **kwargs)
+
+    wrapper.__init__ = init_on_cpu
+    _note('ddp_device_ids')
+
+
+def repair_generation_init_weights(model_utils: ModuleType) -> None:
+    """Let MMagic initialise networks with layers other than convolution, linear and batch norm.
+
+    Why: ``generation_init_weights`` reports what it did to a layer in ``init_info``, unbound for
+    every other layer: training CycleGAN or Pix2Pix ends in ``UnboundLocalError`` (open-mmlab/mmagic
+    issue 2109; the fix, pull request 2123, was never merged). Nothing happened to these layers, so
+    nothing is to be reported. For: MMagic <= 1.2.0. Goes with a release that binds ``init_info``.
+    """
+    from torch import nn
+
+    host = getattr(model_utils, 'generation_init_weights', None)
+    probe = nn.Identity()
+    probe._params_init_info = {}  # MMEngine's mark on a module that is being initialised
+    if host is None or not _leaves_init_info_unbound(host, probe):
+        return
+
+    @functools.wraps(host)
+    def generation_init_weights(module: nn.Module, *args, **kwargs) -> None:
+        apply_to_layers = module.apply
+
+        def apply_tolerantly(init: Callable[[nn.Module], None]) -> nn.Module:
+            return apply_to_layers(lambda layer: _leaves_init_info_unbound(init, layer))
+
+        module.apply = apply_tolerantly  # of this instance, for the length of this call
+        try:
+            host(module, *args, **kwargs)
+        finally:
+            del module.apply
+
+    # Editors imported earlier hold the broken function under its own name.
+    for imported in [m for name, m in sys.modules.items() if name.startswith('mmagic.')]:
+        if vars(imported).get('generation_init_weights') is host:
+            imported.generation_init_weights = generation_init_weights
+    _note('generation_init_weights')
+
+
+def _leaves_init_info_unbound(init: Callable, module: object) -> bool:
+    """Call ``init(module)`` and tell whether it ended in the fault described above."""
+    try:
+        init(module)
+    except UnboundLocalError as error:
+        if 'init_info' not in str(error):
+            raise
+        return True
+    return False
+
+
+def repair_sqrtm_disp(fid: ModuleType) -> None:
+    """Give MMagic's FID a matrix square root that takes ``disp``.
+
+    Why: ``linalg.sqrtm(matrix, disp=False)`` returns an error estimate beside the root; SciPy
+    deprecated ``disp`` in 1.16 and announced its removal for 1.18. For: MMagic <= 1.2.0 on
+    SciPy >= 1.18. Goes when MMagic calls ``sqrtm`` without it.
+    """
+    linalg = fid.linalg
+    if 'disp' in inspect.signature(linalg.sqrtm).parameters:
+        return
+
+    @functools.wraps(linalg.sqrtm)
+    def sqrtm(matrix, disp=True):
+        root = linalg.sqrtm(matrix)
+        return root if disp else (root, np.nan)  # nobody reads the error estimate
+
+    fid.linalg = SimpleNamespace(**{**vars(linalg), 'sqrtm': sqrtm})
+    _note('sqrtm_disp')

@@ -1,0 +1,120 @@
+"""Write the procedural world to disk as an unpaired data set whose test pictures have a truth."""
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from .procedural import LAYOUTS, PALETTE, draw_labels, render_scene, sample_scene
+
+MANIFEST = 'world.json'
+# Raised whenever equal parameters would give other pictures.
+_WORLD_VERSION = 1
+# Part of the seed of each picture: scenes of different folders never share their randomness.
+_STREAMS = dict(trainA=0, trainB=1, test=2)
+
+
+def write_world(out, layout='mismatch', size=64, num_train=400, num_test=64, seed=0):
+    """Write ``trainA trainB testA testB testLabels`` and ``world.json`` under ``out``.
+
+    ``trainA`` (flat) and ``trainB`` (textured) show different scenes; ``testA/x.png`` and
+    ``testB/x.png`` show the same one, whose label map is ``testLabels/x.png`` (a palette PNG:
+    pixel values are labels). Test scenes follow the layout of domain B, the source. Picture ``i``
+    depends on its folder, ``i`` and ``seed`` only, so a larger world contains the smaller one.
+    The folder appears under its name once it is complete.
+
+    Args:
+        out (str | Path): Folder to write.
+        layout (str): 'mismatch' or 'matched', see ``LAYOUTS``.
+        size (int): Side of the pictures in pixels, at least 16.
+        num_train (int): Training pictures of each domain.
+        num_test (int): Test pairs.
+        seed (int): Non-negative seed.
+
+    Returns:
+        Path: ``out``. An existing world of the same parameters is left as it is.
+
+    Raises:
+        ValueError: A parameter is out of range.
+        FileExistsError: ``out`` holds something else.
+    """
+    parameters = _checked_parameters(layout, size, num_train, num_test, seed)
+    out = Path(out)
+    if _holds_world(out, parameters):
+        return out
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f'.{out.name}.', dir=out.parent))
+    try:
+        os.chmod(partial, 0o755)  # mkdtemp's folders are readable by their owner alone
+        _write_pictures(partial, parameters)
+        (partial / MANIFEST).write_text(json.dumps(parameters, indent=2) + '\n')
+        os.replace(partial, out)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    return out
+
+
+def _checked_parameters(layout, size, num_train, num_test, seed):
+    if layout not in LAYOUTS:
+        raise ValueError(f'layout must be one of {sorted(LAYOUTS)}, got {layout!r}.')
+    for name, value, least in (('size', size, 16), ('num_train', num_train, 1),
+                               ('num_test', num_test, 1), ('seed', seed, 0)):
+        if int(value) != value or value < least:
+            raise ValueError(f'{name} must be an integer of at least {least}, got {value!r}.')
+    return dict(version=_WORLD_VERSION, layout=layout, size=int(size), num_train=int(num_train),
+                num_test=int(num_test), seed=int(seed))
+
+
+def _folders(parameters):
+    """Name and number of pictures of every folder of a world."""
+    train, test = parameters['num_train'], parameters['num_test']
+    return dict(trainA=train, trainB=train, testA=test, testB=test, testLabels=test)
+
+
+def _holds_world(out, parameters):
+    """Whether ``out`` already is this world; an error if it is anything else but empty."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return False
+    advice = 'Choose another folder, or delete this one and run again.'
+    try:
+        found = json.loads((out / MANIFEST).read_text())
+    except (OSError, ValueError):
+        raise FileExistsError(f"'{out}' exists and is no procedural world (no readable "
+                              f'{MANIFEST}). {advice}') from None
+    if found != parameters:
+        raise FileExistsError(f"'{out}' holds a procedural world of other parameters: {found}, "
+                              f'asked for {parameters}. {advice}')
+    for name, count in _folders(parameters).items():
+        present = len(list((out / name).glob('*.png')))
+        if present != count:
+            raise FileExistsError(f"'{out / name}' holds {present} pictures where {count} were "
+                                  f'written. {advice}')
+    return True
+
+
+def _write_pictures(folder, parameters):
+    for name in _folders(parameters):
+        (folder / name).mkdir()
+    layouts, size, seed = LAYOUTS[parameters['layout']], parameters['size'], parameters['seed']
+    for style in ('A', 'B'):
+        for i in range(parameters['num_train']):
+            rng = np.random.default_rng([seed, _STREAMS[f'train{style}'], i])
+            labels = draw_labels(sample_scene(layouts[style], rng, size), size)
+            _save(folder / f'train{style}', i, render_scene(labels, style, rng))
+    for i in range(parameters['num_test']):
+        rng = np.random.default_rng([seed, _STREAMS['test'], i])
+        labels = draw_labels(sample_scene(layouts['B'], rng, size), size)
+        for style in ('A', 'B'):
+            _save(folder / f'test{style}', i, render_scene(labels, style, rng))
+        _save(folder / 'testLabels', i, labels)
+
+
+def _save(folder, index, array):
+    image = Image.fromarray(array)
+    if array.ndim == 2:
+        image.putpalette(PALETTE.tobytes())  # label maps open in colour in any viewer
+    image.save(folder / f'{index:05d}.png')

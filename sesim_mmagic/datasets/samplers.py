@@ -1,0 +1,68 @@
+"""An endless sampler that can begin anywhere."""
+
+from collections.abc import Iterator, Sized
+
+import numpy as np
+from mmengine.dist import get_dist_info
+from torch.utils.data import Sampler
+
+from sesim_mmagic.registry import DATA_SAMPLERS
+
+
+@DATA_SAMPLERS.register_module()
+class ResumableSampler(Sampler):
+    """Shuffled passes over a dataset without end, shared among ranks, from any position.
+
+    Position ``k`` of the training always holds the same sample, whatever happened before:
+    pass ``p`` is a permutation drawn from ``(seed, p)``, and rank ``r`` of ``R`` takes the
+    positions ``r, r + R, r + 2 R, ...``. So a training resumes in its order by setting
+    :attr:`start`, without loading what it has already seen.
+
+    Yields *virtual* indices ``p * len(dataset) + i``: the sample is ``i``, and the pass keeps
+    its random crop apart from that of every other pass. The dataset learns the seed of those
+    draws through its attribute ``sample_seed``.
+
+    Args:
+        dataset (Sized): The dataset.
+        seed (int, optional): Seed of the order; must be the same on all ranks. Defaults to 0.
+        shuffle (bool): Whether passes are permuted. Defaults to True.
+
+    Raises:
+        ValueError: If the dataset is empty.
+    """
+
+    def __init__(self, dataset: Sized, seed: int | None = None, shuffle: bool = True) -> None:
+        if len(dataset) < 1:
+            raise ValueError('ResumableSampler: the dataset is empty')
+        self.dataset = dataset
+        self.seed = seed or 0
+        self.shuffle = shuffle
+        self.rank, self.world_size = get_dist_info()
+        #: Number of samples that this rank has already seen.
+        self.start = 0
+        dataset.sample_seed = self.seed
+
+    def __iter__(self) -> Iterator[int]:
+        size = len(self.dataset)
+        position = self.rank + self.start * self.world_size
+        current, order = None, None
+        while True:
+            number, offset = divmod(position, size)
+            if number != current:
+                current, order = number, self._order(number)
+            yield number * size + int(order[offset])
+            position += self.world_size
+
+    def _order(self, number: int) -> np.ndarray:
+        """Permutation of pass ``number``."""
+        size = len(self.dataset)
+        if not self.shuffle:
+            return np.arange(size)
+        return np.random.default_rng((self.seed, number)).permutation(size)
+
+    def __len__(self) -> int:
+        """Samples of one pass over all ranks; the sampler itself does not end."""
+        return len(self.dataset)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Nothing to do: the order depends on the position alone."""

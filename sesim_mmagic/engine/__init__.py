@@ -1,0 +1,25 @@
+"""What watches a training or a test from outside: loop, hooks, optimizer wrapper, HTML page."""
+
+from sesim_mmagic.engine.hooks import (
+    CheckpointMatchHook,
+    FiniteLossHook,
+    ProgressHook,
+    SafeCheckpointHook,
+    SaveTranslationsHook,
+    SeedIterationsHook,
+)
+from sesim_mmagic.engine.html_report import write_report
+from sesim_mmagic.engine.loops import ResumableIterTrainLoop
+from sesim_mmagic.engine.optim_wrapper import CpuAmpOptimWrapper
+
+__all__ = [
+    'CheckpointMatchHook',
+    'CpuAmpOptimWrapper',
+    'FiniteLossHook',
+    'ProgressHook',
+    'ResumableIterTrainLoop',
+    'SafeCheckpointHook',
+    'SaveTranslationsHook',
+    'SeedIterationsHook',
+    'write_report',
+]

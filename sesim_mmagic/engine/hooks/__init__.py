@@ -1,0 +1,17 @@
+"""MMEngine hooks."""
+
+from sesim_mmagic.engine.hooks.checkpoint import SafeCheckpointHook
+from sesim_mmagic.engine.hooks.checkpoint_match import CheckpointMatchHook
+from sesim_mmagic.engine.hooks.finite_loss import FiniteLossHook
+from sesim_mmagic.engine.hooks.progress import ProgressHook
+from sesim_mmagic.engine.hooks.seed_iterations import SeedIterationsHook
+from sesim_mmagic.engine.hooks.translations import SaveTranslationsHook
+
+__all__ = [
+    'CheckpointMatchHook',
+    'FiniteLossHook',
+    'ProgressHook',
+    'SafeCheckpointHook',
+    'SaveTranslationsHook',
+    'SeedIterationsHook',
+]

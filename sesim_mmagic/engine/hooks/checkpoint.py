@@ -1,0 +1,158 @@
+"""Checkpoints that survive a kill, a NaN and a change from several ranks to one."""
+
+from collections import OrderedDict
+
+import torch
+from mmengine.dist import gather_object, get_rank, get_world_size, is_main_process
+from mmengine.hooks import CheckpointHook
+from torch import nn
+
+from sesim_mmagic.engine.files import POINTER, write_atomically
+from sesim_mmagic.engine.hooks.common import resume_advice
+from sesim_mmagic.engine.weights import plain_names, unwrapped
+from sesim_mmagic.registry import HOOKS
+
+_BUFFERS = 'image_buffers'
+_RANK_BUFFERS = 'rank_buffers'
+
+
+@HOOKS.register_module()
+class SafeCheckpointHook(CheckpointHook):
+    """MMEngine's checkpoint hook, made safe against interruption and bad weights.
+
+    * Files are written under a temporary name and renamed, the pointer ``last_checkpoint`` too;
+      an outdated or formerly best checkpoint is removed once its successor is complete.
+    * Weights that are not finite are not written.
+    * The image buffer of a GAN differs between ranks, and MMEngine saves what rank 0 has. Here
+      the buffers of all ranks are gathered into ``checkpoint['rank_buffers']``; on resume each
+      rank gets its own back.
+    * Names of weights carry no trace of ``MMSeparateDistributedDataParallel``, under which
+      MMEngine 0.10.7 saves ``generators.module.*`` and cannot load it again.
+
+    The model may hold its buffers in the attribute ``image_buffers`` (an ``nn.ModuleDict``).
+
+    Args: as :class:`mmengine.hooks.CheckpointHook`. ``backend_args`` defaults to atomic writes
+        where checkpoints go to a local folder.
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        local = '://' not in str(self.out_dir or '')
+        if self.backend_args is None and self.file_client_args is None and local:
+            self.backend_args = dict(backend='AtomicLocalBackend')
+        self._rank_buffers = None
+
+    def before_train(self, runner):
+        """Set up storage and warn where gradient accumulation and the interval do not fit."""
+        super().before_train(runner)
+        self.file_backend = _RemoveLater(self.file_backend)
+        self._check_accumulation(runner)
+
+    def before_save_checkpoint(self, runner, checkpoint):
+        """Unify the names of weights, refuse those that are not finite, add rank buffers.
+
+        Raises:
+            RuntimeError: A weight or buffer holds a value that is not finite.
+        """
+        checkpoint['state_dict'] = plain_names(runner.model, checkpoint['state_dict'])
+        for name, value in checkpoint['state_dict'].items():
+            if torch.is_tensor(value) and not torch.isfinite(value).all():
+                raise RuntimeError(
+                    f"Iteration {runner.iter + 1}: '{name}' holds values that are not finite; "
+                    f'no checkpoint was written. {resume_advice(runner)}')
+        if self._rank_buffers is not None:
+            checkpoint[_RANK_BUFFERS] = self._rank_buffers
+
+    def after_load_checkpoint(self, runner, checkpoint):
+        """On resume, put this rank's image buffers in place of those of rank 0."""
+        saved = checkpoint.pop(_RANK_BUFFERS, None)
+        if not runner._resume or (saved is None and get_world_size() == 1):
+            return
+        ranks = len(saved) if saved else 1
+        if ranks != get_world_size():
+            runner.logger.warning(
+                f'The checkpoint was written by {ranks} rank(s), now there are '
+                f'{get_world_size()}: training goes on, but not bit for bit.')
+        if saved:
+            own = saved[get_rank() % ranks]
+            checkpoint['state_dict'].update({f'{_BUFFERS}.{k}': v for k, v in own.items()})
+
+    def _save_checkpoint_with_step(self, runner, step, meta):
+        # As in MMEngine, except that the outdated file goes last and the pointer is atomic.
+        outdated = self._rotate(runner, step)
+        filename = self.filename_tmpl.format(step)
+        path = self.file_backend.join_path(self.out_dir, filename)
+        runner.message_hub.update_info('last_ckpt', path)
+        # Saving is done by rank 0 alone, gathering needs every rank: it cannot wait for the
+        # callback of the saving.
+        self._rank_buffers = _gather_buffers(runner.model)
+        runner.save_checkpoint(
+            self.out_dir, filename, self.file_client_args, save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler, meta=meta, by_epoch=self.by_epoch,
+            backend_args=self.backend_args, **self.args)
+        self._rank_buffers = None
+        self.last_ckpt = path
+        if is_main_process():
+            write_atomically(f'{runner.work_dir}/{POINTER}', path)
+            if outdated is not None:
+                self.file_backend.remove(outdated)
+        self.file_backend.flush()
+
+    def _save_best_checkpoint(self, runner, metrics):
+        super()._save_best_checkpoint(runner, metrics)
+        self.file_backend.flush()
+
+    def _rotate(self, runner, step):
+        """Note ``step`` among the kept checkpoints; return the path that it displaces."""
+        if self.max_keep_ckpts <= 0 or (self.keep_ckpt_ids and self.keep_ckpt_ids[-1] == step):
+            return None
+        outdated = None
+        if len(self.keep_ckpt_ids) == self.max_keep_ckpts:
+            name = self.filename_tmpl.format(self.keep_ckpt_ids.popleft())
+            outdated = self.file_backend.join_path(self.out_dir, name)
+        self.keep_ckpt_ids.append(step)
+        runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
+        return outdated
+
+    def _check_accumulation(self, runner):
+        wrappers = getattr(runner.optim_wrapper, 'optim_wrappers', {'': runner.optim_wrapper})
+        for name, wrapper in wrappers.items():
+            count = getattr(wrapper, '_accumulative_counts', 1)
+            if not self.by_epoch and self.interval > 0 and self.interval % count:
+                runner.logger.warning(
+                    f"Optimizer '{name}' accumulates {count} iterations and a checkpoint is "
+                    f'saved every {self.interval}: gradients gathered between two updates are '
+                    f'not saved. Choose an interval that is a multiple of {count}.')
+
+
+class _RemoveLater:
+    """A storage backend that collects what is to be removed until ``flush``."""
+
+    def __init__(self, backend):
+        self._backend = backend
+        self._removed = []
+
+    def __getattr__(self, name):
+        return getattr(self._backend, name)
+
+    def remove(self, path):
+        self._removed.append(path)
+
+    rmtree = remove
+
+    def flush(self):
+        removed, self._removed = self._removed, []
+        for path in removed:
+            if self._backend.isfile(path):
+                self._backend.remove(path)
+            elif self._backend.isdir(path):  # some strategies save folders
+                self._backend.rmtree(path)
+
+
+def _gather_buffers(model):
+    """The image buffers of all ranks on rank 0; None on a single rank or without buffers."""
+    buffers = getattr(unwrapped(model), _BUFFERS, None)
+    if get_world_size() == 1 or not isinstance(buffers, nn.Module):
+        return None
+    own = OrderedDict((k, v.cpu()) for k, v in buffers.state_dict().items())
+    return gather_object(own, dst=0)

@@ -1,0 +1,47 @@
+"""Random numbers of a training iteration as a function of its number."""
+
+import random
+
+import numpy as np
+import torch
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+
+from sesim_mmagic.registry import HOOKS
+
+
+def seed_generators(*entropy):
+    """Seed the global generators of Python, NumPy and torch (CPU and every CUDA device).
+
+    Args:
+        entropy (int): Non-negative integers. ``SeedSequence`` mixes them, so that neighbouring
+            values (iteration 7 of seed 0, iteration 0 of seed 7) give unrelated streams.
+    """
+    for_python, for_numpy, for_torch = np.random.SeedSequence(entropy).spawn(3)
+    random.seed(for_python.generate_state(4).tobytes())
+    np.random.seed(for_numpy.generate_state(4))
+    high, low = for_torch.generate_state(2)
+    torch.manual_seed((int(high) >> 1) << 32 | int(low))  # manual_seed covers CUDA devices
+
+
+@HOOKS.register_module()
+class SeedIterationsHook(Hook):
+    """Seed all global generators before each training iteration from (seed, rank, iteration).
+
+    A training that resumes must draw the random numbers that the uninterrupted one would have
+    drawn. Saving generator states does not achieve this: there is one for each library, rank
+    and device, a checkpoint written on a GPU would not continue on another number of them, and
+    everything that draws between two iterations (validation, visualisation, the start of data
+    loading workers) would shift the stream. Seeded this way an iteration depends on its number
+    alone, and the checkpoint needs no generator state at all.
+
+    The data have seeds of their own (see :class:`sesim_mmagic.datasets.ResumableSampler`),
+    because workers load them ahead of time.
+    """
+
+    # Before any hook that draws random numbers for the iteration.
+    priority = 'VERY_HIGH'
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        """Seed for the iteration ``runner.iter``, counted from 0."""
+        seed_generators(runner.seed, get_rank(), runner.iter)

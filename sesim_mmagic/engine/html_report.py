@@ -1,0 +1,99 @@
+"""A page that shows pictures side by side with tables of scores, without a server."""
+
+import html
+import os
+from pathlib import Path
+from urllib.parse import quote
+
+from sesim_mmagic.engine.files import write_atomically
+
+_STYLE = '''
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem;
+       padding: 0 1rem; color: #222; background: #fff; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
+p.note { color: #555; }
+table { border-collapse: collapse; margin: .5rem 0 1.5rem; }
+th, td { padding: .25rem .75rem; text-align: left; border-bottom: 1px solid #ddd; }
+table.scores td + td, table.scores th + th { text-align: right;
+       font-variant-numeric: tabular-nums; }
+table.pictures th { position: sticky; top: 0; background: #fff; }
+table.pictures td { vertical-align: middle; }
+table.pictures img { display: block; width: 100%; min-width: 96px; max-width: 256px;
+       image-rendering: pixelated; }
+td.name { color: #555; font-size: .85rem; overflow-wrap: anywhere; max-width: 12rem; }
+'''
+
+
+def write_report(path, title, columns, rows, tables=(), note=''):
+    """Write an HTML page of pictures in columns below tables of scores.
+
+    The page needs no script, server or network. It refers to pictures by their path relative to
+    its own folder, which may be moved or packed as a whole. The file appears once it is complete.
+
+    Args:
+        path (str | Path): The page to write.
+        title (str): Heading.
+        columns (Sequence[str]): Names of the columns of pictures, for example
+            ``('input', 'translation', 'truth')``.
+        rows (Iterable[tuple[str, Sequence]]): A name and, for each column, the path of a picture
+            in the folder of the page or below it, or None for an empty cell.
+        tables (Iterable[tuple[str, Sequence[str], Sequence[Sequence]]]): Caption, header and
+            lines of each table. Numbers that are not whole are rounded to four digits.
+        note (str): Text below the heading.
+
+    Raises:
+        ValueError: A row has another number of pictures than there are columns, or a picture
+            lies outside the folder of the page.
+        FileNotFoundError: A picture does not exist.
+    """
+    path = Path(path)
+    parts = [f'<h1>{html.escape(title)}</h1>']
+    if note:
+        parts.append(f'<p class="note">{html.escape(note)}</p>')
+    parts += [_score_table(*table) for table in tables]
+    parts.append(_picture_table(path.parent, columns, rows))
+    body = '\n'.join(parts)
+    write_atomically(path, (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n'
+        f'<body>\n{body}\n</body>\n</html>\n'))
+
+
+def _score_table(caption, header, lines):
+    head = ''.join(f'<th>{html.escape(str(cell))}</th>' for cell in header)
+    body = ''.join(
+        '<tr>' + ''.join(f'<td>{html.escape(_text(cell))}</td>' for cell in line) + '</tr>\n'
+        for line in lines)
+    return (f'<h2>{html.escape(caption)}</h2>\n'
+            f'<table class="scores"><tr>{head}</tr>\n{body}</table>')
+
+
+def _text(value):
+    return f'{value:.4g}' if isinstance(value, float) else str(value)
+
+
+def _picture_table(folder, columns, rows):
+    head = '<th></th>' + ''.join(f'<th>{html.escape(column)}</th>' for column in columns)
+    lines = []
+    for name, pictures in rows:
+        if len(pictures) != len(columns):
+            raise ValueError(f"Row '{name}' has {len(pictures)} pictures for {len(columns)} "
+                             f'columns {tuple(columns)}; use None for an empty cell.')
+        cells = ''.join(_cell(folder, name, column, picture)
+                        for column, picture in zip(columns, pictures, strict=True))
+        lines.append(f'<tr><td class="name">{html.escape(str(name))}</td>{cells}</tr>\n')
+    return f'<table class="pictures"><tr>{head}</tr>\n{"".join(lines)}</table>'
+
+
+def _cell(folder, name, column, picture):
+    if picture is None:
+        return '<td></td>'
+    if not Path(picture).is_file():
+        raise FileNotFoundError(f"Picture '{picture}' of row '{name}' does not exist.")
+    relative = Path(os.path.relpath(picture, folder)).as_posix()
+    if relative.startswith('../'):
+        raise ValueError(f"Picture '{picture}' lies outside '{folder}', the folder of the page: "
+                         'copy it there, so that the folder can be moved.')
+    alt = html.escape(f'{column}: {name}', quote=True)
+    return f'<td><img loading="lazy" src="{quote(relative)}" alt="{alt}"></td>'

@@ -1,0 +1,29 @@
+"""From tensors to 8-bit pictures to files."""
+
+import cv2
+import numpy as np
+
+from sesim_mmagic.engine.files import write_atomically
+
+
+def to_picture(image):
+    """Round an image to 8 bits.
+
+    Args:
+        image (Tensor): (3, H, W), BGR, values in [0, 255]; values outside are clipped.
+
+    Returns:
+        np.ndarray: (H, W, 3), BGR, uint8.
+    """
+    image = image.detach().float().clamp(0, 255).round().cpu().numpy()
+    return image.astype(np.uint8).transpose(1, 2, 0)
+
+
+def write_picture(path, picture):
+    """Write a picture as PNG; the file appears once it is complete.
+
+    Args:
+        path (str | Path): File to write.
+        picture (np.ndarray): (H, W, 3), BGR, uint8.
+    """
+    write_atomically(path, cv2.imencode('.png', picture)[1].tobytes())

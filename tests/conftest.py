@@ -1,0 +1,54 @@
+"""Fixtures that every test may use. Nothing heavy is imported here."""
+
+import random
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+# The suite is to run beside other work; tiny tensors gain nothing from more threads.
+torch.set_num_threads(2)
+
+
+@pytest.fixture(autouse=True)
+def fixed_seeds():
+    """Each test starts from the same state of every global generator, whatever ran before it."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def no_default_scope():
+    """Run without MMEngine's default scope, which Runners of earlier tests leave behind."""
+    from mmengine.registry import DefaultScope
+
+    kept = dict(DefaultScope._instance_dict)
+    DefaultScope._instance_dict.clear()
+    yield
+    DefaultScope._instance_dict.clear()
+    DefaultScope._instance_dict.update(kept)
+
+
+@pytest.fixture
+def picture_folders(tmp_path):
+    """A function that writes ``<folder>/<i>.png``, random RGB pictures, and returns the root."""
+    from PIL import Image
+
+    def write(folders=('trainA', 'trainB', 'testA', 'testB'), count=2, size=(32, 32)):
+        generator = np.random.default_rng(0)
+        for folder in folders:
+            (tmp_path / 'pictures' / folder).mkdir(parents=True, exist_ok=True)
+            for i in range(count):
+                pixels = generator.integers(0, 256, (*size, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(tmp_path / 'pictures' / folder / f'{i}.png')
+        return tmp_path / 'pictures'
+
+    return write
+
+
+@pytest.fixture(scope='session')
+def python():
+    """Path of the interpreter, for tests that need a process of their own."""
+    return sys.executable

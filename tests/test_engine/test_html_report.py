@@ -1,0 +1,55 @@
+import re
+from urllib.parse import unquote
+
+import cv2
+import numpy as np
+import pytest
+
+from sesim_mmagic.engine import write_report
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / 'page' / 'in puts' / '50%#1?.png'
+    path.parent.mkdir(parents=True)
+    cv2.imwrite(str(path), np.zeros((4, 4, 3), np.uint8))
+    return path
+
+
+def test_page_shows_pictures_and_tables(tmp_path, picture):
+    page = tmp_path / 'page' / 'index.html'
+    write_report(page, 'A < B', ('input', 'truth'), [('<1>', [picture, None])],
+                 tables=[('Scores', ('method', 'IoU'), [('x & y', 0.812345), ('z', 3)])],
+                 note='2 > 1')
+    text = page.read_text()
+    assert '<title>A &lt; B</title>' in text and 'A < B' not in text
+    assert '&lt;1&gt;' in text and 'x &amp; y' in text and '2 &gt; 1' in text
+    assert '<td>0.8123</td>' in text and '<td>3</td>' in text
+    assert '<td></td>' in text  # the missing truth
+    sources = re.findall(r'src="([^"]+)"', text)
+    assert [unquote(s) for s in sources] == ['in puts/50%#1?.png']
+    assert not re.search(r'(src|href)="(/|https?:|file:)|<script', text)
+
+
+def test_replaces_an_old_page_and_leaves_nothing_behind(tmp_path):
+    page = tmp_path / 'index.html'
+    for title in ('first', 'second'):
+        write_report(page, title, (), [])
+    assert 'second' in page.read_text()
+    assert list(tmp_path.iterdir()) == [page]
+
+
+def test_page_is_not_written_if_a_picture_is_missing(tmp_path):
+    with pytest.raises(FileNotFoundError, match="gone.png' of row 'x'"):
+        write_report(tmp_path / 'index.html', 't', ('a',), [('x', [tmp_path / 'gone.png'])])
+    assert not list(tmp_path.iterdir())
+
+
+def test_picture_outside_the_folder_is_refused(tmp_path, picture):
+    with pytest.raises(ValueError, match='lies outside'):
+        write_report(tmp_path / 'other' / 'index.html', 't', ('a',), [('x', [picture])])
+
+
+def test_row_of_another_length_is_refused(tmp_path, picture):
+    with pytest.raises(ValueError, match="Row 'x' has 1 pictures for 2 columns"):
+        write_report(tmp_path / 'page' / 'index.html', 't', ('a', 'b'), [('x', [picture])])

@@ -1,0 +1,39 @@
+import random
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+
+from sesim_mmagic.engine.hooks.seed_iterations import SeedIterationsHook, seed_generators
+
+
+def draw():
+    return random.random(), float(np.random.random()), float(torch.rand(()))
+
+
+def draws(seed, iteration):
+    SeedIterationsHook().before_train_iter(SimpleNamespace(seed=seed, iter=iteration), 0)
+    return draw()
+
+
+def test_numbers_depend_on_seed_and_iteration_alone():
+    first = draws(5, 100)
+    draw()
+    assert draws(5, 100) == first
+    for other in (draws(5, 101), draws(6, 100), draws(100, 5)):
+        assert all(a != b for a, b in zip(first, other, strict=True))
+
+
+def test_ranks_differ():
+    seed_generators(5, 0, 100)
+    first = draw()
+    seed_generators(5, 1, 100)
+    assert all(a != b for a, b in zip(first, draw(), strict=True))
+
+
+def test_numbers_are_uniform_over_iterations():
+    numbers = np.array([draws(0, i) for i in range(400)])
+    assert np.abs(numbers.mean(0) - 0.5).max() < 0.05
+    assert np.abs(np.corrcoef(numbers.T) - np.eye(3)).max() < 0.15
+    lagged = np.corrcoef(numbers[:-1, 0], numbers[1:, 0])[0, 1]
+    assert abs(lagged) < 0.15

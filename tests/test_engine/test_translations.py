@@ -1,0 +1,129 @@
+import os
+from types import SimpleNamespace
+from unittest.mock import Mock
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmagic.structures import DataSample
+
+from sesim_mmagic.engine import SaveTranslationsHook
+
+
+class OneSided:
+    source_domain, target_domain = 'horse', 'zebra'
+
+
+class TwoSided:
+    @staticmethod
+    def get_other_domains(domain):
+        return [{'horse': 'zebra', 'zebra': 'horse'}[domain]]
+
+
+def sample(source, target='/data/testB/other.png', value=100.4, fakes=('zebra',)):
+    """A test sample: source picture 10, target picture 20, translation of some value."""
+    result = DataSample(metainfo=dict(img_horse_path=source, img_zebra_path=target))
+    images = dict(img_horse=10, img_zebra=20, **{f'fake_{fake}': value for fake in fakes})
+    result.set_tensor_data({k: torch.full((3, 4, 6), float(v)) for k, v in images.items()})
+    return result
+
+
+@pytest.fixture
+def run(tmp_path):
+    def test(*samples, model=OneSided, metrics=None, logger=None, **kwargs):
+        hook = SaveTranslationsHook(**kwargs)
+        runner = SimpleNamespace(model=model(), work_dir=str(tmp_path / 'work'),
+                                 cfg=SimpleNamespace(filename='horse2zebra.py'),
+                                 logger=logger or Mock())
+        hook.before_test(runner)
+        for i, one in enumerate(samples):
+            hook.after_test_iter(runner, i, outputs=[one])
+        hook.after_test_epoch(runner, metrics)
+        return tmp_path / 'work' / 'test'
+
+    return test
+
+
+def files(folder):
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob('*') if p.is_file())
+
+
+def test_pictures_are_named_after_their_sources(run):
+    folder = run(sample('/data/testA/one.two.jpg'), sample('/data/testA/3.png'))
+    assert files(folder) == [
+        'index.html', 'inputs/horse/3.png', 'inputs/horse/one.two.png',
+        'translations/zebra/3.png', 'translations/zebra/one.two.png']
+    page = (folder / 'index.html').read_text()
+    assert '<h1>horse2zebra</h1>' in page
+    assert 'truth' not in page
+
+
+def test_pictures_are_clipped_rounded_and_bgr(run):
+    one = sample('/data/testA/1.png')
+    one.fake_zebra[:] = torch.tensor([-3.0, 100.5001, 300.0])[:, None, None]
+    folder = run(one)
+    written = cv2.imread(str(folder / 'translations/zebra/1.png'), cv2.IMREAD_UNCHANGED)
+    assert written.shape == (4, 6, 3) and written.dtype == np.uint8
+    assert (written == (0, 101, 255)).all()
+
+
+@pytest.mark.parametrize(('target', 'paired', 'shown'), [
+    ('/data/testB/1.png', None, True), ('/data/testB/2.png', None, False),
+    ('/data/testB/2.png', True, True), ('/data/testB/1.png', False, False)])
+def test_truth_is_shown_where_the_test_set_is_paired(run, target, paired, shown):
+    folder = run(sample('/data/testA/1.png', target), paired=paired)
+    assert ('truths/zebra/1.png' in files(folder)) == shown
+    assert ('truth' in (folder / 'index.html').read_text()) == shown
+
+
+def test_two_directions_have_folders_of_their_own(run):
+    folder = run(sample('/data/testA/1.png', '/data/testB/2.png', fakes=('zebra', 'horse')),
+                 model=TwoSided)
+    assert files(folder) == [
+        'index.html', 'inputs/horse/1.png', 'inputs/zebra/2.png',
+        'translations/horse/2.png', 'translations/zebra/1.png']
+    assert '1 (zebra)' in (folder / 'index.html').read_text()
+
+
+def test_sources_of_one_name_are_refused(run):
+    with pytest.raises(ValueError, match="'/data/a/1.png' and '/data/b/1.jpg' have the same name"):
+        run(sample('/data/a/1.png'), sample('/data/b/1.jpg'))
+
+
+def test_sample_that_comes_twice_is_saved_once(run):
+    folder = run(sample('/data/a/1.png'), sample('/data/a/1.png'))
+    assert '1 of 1 translations' in (folder / 'index.html').read_text()
+
+
+def test_page_shows_metrics_and_the_first_rows(run):
+    folder = run(*(sample(f'/data/a/{i}.png') for i in range(4)), metrics={'PSNR': 21.23456},
+                 max_rows=2, title='My test')
+    page = (folder / 'index.html').read_text()
+    assert '<td>PSNR</td><td>21.23</td>' in page
+    assert '2 of 4 translations' in page and page.count('translation: ') == 2
+    assert '<h1>My test</h1>' in page
+    assert len(os.listdir(folder / 'translations/zebra')) == 4
+
+
+def test_out_dir_is_used(run, tmp_path):
+    run(sample('/data/a/1.png'), out_dir=str(tmp_path / 'elsewhere'))
+    assert 'translations/zebra/1.png' in files(tmp_path / 'elsewhere')
+
+
+def test_sample_without_translation_is_refused(run):
+    with pytest.raises(ValueError, match='no fake_<domain>'):
+        run(sample('/data/a/1.png', fakes=()))
+
+
+def test_source_without_name_is_refused(run):
+    nameless = sample('/data/a/1.png')
+    del nameless.img_horse_path
+    with pytest.raises(ValueError, match="'img_horse_path' in meta_keys of PackInputs"):
+        run(nameless)
+
+
+def test_test_without_pictures_is_reported(run):
+    logger = Mock()
+    assert not run(logger=logger).exists()
+    assert 'No picture was translated' in logger.warning.call_args.args[0]

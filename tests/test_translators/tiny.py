@@ -1,0 +1,100 @@
+"""The smallest models and batches that take a real training step."""
+
+import torch
+from mmagic.structures import DataSample
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.registry import init_default_scope
+
+from sesim_mmagic.registry import MODELS
+
+TINY_VGG = dict(type='sesim_mmagic.VGG16Features', pretrained=None, seed=0, width=0.125)
+TINY_FSESIM = dict(
+    type='sesim_mmagic.FSeSimLoss',
+    layers=('relu2_2',),
+    num_patches=16,
+    patch_size=4,
+    feature_net=TINY_VGG,
+)
+HOST_NETWORKS = dict(
+    generator=dict(
+        type='ResnetGenerator', in_channels=3, out_channels=3, base_channels=4, num_blocks=1,
+        norm_cfg=dict(type='IN'), use_dropout=False, padding_mode='reflect',
+        init_cfg=dict(type='normal', gain=0.02),
+    ),
+    discriminator=dict(
+        type='PatchDiscriminator', in_channels=3, base_channels=4, num_conv=2,
+        norm_cfg=dict(type='IN'), init_cfg=dict(type='normal', gain=0.02),
+    ),
+)  # fmt: skip
+
+
+def build(config):
+    init_default_scope('mmagic')
+    torch.manual_seed(0)
+    model = MODELS.build(config)
+    model.init_weights()
+    return model.train()
+
+
+def one_sided(**kwargs):
+    config = dict(
+        type='sesim_mmagic.OneSidedTranslator',
+        generator=dict(type='sesim_mmagic.ResNetBlurGenerator', base_channels=4, num_blocks=1),
+        discriminator=dict(type='sesim_mmagic.BlurPatchGAN', base_channels=4, num_layers=2),
+        source_domain='horse',
+        target_domain='zebra',
+        data_preprocessor=dict(type='DataPreprocessor'),
+        structure_loss=TINY_FSESIM,
+    )
+    return build({**config, **kwargs})
+
+
+def cyclegan(type_='sesim_mmagic.SeSimCycleGAN', **kwargs):
+    domains = ['horse', 'zebra']
+    config = dict(
+        type=type_,
+        **HOST_NETWORKS,
+        default_domain='zebra',
+        reachable_domains=domains,
+        related_domains=domains,
+        data_preprocessor=dict(type='DataPreprocessor', data_keys=['img_horse', 'img_zebra']),
+    )
+    return build({**config, **kwargs})
+
+
+def pix2pix(type_='sesim_mmagic.SeSimPix2Pix', **kwargs):
+    config = dict(
+        type=type_,
+        generator=HOST_NETWORKS['generator'],
+        discriminator={**HOST_NETWORKS['discriminator'], 'in_channels': 6},
+        default_domain='zebra',
+        reachable_domains=['zebra'],
+        related_domains=['zebra', 'horse'],
+        data_preprocessor=dict(type='DataPreprocessor', data_keys=['img_horse', 'img_zebra']),
+    )
+    return build({**config, **kwargs})
+
+
+def batch(size=2, height=32, width=32, seed=0, keys=('img_horse', 'img_zebra')):
+    """What a data loader gives: lists of uint8 tensors and of samples."""
+    generator = torch.Generator().manual_seed(seed)
+    pictures = [
+        {k: torch.randint(0, 256, (3, height, width), generator=generator).byte() for k in keys}
+        for _ in range(size)
+    ]
+    samples = []
+    for picture in pictures:
+        sample = DataSample()
+        sample.set_tensor_data(dict(picture))
+        samples.append(sample)
+    inputs = {key: [picture[key] for picture in pictures] for key in keys}
+    return dict(inputs=inputs, data_samples=samples)
+
+
+def optim_wrappers(model, wrapper=OptimWrapper, optimizer=torch.optim.Adam, lr=1e-3, **kwargs):
+    return OptimWrapperDict(
+        **{
+            key: wrapper(optimizer=optimizer(getattr(model, key).parameters(), lr=lr), **kwargs)
+            for key in ('generators', 'discriminators')
+        }
+    )

@@ -1,0 +1,38 @@
+"""Train a model: python tools/train.py CONFIG [--resume] [--amp] [--work-dir DIR]."""
+
+from sesim_mmagic.apis import launch
+
+
+def parse_args(argv=None):
+    """Parse the command line; it is MMagic's."""
+    parser = launch.create_parser('Train a model.')
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--resume', action='store_true',
+                        help='continue from the last checkpoint in the work directory, or from '
+                             '--cfg-options load_from=PATH')
+    parser.add_argument('--amp', action='store_true',
+                        help='train in mixed precision (bfloat16 on the CPU)')
+    parser.add_argument('--auto-scale-lr', action='store_true',
+                        help='scale learning rates by the batch size of all ranks')
+    return parser, parser.parse_args(argv)
+
+
+def main(argv=None):
+    """Check the settings, then train."""
+    parser, args = parse_args(argv)
+    try:
+        cfg = launch.load_config(args)
+        if args.amp:
+            launch.enable_amp(cfg)
+        if args.auto_scale_lr:
+            launch.enable_auto_scale_lr(cfg)
+        if args.resume:
+            cfg.resume = True
+        launch.prepare_start(cfg)
+    except (FileNotFoundError, ValueError) as error:
+        parser.error(str(error))
+    launch.train(cfg)
+
+
+if __name__ == '__main__':
+    main()
