@@ -45,7 +45,7 @@ metric = dict(type='sesim_mmagic.PairedScores', target_domain=target, source_dom
 val_evaluator = [metric]
 test_evaluator = [metric]
 
-max_iters = 6000
+max_iters = 4000
 train_cfg = dict(max_iters=max_iters, val_interval=1000)
 param_scheduler = dict(
     type='LinearLR', start_factor=1, end_factor=0, by_epoch=False, begin=max_iters // 2, end=max_iters
