@@ -282,9 +282,9 @@ def _leaves_init_info_unbound(init: Callable, module: object) -> bool:
 def repair_sqrtm_disp(fid: ModuleType) -> None:
     """Give MMagic's FID a matrix square root that takes ``disp``.
 
-    Why: ``linalg.sqrtm(matrix, disp=False)`` returns an error estimate beside the root; SciPy
-    deprecated ``disp`` in 1.16 and announced its removal for 1.18. For: MMagic <= 1.2.0 on
-    SciPy >= 1.18. Goes when MMagic calls ``sqrtm`` without it.
+    Why: MMagic unpacks ``linalg.sqrtm(matrix, disp=False)`` into the root and an error estimate;
+    SciPy 1.18 removed ``disp``. For: MMagic <= 1.2.0 on SciPy >= 1.18. Goes when MMagic calls
+    ``sqrtm`` without it.
     """
     linalg = fid.linalg
     if 'disp' in inspect.signature(linalg.sqrtm).parameters:

@@ -20,6 +20,15 @@ def fixed_seeds():
 
 
 @pytest.fixture
+def applied(monkeypatch):
+    """The list of applied repairs of the host, empty for the length of one test."""
+    from sesim_mmagic import compat
+
+    monkeypatch.setattr(compat, 'applied', [])
+    return compat.applied
+
+
+@pytest.fixture
 def no_default_scope():
     """Run without MMEngine's default scope, which Runners of earlier tests leave behind."""
     from mmengine.registry import DefaultScope

@@ -7,13 +7,20 @@ def parse_args(argv=None):
     """Parse the command line; it is MMagic's."""
     parser = launch.create_parser('Train a model.')
     parser.add_argument('config', help='config file')
-    parser.add_argument('--resume', action='store_true',
-                        help='continue from the last checkpoint in the work directory, or from '
-                             '--cfg-options load_from=PATH')
-    parser.add_argument('--amp', action='store_true',
-                        help='train in mixed precision (bfloat16 on the CPU)')
-    parser.add_argument('--auto-scale-lr', action='store_true',
-                        help='scale learning rates by the batch size of all ranks')
+    parser.add_argument(
+        '--resume',
+        action='store_true',
+        help='continue from the last checkpoint in the work directory, or from '
+        '--cfg-options load_from=PATH',
+    )
+    parser.add_argument(
+        '--amp', action='store_true', help='train in mixed precision (bfloat16 on the CPU)'
+    )
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale learning rates by the batch size of all ranks',
+    )
     return parser, parser.parse_args(argv)
 
 

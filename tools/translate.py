@@ -14,12 +14,17 @@ def parse_args(argv=None):
     parser.add_argument('config', help='config that the checkpoint was trained with')
     parser.add_argument('checkpoint', help='checkpoint file or URL')
     parser.add_argument('pictures', help='picture, or folder of pictures')
-    parser.add_argument('--out', required=True, help='folder for the translations, PNG files '
-                                                     'named after their sources')
-    parser.add_argument('--target-domain', help='domain to translate into, where the model has '
-                                                'several')
-    parser.add_argument('--device', help="for example 'cpu' or 'cuda:1'; by default the "
-                                         'accelerator if there is one')
+    parser.add_argument(
+        '--out',
+        required=True,
+        help='folder for the translations, PNG files named after their sources',
+    )
+    parser.add_argument(
+        '--target-domain', help='domain to translate into, where the model has several'
+    )
+    parser.add_argument(
+        '--device', help="for example 'cpu' or 'cuda:1'; by default the accelerator if there is one"
+    )
     return parser, parser.parse_args(argv)
 
 
@@ -29,11 +34,14 @@ def name_outputs(sources, out):
     for source in sources:
         output = Path(out, f'{source.stem}.png')
         if output in outputs:
-            raise ValueError(f"'{outputs[output]}' and '{source}' would both be written to "
-                             f"'{output}'. Rename one.")
+            raise ValueError(
+                f"'{outputs[output]}' and '{source}' would both be written to "
+                f"'{output}'. Rename one."
+            )
         if output.exists() and output.samefile(source):
-            raise ValueError(f"'{source}' would be overwritten by its translation. Choose "
-                             'another --out.')
+            raise ValueError(
+                f"'{source}' would be overwritten by its translation. Choose another --out."
+            )
         outputs[output] = source
     return outputs
 

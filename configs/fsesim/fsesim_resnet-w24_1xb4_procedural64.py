@@ -31,15 +31,18 @@ model = dict(
 optim_wrapper = dict(
     generators=dict(optimizer=dict(lr=2e-4)), discriminators=dict(optimizer=dict(lr=2e-4))
 )
-metric = dict(
-    type='sesim_mmagic.ProceduralScores', target_domain='flat', source_domain='textured'
-)
+metric = dict(type='sesim_mmagic.ProceduralScores', target_domain='flat', source_domain='textured')
 val_evaluator = [metric]
 test_evaluator = [metric]
 
 max_iters = 1400
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 param_scheduler = dict(
-    type='LinearLR', start_factor=1, end_factor=0, by_epoch=False, begin=max_iters // 2, end=max_iters
+    type='LinearLR',
+    start_factor=1,
+    end_factor=0,
+    by_epoch=False,
+    begin=max_iters // 2,
+    end=max_iters,
 )
 default_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=200))

@@ -48,6 +48,11 @@ test_evaluator = [metric]
 max_iters = 4000
 train_cfg = dict(max_iters=max_iters, val_interval=1000)
 param_scheduler = dict(
-    type='LinearLR', start_factor=1, end_factor=0, by_epoch=False, begin=max_iters // 2, end=max_iters
+    type='LinearLR',
+    start_factor=1,
+    end_factor=0,
+    by_epoch=False,
+    begin=max_iters // 2,
+    end=max_iters,
 )
 default_hooks = dict(checkpoint=dict(interval=1000))

@@ -19,5 +19,10 @@ test_dataloader = val_dataloader
 max_iters = 533600
 train_cfg = dict(max_iters=max_iters)
 param_scheduler = dict(
-    type='LinearLR', end_factor=0, start_factor=1, by_epoch=False, begin=max_iters // 2, end=max_iters
+    type='LinearLR',
+    start_factor=1,
+    end_factor=0,
+    by_epoch=False,
+    begin=max_iters // 2,
+    end=max_iters,
 )

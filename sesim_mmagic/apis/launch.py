@@ -31,15 +31,22 @@ def create_parser(description):
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument('--work-dir', help='folder for logs and checkpoints')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
         help='override settings of the config, for example model.buffer_size=0; lists are '
-             'written key="[a,b]" or key=a,b, tuples in lists key="[(a,b),(c,d)]", both without '
-             'blanks')
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
-                        help='what started the ranks of a distributed job')
+        'written key="[a,b]" or key=a,b, tuples in lists key="[(a,b),(c,d)]", both without '
+        'blanks',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='what started the ranks of a distributed job',
+    )
     # torch's launchers pass one spelling or the other.
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0,
-                        help=argparse.SUPPRESS)
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     return parser
 
 
@@ -60,8 +67,9 @@ def load_config(args):
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     if not Path(args.config).is_file():
-        raise FileNotFoundError(f"Config '{args.config}' does not exist (working directory: "
-                                f"'{Path.cwd()}').")
+        raise FileNotFoundError(
+            f"Config '{args.config}' does not exist (working directory: '{Path.cwd()}')."
+        )
     cfg = Config.fromfile(args.config)
     cfg.launcher = args.launcher
     if args.cfg_options is not None:
@@ -95,8 +103,10 @@ def enable_amp(cfg):
         if kind == 'OptimWrapper':
             wrapper.update(amp)
         elif kind not in ('AmpOptimWrapper', 'sesim_mmagic.CpuAmpOptimWrapper'):
-            raise ValueError(f"--amp replaces optimizer wrappers of type 'OptimWrapper', got "
-                             f"'{kind}'. Set its precision in the config.")
+            raise ValueError(
+                f"--amp replaces optimizer wrappers of type 'OptimWrapper', got "
+                f"'{kind}'. Set its precision in the config."
+            )
 
 
 def enable_auto_scale_lr(cfg):
@@ -109,8 +119,10 @@ def enable_auto_scale_lr(cfg):
         ValueError: The config does not say which batch size its learning rates are for.
     """
     if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
-        raise ValueError('--auto-scale-lr needs the batch size that the learning rates of the '
-                         'config are for: set auto_scale_lr=dict(base_batch_size=...).')
+        raise ValueError(
+            '--auto-scale-lr needs the batch size that the learning rates of the '
+            'config are for: set auto_scale_lr=dict(base_batch_size=...).'
+        )
     cfg.auto_scale_lr.enable = True
 
 
@@ -128,14 +140,17 @@ def check_checkpoint(path):
         return
     path = Path(path).expanduser()
     if not path.is_file():
-        raise FileNotFoundError(f"Checkpoint '{path}' does not exist (working directory: "
-                                f"'{Path.cwd()}').")
+        raise FileNotFoundError(
+            f"Checkpoint '{path}' does not exist (working directory: '{Path.cwd()}')."
+        )
     with path.open('rb') as file:
         magic = file.read(2)
     # torch writes zip files, whose table of contents is at the end; pickles before torch 1.6.
     if magic == b'PK' and not zipfile.is_zipfile(path):
-        raise ValueError(f"Checkpoint '{path}' is truncated ({path.stat().st_size} bytes): copy "
-                         'or download it again, or use an earlier one.')
+        raise ValueError(
+            f"Checkpoint '{path}' is truncated ({path.stat().st_size} bytes): copy "
+            'or download it again, or use an earlier one.'
+        )
     if magic != b'PK' and magic[:1] != b'\x80':
         raise ValueError(f"'{path}' is not a PyTorch checkpoint.")
 
@@ -161,12 +176,17 @@ def prepare_start(cfg):
     if not cfg.get('resume'):
         return
     if not pointer.is_file():
-        print_log(f"Nothing to resume: '{pointer}' does not exist. Training starts at "
-                  'iteration 0.', logger='current', level=logging.WARNING)
+        print_log(
+            f"Nothing to resume: '{pointer}' does not exist. Training starts at iteration 0.",
+            logger='current',
+            level=logging.WARNING,
+        )
         return
     checkpoint, noted = last_checkpoint(cfg.work_dir), pointer.read_text().strip()
-    advice = (f"Complete checkpoints in '{cfg.work_dir}': {_complete(cfg.work_dir) or 'none'}; "
-              'resume from one with --resume --cfg-options load_from=PATH.')
+    advice = (
+        f"Complete checkpoints in '{cfg.work_dir}': {_complete(cfg.work_dir) or 'none'}; "
+        'resume from one with --resume --cfg-options load_from=PATH.'
+    )
     if checkpoint is None:
         raise FileNotFoundError(f"'{pointer}' names '{noted}', which does not exist. {advice}")
     try:
@@ -184,8 +204,7 @@ def _complete(work_dir):
 def check_metrics_file(path):
     """Raise ValueError unless metrics can be written to ``path`` (see ``METRIC_FORMATS``)."""
     if Path(path).suffix not in METRIC_FORMATS:
-        raise ValueError(f"--out takes a file that ends in one of {METRIC_FORMATS}, "
-                         f"got '{path}'.")
+        raise ValueError(f"--out takes a file that ends in one of {METRIC_FORMATS}, got '{path}'.")
 
 
 class SaveMetricsHook(Hook):
@@ -243,5 +262,6 @@ def test(cfg, out=None):
 def _build_runner(cfg):
     if 'runner_type' in cfg:
         from sesim_mmagic.registry import RUNNERS
+
         return RUNNERS.build(cfg)
     return Runner.from_cfg(cfg)

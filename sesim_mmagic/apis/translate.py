@@ -20,8 +20,9 @@ from sesim_mmagic.engine.weights import adapt_names, differences
 from sesim_mmagic.registry import MODELS
 
 # What inference has no use for: no feature network is built, no weights of one are needed.
-_TRAINING_ONLY = dict(discriminator=None, structure_loss=None, style_loss=None,
-                      structure_identity_weight=0.0)
+_TRAINING_ONLY = dict(
+    discriminator=None, structure_loss=None, style_loss=None, structure_identity_weight=0.0
+)
 _GENERATORS = ('generators.', 'generator_ema.')
 PICTURE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm')
 
@@ -82,8 +83,7 @@ def translate(model, pictures, target_domain=None):
     """
     target = target_domain or model._default_domain
     if not model.is_domain_reachable(target):
-        raise ValueError(f"The model translates into {model._reachable_domains}, not "
-                         f"'{target}'.")
+        raise ValueError(f"The model translates into {model._reachable_domains}, not '{target}'.")
     key = f'img_{source_domain(model, target)}'
     for picture in _each(pictures):
         yield _translate_one(model, picture, key, target)
@@ -127,13 +127,15 @@ def _read_weights(path):
     check_checkpoint(path)
     try:
         if '://' in path:
-            content = torch.hub.load_state_dict_from_url(path, map_location='cpu',
-                                                         weights_only=True)
+            content = torch.hub.load_state_dict_from_url(
+                path, map_location='cpu', weights_only=True
+            )
         else:
             content = torch.load(Path(path).expanduser(), map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:
-        raise ValueError(f"Checkpoint '{path}' was not loaded, it holds objects that could run "
-                         f'code: {error}') from None
+        raise ValueError(
+            f"Checkpoint '{path}' was not loaded, it holds objects that could run code: {error}"
+        ) from None
     except (RuntimeError, EOFError) as error:
         raise ValueError(f"Checkpoint '{path}' is damaged: {error}") from None
     return content.get('state_dict', content)
@@ -147,7 +149,9 @@ def _each(pictures):
     if isinstance(pictures, np.ndarray):
         yield _checked(pictures)
     elif isinstance(pictures, (str, Path)):
-        yield from map(read_picture, list_pictures(pictures))
+        from sesim_mmagic.datasets.transforms import read_picture  # imports much of MMagic
+
+        yield from (read_picture(str(path)) for path in list_pictures(pictures))
     elif isinstance(pictures, Iterable):
         for picture in pictures:
             yield from _each(picture)
@@ -157,19 +161,22 @@ def _each(pictures):
 
 def _checked(picture):
     if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
-        raise ValueError('A picture is an array (H, W, 3) of uint8 in BGR, got shape '
-                         f'{picture.shape} of {picture.dtype}.')
+        raise ValueError(
+            'A picture is an array (H, W, 3) of uint8 in BGR, got shape '
+            f'{picture.shape} of {picture.dtype}.'
+        )
     return picture
 
 
 @torch.no_grad()
 def _translate_one(model, picture, key, target):
-    from mmagic.structures import DataSample
+    from mmagic.structures import DataSample  # as above
 
     tensor = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
     batch = pseudo_collate([dict(inputs={key: tensor}, data_samples=DataSample())])
     data = model.data_preprocessor(batch)
     translated = model(data['inputs'][key], test_mode=True, target_domain=target)['target']
     translated = model.data_preprocessor.destruct(
-        translated[0], data['data_samples'].split()[0], key)
+        translated[0], data['data_samples'].split()[0], key
+    )
     return to_picture(translated)

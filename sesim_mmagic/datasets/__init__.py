@@ -1,7 +1,9 @@
 """Datasets, samplers and transforms of unpaired pictures, and the procedural world."""
 
 from .formatting import PackDomains
+from .pictures import read_picture
 from .procedural_world import write_world
+from .random_state import seeded_generators
 from .samplers import ResumableSampler
 from .transforms import CheckSize, LoadPicture
 from .unpaired_folders import UnpairedFolderDataset
@@ -12,5 +14,7 @@ __all__ = [
     'PackDomains',
     'ResumableSampler',
     'UnpairedFolderDataset',
+    'read_picture',
+    'seeded_generators',
     'write_world',
 ]

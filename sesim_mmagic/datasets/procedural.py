@@ -6,6 +6,7 @@ in one flat colour, style B in a texture of its own; the luminance of B is inver
 colours of ``PALETTE`` and nothing else, and its label map is the nearest colour of each pixel.
 The unpaired task is B -> A: the translation of a textured picture is unique.
 """
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +15,15 @@ CLASSES = ('background', 'disk', 'square', 'triangle')
 # RGB, indexed by label: cream ground, red disks, blue squares, green triangles.
 PALETTE = np.array([[253, 246, 227], [220, 50, 47], [38, 92, 200], [46, 160, 67]], dtype=np.uint8)
 # RGB, indexed by label: the (low, high) colours of the textures of style B.
-TEXTURE_COLOURS = np.array([
-    [[16, 16, 36], [52, 46, 78]],
-    [[170, 118, 24], [255, 232, 70]],
-    [[24, 128, 150], [110, 240, 245]],
-    [[176, 60, 120], [255, 170, 210]],
-], dtype=np.uint8)
+TEXTURE_COLOURS = np.array(
+    [
+        [[16, 16, 36], [52, 46, 78]],
+        [[170, 118, 24], [255, 232, 70]],
+        [[24, 128, 150], [110, 240, 245]],
+        [[176, 60, 120], [255, 170, 210]],
+    ],
+    dtype=np.uint8,
+)
 STYLES = ('A', 'B')
 
 
@@ -87,8 +91,10 @@ def sample_scene(layout, rng, size=64):
 def _place(shapes, radius, rng, size):
     for spacing in np.linspace(1.05, _SMALLEST_SPACING, _PLACEMENT_ATTEMPTS):
         row, column = rng.uniform(radius, size - radius, 2)
-        if all(np.hypot(row - s.row, column - s.column) >= spacing * (radius + s.radius)
-               for s in shapes):
+        if all(
+            np.hypot(row - s.row, column - s.column) >= spacing * (radius + s.radius)
+            for s in shapes
+        ):
             break
     return row, column
 
@@ -112,7 +118,7 @@ def draw_labels(shapes, size=64):
 
 def _inside(shape, rows, columns):
     if shape.label == 1:
-        return rows ** 2 + columns ** 2 <= shape.radius ** 2
+        return rows**2 + columns**2 <= shape.radius**2
     # A regular polygon is the intersection of the half planes of its sides.
     sides = {2: 4, 3: 3}[shape.label]
     apothem = shape.radius * np.cos(np.pi / sides)
@@ -136,29 +142,35 @@ def render_scene(labels, style, rng=None):
         ValueError: Unknown style, or style 'B' without ``rng``.
     """
     if style not in STYLES:
-        raise ValueError(f"style must be one of {STYLES}, got {style!r}.")
+        raise ValueError(f'style must be one of {STYLES}, got {style!r}.')
     if style == 'A':
         return PALETTE[labels]
     if rng is None:
         raise ValueError("style 'B' draws its textures at random: pass rng=np.random.Generator.")
     rows, columns = _pixel_centres(*labels.shape)
     unit = max(labels.shape) / 64  # textures scale with the picture
-    patterns = np.stack([pattern(rows / unit, columns / unit, rng)
-                         for pattern in (_ground, _dots, _checks, _stripes)])
+    patterns = np.stack(
+        [
+            pattern(rows / unit, columns / unit, rng)
+            for pattern in (_ground, _dots, _checks, _stripes)
+        ]
+    )
     high = np.take_along_axis(patterns, labels[None].astype(np.intp), axis=0)[0]
     return TEXTURE_COLOURS[labels, high.astype(np.intp)]
 
 
 def _pixel_centres(height, width=None):
-    return np.mgrid[:height, :width or height] + 0.5
+    return np.mgrid[:height, : width or height] + 0.5
 
 
 def _rotated(rows, columns, rng):
     """Coordinates in a frame of random orientation and phase."""
     angle = rng.uniform(0, np.pi)
     shift = rng.uniform(0, 64, 2)
-    return (rows * np.cos(angle) - columns * np.sin(angle) + shift[0],
-            rows * np.sin(angle) + columns * np.cos(angle) + shift[1])
+    return (
+        rows * np.cos(angle) - columns * np.sin(angle) + shift[0],
+        rows * np.sin(angle) + columns * np.cos(angle) + shift[1],
+    )
 
 
 def _wave(coordinate, period, share=0.5):
@@ -172,7 +184,7 @@ def _ground(rows, columns, rng):
 
 def _dots(rows, columns, rng):
     u, v = _rotated(rows, columns, rng)
-    return (u % 5.0 - 2.5) ** 2 + (v % 5.0 - 2.5) ** 2 <= 1.7 ** 2
+    return (u % 5.0 - 2.5) ** 2 + (v % 5.0 - 2.5) ** 2 <= 1.7**2
 
 
 def _checks(rows, columns, rng):

@@ -1,13 +1,12 @@
 """Write the procedural world to disk as an unpaired data set whose test pictures have a truth."""
+
 import json
-import os
-import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from .folders import is_free, new_folder
 from .procedural import LAYOUTS, PALETTE, draw_labels, render_scene, sample_scene
 
 MANIFEST = 'world.json'
@@ -45,28 +44,31 @@ def write_world(out, layout='mismatch', size=64, num_train=400, num_test=64, see
     out = Path(out)
     if _holds_world(out, parameters):
         return out
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f'.{out.name}.', dir=out.parent))
-    try:
-        os.chmod(partial, 0o755)  # mkdtemp's folders are readable by their owner alone
-        _write_pictures(partial, parameters)
-        (partial / MANIFEST).write_text(json.dumps(parameters, indent=2) + '\n')
-        os.replace(partial, out)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+    with new_folder(out) as folder:
+        _write_pictures(folder, parameters)
+        (folder / MANIFEST).write_text(json.dumps(parameters, indent=2) + '\n')
     return out
 
 
 def _checked_parameters(layout, size, num_train, num_test, seed):
     if layout not in LAYOUTS:
         raise ValueError(f'layout must be one of {sorted(LAYOUTS)}, got {layout!r}.')
-    for name, value, least in (('size', size, 16), ('num_train', num_train, 1),
-                               ('num_test', num_test, 1), ('seed', seed, 0)):
+    for name, value, least in (
+        ('size', size, 16),
+        ('num_train', num_train, 1),
+        ('num_test', num_test, 1),
+        ('seed', seed, 0),
+    ):
         if int(value) != value or value < least:
             raise ValueError(f'{name} must be an integer of at least {least}, got {value!r}.')
-    return dict(version=_WORLD_VERSION, layout=layout, size=int(size), num_train=int(num_train),
-                num_test=int(num_test), seed=int(seed))
+    return dict(
+        version=_WORLD_VERSION,
+        layout=layout,
+        size=int(size),
+        num_train=int(num_train),
+        num_test=int(num_test),
+        seed=int(seed),
+    )
 
 
 def _folders(parameters):
@@ -77,22 +79,26 @@ def _folders(parameters):
 
 def _holds_world(out, parameters):
     """Whether ``out`` already is this world; an error if it is anything else but empty."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    if is_free(out):
         return False
     advice = 'Choose another folder, or delete this one and run again.'
     try:
         found = json.loads((out / MANIFEST).read_text())
     except (OSError, ValueError):
-        raise FileExistsError(f"'{out}' exists and is no procedural world (no readable "
-                              f'{MANIFEST}). {advice}') from None
+        raise FileExistsError(
+            f"'{out}' exists and is no procedural world (no readable {MANIFEST}). {advice}"
+        ) from None
     if found != parameters:
-        raise FileExistsError(f"'{out}' holds a procedural world of other parameters: {found}, "
-                              f'asked for {parameters}. {advice}')
+        raise FileExistsError(
+            f"'{out}' holds a procedural world of other parameters: {found}, "
+            f'asked for {parameters}. {advice}'
+        )
     for name, count in _folders(parameters).items():
         present = len(list((out / name).glob('*.png')))
         if present != count:
-            raise FileExistsError(f"'{out / name}' holds {present} pictures where {count} were "
-                                  f'written. {advice}')
+            raise FileExistsError(
+                f"'{out / name}' holds {present} pictures where {count} were written. {advice}"
+            )
     return True
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sized
 
 import numpy as np
-from mmengine.dist import get_dist_info
+from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Sampler
 
 from sesim_mmagic.registry import DATA_SAMPLERS
@@ -23,28 +23,44 @@ class ResumableSampler(Sampler):
     draws through its attribute ``sample_seed``.
 
     Args:
-        dataset (Sized): The dataset.
-        seed (int, optional): Seed of the order; must be the same on all ranks. Defaults to 0.
+        dataset (Sized): A dataset that takes virtual indices; it says so by having an attribute
+            ``sample_seed`` (see :class:`UnpairedFolderDataset`).
+        seed (int, optional): Seed of the order, the same on all ranks. Defaults to None: the
+            ranks agree on one, drawn from NumPy's generator (MMEngine gives no seed where
+            ``randomness.diff_rank_seed`` is set).
         shuffle (bool): Whether passes are permuted. Defaults to True.
 
     Raises:
-        ValueError: If the dataset is empty.
+        ValueError: If the dataset is empty or does not take virtual indices, or ``seed`` is
+            negative.
     """
 
     def __init__(self, dataset: Sized, seed: int | None = None, shuffle: bool = True) -> None:
+        if not hasattr(dataset, 'sample_seed'):
+            raise ValueError(
+                'ResumableSampler yields indices beyond the length of the dataset, which '
+                f'{type(dataset).__name__} does not expect (it has no sample_seed); use '
+                'sesim_mmagic.UnpairedFolderDataset, or '
+                "sampler=dict(type='InfiniteSampler', shuffle=True)"
+            )
         if len(dataset) < 1:
             raise ValueError('ResumableSampler: the dataset is empty')
         self.dataset = dataset
-        self.seed = seed or 0
+        self.seed = sync_random_seed() if seed is None else seed
+        if self.seed < 0:
+            raise ValueError(f'ResumableSampler: seed must not be negative, got {seed}')
         self.shuffle = shuffle
         self.rank, self.world_size = get_dist_info()
-        #: Number of samples that this rank has already seen.
+        #: Number of samples that this rank has already seen; the next iterator begins there.
         self.start = 0
         dataset.sample_seed = self.seed
 
     def __iter__(self) -> Iterator[int]:
+        return self._indices_from(self.start)
+
+    def _indices_from(self, start: int) -> Iterator[int]:
         size = len(self.dataset)
-        position = self.rank + self.start * self.world_size
+        position = self.rank + start * self.world_size
         current, order = None, None
         while True:
             number, offset = divmod(position, size)

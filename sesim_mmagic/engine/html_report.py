@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from sesim_mmagic.engine.files import write_atomically
 
-_STYLE = '''
+_STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem;
        padding: 0 1rem; color: #222; background: #fff; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
@@ -21,7 +21,7 @@ table.pictures td { vertical-align: middle; }
 table.pictures img { display: block; width: 100%; min-width: 96px; max-width: 256px;
        image-rendering: pixelated; }
 td.name { color: #555; font-size: .85rem; overflow-wrap: anywhere; max-width: 12rem; }
-'''
+"""
 
 
 def write_report(path, title, columns, rows, tables=(), note=''):
@@ -53,20 +53,24 @@ def write_report(path, title, columns, rows, tables=(), note=''):
     parts += [_score_table(*table) for table in tables]
     parts.append(_picture_table(path.parent, columns, rows))
     body = '\n'.join(parts)
-    write_atomically(path, (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n'
-        f'<body>\n{body}\n</body>\n</html>\n'))
+    write_atomically(
+        path,
+        (
+            '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+            f'<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n'
+            f'<body>\n{body}\n</body>\n</html>\n'
+        ),
+    )
 
 
 def _score_table(caption, header, lines):
     head = ''.join(f'<th>{html.escape(str(cell))}</th>' for cell in header)
     body = ''.join(
         '<tr>' + ''.join(f'<td>{html.escape(_text(cell))}</td>' for cell in line) + '</tr>\n'
-        for line in lines)
-    return (f'<h2>{html.escape(caption)}</h2>\n'
-            f'<table class="scores"><tr>{head}</tr>\n{body}</table>')
+        for line in lines
+    )
+    return f'<h2>{html.escape(caption)}</h2>\n<table class="scores"><tr>{head}</tr>\n{body}</table>'
 
 
 def _text(value):
@@ -78,10 +82,14 @@ def _picture_table(folder, columns, rows):
     lines = []
     for name, pictures in rows:
         if len(pictures) != len(columns):
-            raise ValueError(f"Row '{name}' has {len(pictures)} pictures for {len(columns)} "
-                             f'columns {tuple(columns)}; use None for an empty cell.')
-        cells = ''.join(_cell(folder, name, column, picture)
-                        for column, picture in zip(columns, pictures, strict=True))
+            raise ValueError(
+                f"Row '{name}' has {len(pictures)} pictures for {len(columns)} "
+                f'columns {tuple(columns)}; use None for an empty cell.'
+            )
+        cells = ''.join(
+            _cell(folder, name, column, picture)
+            for column, picture in zip(columns, pictures, strict=True)
+        )
         lines.append(f'<tr><td class="name">{html.escape(str(name))}</td>{cells}</tr>\n')
     return f'<table class="pictures"><tr>{head}</tr>\n{"".join(lines)}</table>'
 
@@ -93,7 +101,9 @@ def _cell(folder, name, column, picture):
         raise FileNotFoundError(f"Picture '{picture}' of row '{name}' does not exist.")
     relative = Path(os.path.relpath(picture, folder)).as_posix()
     if relative.startswith('../'):
-        raise ValueError(f"Picture '{picture}' lies outside '{folder}', the folder of the page: "
-                         'copy it there, so that the folder can be moved.')
+        raise ValueError(
+            f"Picture '{picture}' lies outside '{folder}', the folder of the page: "
+            'copy it there, so that the folder can be moved.'
+        )
     alt = html.escape(f'{column}: {name}', quote=True)
     return f'<td><img loading="lazy" src="{quote(relative)}" alt="{alt}"></td>'

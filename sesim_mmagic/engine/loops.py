@@ -32,6 +32,15 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
         """Train to ``max_iters`` and return the model."""
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')
+        try:
+            self._train()
+        finally:
+            self._drop_iterator()
+        self.runner.call_hook('after_train_epoch')
+        self.runner.call_hook('after_train')
+        return self.runner.model
+
+    def _train(self):
         if self._iter > 0:
             self._continue_data()
         else:
@@ -42,9 +51,11 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
             self._decide_current_val_interval()
             if self._validation_due():
                 self.runner.val_loop.run()
-        self.runner.call_hook('after_train_epoch')
-        self.runner.call_hook('after_train')
-        return self.runner.model
+
+    def _drop_iterator(self):
+        """Stop data loading workers now: in a reference cycle each may block for seconds."""
+        self.dataloader_iterator = None
+        self.dataloader._iterator = None  # where workers are persistent
 
     def _validation_due(self):
         if self.runner.val_loop is None or self._iter < self.val_begin:
@@ -71,7 +82,9 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
                 f'{type(self.dataloader.batch_sampler.sampler).__name__} has no attribute '
                 f'`start`: {self._iter} batches are loaded and dropped to continue the data '
                 "order. Use sampler=dict(type='sesim_mmagic.ResumableSampler') to resume at once.",
-                logger='current', level=logging.WARNING)
+                logger='current',
+                level=logging.WARNING,
+            )
             for _ in range(self._iter):
                 next(self.dataloader_iterator)
             return
@@ -79,8 +92,7 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
         sampler.start = self._iter * self.dataloader.batch_sampler.batch_size
         # MMEngine drew an iterator before it read the checkpoint, at the first sample. Persistent
         # workers hold a copy of the data set with the seed of that moment: start new ones.
-        del self.dataloader_iterator
-        self.dataloader._iterator = None
+        self._drop_iterator()
         self.dataloader_iterator = _InfiniteDataloaderIterator(self.dataloader)
 
     def _restore_sampler_seed(self, sampler):

@@ -31,12 +31,13 @@ def plain_names(model, state_dict):
     def plain(key):
         for name in wrapped:
             if f'{key}.'.startswith(f'{name}.module.'):
-                return name + key[len(f'{name}.module'):]
+                return name + key[len(f'{name}.module') :]
         return key
 
     renamed = OrderedDict((plain(k), v) for k, v in state_dict.items())
     renamed._metadata = OrderedDict(
-        (plain(k), v) for k, v in getattr(state_dict, '_metadata', {}).items())
+        (plain(k), v) for k, v in getattr(state_dict, '_metadata', {}).items()
+    )
     return renamed
 
 
@@ -51,12 +52,21 @@ def adapt_names(expected, found):
         OrderedDict: ``found``, with ``module.x`` and ``generators.module.x`` renamed where the
         name without ``module.`` is one of the model's.
     """
+
     def adapted(key):
         if key in expected:
             return key
-        return next((k for k in (re.sub(r'^module\.', '', key),
-                                 re.sub(r'^(module\.)?(\w+)\.module\.', r'\2.', key))
-                     if k in expected), key)
+        return next(
+            (
+                k
+                for k in (
+                    re.sub(r'^module\.', '', key),
+                    re.sub(r'^(module\.)?(\w+)\.module\.', r'\2.', key),
+                )
+                if k in expected
+            ),
+            key,
+        )
 
     return OrderedDict((adapted(k), v) for k, v in found.items())
 
@@ -75,6 +85,8 @@ def differences(expected, found):
     lines += [f"'{k}' is unknown to the model" for k in found if k not in expected]
     for key in expected:
         if key in found and expected[key].shape != found[key].shape:
-            lines.append(f"'{key}' has shape {tuple(found[key].shape)}, "
-                         f'the model needs {tuple(expected[key].shape)}')
+            lines.append(
+                f"'{key}' has shape {tuple(found[key].shape)}, "
+                f'the model needs {tuple(expected[key].shape)}'
+            )
     return lines

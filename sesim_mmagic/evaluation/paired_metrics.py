@@ -30,9 +30,7 @@ class PairedMetric(BaseSampleWiseMetric):
 
     metric = 'paired'  # MMagic wants a name; ours give several numbers
 
-    def __init__(
-        self, target_domain: str, source_domain: str | None = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, target_domain: str, source_domain: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.target_domain = target_domain
         self.source_domain = source_domain

@@ -75,9 +75,7 @@ class FSeSimLoss(StructureLoss):
         distances = []
         for source_map, translated_map in zip(source, translated, strict=True):
             height, width = source_map.shape[2:]
-            positions = sample_positions(
-                height, width, self.num_patches, device=source_map.device
-            )
+            positions = sample_positions(height, width, self.num_patches, device=source_map.device)
             maps = (
                 self_similarity(features, positions, self.patch_size, self.normalise)
                 for features in (source_map, translated_map)

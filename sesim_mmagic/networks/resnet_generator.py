@@ -64,7 +64,10 @@ class ResNetBlurGenerator(BaseModule):
         init_cfg: dict | None = XAVIER,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        if min(in_channels, out_channels, base_channels) < 1 or min(num_blocks, num_downsamplings) < 0:
+        if (
+            min(in_channels, out_channels, base_channels) < 1
+            or min(num_blocks, num_downsamplings) < 0
+        ):
             raise ValueError(
                 'ResNetBlurGenerator: channels must be positive and num_blocks, num_downsamplings '
                 f'not negative; got {in_channels}, {out_channels}, {base_channels}, {num_blocks}, '

@@ -159,7 +159,10 @@ class VGG16Features(nn.Module):
             if index and layer.endswith('_1'):
                 features = F.max_pool2d(features, 2)
             features = F.conv2d(
-                features, self.get_buffer(f'weight{index}'), self.get_buffer(f'bias{index}'), padding=1
+                features,
+                self.get_buffer(f'weight{index}'),
+                self.get_buffer(f'bias{index}'),
+                padding=1,
             )
             features = F.relu(features, inplace=True)
             if layer in self.layers:

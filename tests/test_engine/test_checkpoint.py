@@ -38,8 +38,11 @@ def test_old_checkpoint_goes_after_the_new_one_is_complete(config, tmp_path, eve
     tiny.train(config, tmp_path)
     replaced = [('replace', 'iter_2.pth'), ('replace', 'last_checkpoint')]
     assert events[:2] == replaced
-    assert events[2:5] == [('replace', 'iter_4.pth'), ('replace', 'last_checkpoint'),
-                           ('remove', 'iter_2.pth')]
+    assert events[2:5] == [
+        ('replace', 'iter_4.pth'),
+        ('replace', 'last_checkpoint'),
+        ('remove', 'iter_2.pth'),
+    ]
     assert sorted(p.name for p in tmp_path.glob('*.pth*')) == ['iter_6.pth']
     assert (tmp_path / 'last_checkpoint').read_text() == str(tmp_path / 'iter_6.pth')
 
@@ -61,14 +64,22 @@ def test_best_checkpoint_follows_the_score(config, tmp_path, events, monkeypatch
             metrics['error'] = next(scores)
 
     cfg = tiny.load_config(config, tmp_path)
-    tiny.train(config, tmp_path, Score(), val_dataloader=cfg.test_dataloader,
-               val_cfg=dict(type='ValLoop'), val_evaluator=cfg.test_evaluator,
-               train_cfg__val_interval=2, default_hooks__checkpoint__save_best='error',
-               default_hooks__checkpoint__rule='less')
+    tiny.train(
+        config,
+        tmp_path,
+        Score(),
+        val_dataloader=cfg.test_dataloader,
+        val_cfg=dict(type='ValLoop'),
+        val_evaluator=cfg.test_evaluator,
+        train_cfg__val_interval=2,
+        default_hooks__checkpoint__save_best='error',
+        default_hooks__checkpoint__rule='less',
+    )
     assert sorted(p.name for p in tmp_path.glob('*.pth')) == ['best_error_iter_4.pth', 'iter_6.pth']
     assert 'optimizer' not in tiny.load(tmp_path / 'best_error_iter_4.pth')
-    assert (events.index(('replace', 'best_error_iter_4.pth'))
-            < events.index(('remove', 'best_error_iter_2.pth')))
+    assert events.index(('replace', 'best_error_iter_4.pth')) < events.index(
+        ('remove', 'best_error_iter_2.pth')
+    )
 
 
 class Spoil(Hook):
@@ -96,15 +107,19 @@ def test_weights_that_are_not_finite_are_not_saved(config, tmp_path):
 
 
 def test_storage_of_the_users_choice_is_kept(config, tmp_path):
-    runner = Runner.from_cfg(tiny.load_config(
-        config, tmp_path, default_hooks__checkpoint__backend_args=dict(backend='local')))
+    runner = Runner.from_cfg(
+        tiny.load_config(
+            config, tmp_path, default_hooks__checkpoint__backend_args=dict(backend='local')
+        )
+    )
     hook = next(h for h in runner.hooks if type(h).__name__ == 'SafeCheckpointHook')
     assert hook.backend_args == dict(backend='local')
 
 
 def test_interval_that_cuts_through_an_accumulation_is_reported(config, tmp_path):
-    options = {f'optim_wrapper__{key}__accumulative_counts': 4
-               for key in ('generators', 'discriminators')}
+    options = {
+        f'optim_wrapper__{key}__accumulative_counts': 4 for key in ('generators', 'discriminators')
+    }
     tiny.train(config, tmp_path, train_cfg__max_iters=1, **options)
     log = ''.join(path.read_text() for path in tmp_path.rglob('*.log'))
     assert "'generators' accumulates 4 iterations" in log

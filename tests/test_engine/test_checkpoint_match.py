@@ -20,17 +20,32 @@ def test_same_model_passes(trained, tmp_path):
     Runner.from_cfg(tiny.load_config(config, tmp_path, load_from=str(checkpoint))).test()
 
 
-@pytest.mark.parametrize(('options', 'difference'), [
-    (dict(model__generator__num_blocks=2), "is missing"),
-    (dict(model__ema=None), "is unknown to the model"),
-    (dict(model__generator__base_channels=6), r"has shape \(4, 3, 7, 7\), the model needs \(6,"),
-    (dict(model__target_domain='c', train_dataloader=None, train_cfg=None, optim_wrapper=None,
-          param_scheduler=None), "'generators.c.model.1.weight' is missing"),
-])
+@pytest.mark.parametrize(
+    ('options', 'difference'),
+    [
+        (dict(model__generator__num_blocks=2), 'is missing'),
+        (dict(model__ema=None), 'is unknown to the model'),
+        (
+            dict(model__generator__base_channels=6),
+            r'has shape \(4, 3, 7, 7\), the model needs \(6,',
+        ),
+        (
+            dict(
+                model__target_domain='c',
+                train_dataloader=None,
+                train_cfg=None,
+                optim_wrapper=None,
+                param_scheduler=None,
+            ),
+            "'generators.c.model.1.weight' is missing",
+        ),
+    ],
+)
 def test_generator_of_another_model_is_refused(trained, tmp_path, options, difference):
     config, checkpoint = trained
     runner = Runner.from_cfg(
-        tiny.load_config(config, tmp_path, load_from=str(checkpoint), **options))
+        tiny.load_config(config, tmp_path, load_from=str(checkpoint), **options)
+    )
     with pytest.raises(ValueError, match=difference) as error:
         runner.test()
     assert f"'{checkpoint}' is not one of this OneSidedTranslator" in str(error.value)
@@ -55,11 +70,14 @@ def test_checkpoint_of_several_ranks_of_mmagic_loads(trained, tmp_path):
     """MMagic saves ``generators.module.*`` there."""
     config, path = trained
     checkpoint = tiny.load(path)
-    weights = {key.replace('generators.', 'generators.module.'): value
-               for key, value in checkpoint['state_dict'].items()}
+    weights = {
+        key.replace('generators.', 'generators.module.'): value
+        for key, value in checkpoint['state_dict'].items()
+    }
     torch.save({**checkpoint, 'state_dict': weights}, tmp_path / 'ranks.pth')
     runner = Runner.from_cfg(
-        tiny.load_config(config, tmp_path, load_from=str(tmp_path / 'ranks.pth')))
+        tiny.load_config(config, tmp_path, load_from=str(tmp_path / 'ranks.pth'))
+    )
     runner.test()
     for key, value in runner.model.generators.state_dict().items():
         assert torch.equal(value, checkpoint['state_dict'][f'generators.{key}'])
@@ -69,4 +87,7 @@ def test_names_are_adapted_only_to_known_ones():
     expected = {'generators.b.x', 'generators.module.x'}
     found = {'module.generators.b.x': 1, 'generators.module.x': 2, 'other.module.x': 3}
     assert adapt_names(expected, found) == {
-        'generators.b.x': 1, 'generators.module.x': 2, 'other.module.x': 3}
+        'generators.b.x': 1,
+        'generators.module.x': 2,
+        'other.module.x': 3,
+    }

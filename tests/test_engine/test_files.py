@@ -30,8 +30,11 @@ def test_failed_write_keeps_the_previous_file(tmp_path, monkeypatch):
 def test_backend_writes_checkpoints(tmp_path, monkeypatch):
     written = []
     original = files.write_atomically
-    monkeypatch.setattr(files, 'write_atomically',
-                        lambda path, content: written.append(path) or original(path, content))
+    monkeypatch.setattr(
+        files,
+        'write_atomically',
+        lambda path, content: written.append(path) or original(path, content),
+    )
     path = str(tmp_path / 'checkpoint.pth')
     backend_args = dict(backend='AtomicLocalBackend')
     save_checkpoint({'x': torch.ones(1)}, path, backend_args=backend_args)

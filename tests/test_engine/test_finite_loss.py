@@ -25,8 +25,9 @@ def test_value_that_is_not_finite_stops_the_training(tmp_path, value):
 
 def test_without_a_checkpoint_the_advice_is_to_start_again(tmp_path):
     with pytest.raises(RuntimeError, match='No checkpoint was saved yet.*start again'):
-        FiniteLossHook().after_train_iter(SimpleNamespace(iter=0, work_dir=tmp_path), 0,
-                                          outputs=dict(loss=math.nan))
+        FiniteLossHook().after_train_iter(
+            SimpleNamespace(iter=0, work_dir=tmp_path), 0, outputs=dict(loss=math.nan)
+        )
 
 
 def test_finite_values_pass(tmp_path):
@@ -37,11 +38,13 @@ def test_finite_values_pass(tmp_path):
 
 def test_training_stops_before_a_spoilt_checkpoint(tmp_path):
     """At iteration 4 a checkpoint is due; the loss goes first."""
+
     class Explode(Hook):
         def before_train_iter(self, runner, batch_idx, data_batch=None):
             if runner.iter == 3:
                 runner.model.structure_loss.register_forward_hook(
-                    lambda module, inputs, output: output * math.nan)
+                    lambda module, inputs, output: output * math.nan
+                )
 
     config = tiny.write_config(tmp_path / 'config.py', tiny.write_pictures(tmp_path / 'data'))
     with pytest.raises(RuntimeError, match="Iteration 4: 'loss_structure' is nan"):

@@ -18,9 +18,14 @@ def picture(tmp_path):
 
 def test_page_shows_pictures_and_tables(tmp_path, picture):
     page = tmp_path / 'page' / 'index.html'
-    write_report(page, 'A < B', ('input', 'truth'), [('<1>', [picture, None])],
-                 tables=[('Scores', ('method', 'IoU'), [('x & y', 0.812345), ('z', 3)])],
-                 note='2 > 1')
+    write_report(
+        page,
+        'A < B',
+        ('input', 'truth'),
+        [('<1>', [picture, None])],
+        tables=[('Scores', ('method', 'IoU'), [('x & y', 0.812345), ('z', 3)])],
+        note='2 > 1',
+    )
     text = page.read_text()
     assert '<title>A &lt; B</title>' in text and 'A < B' not in text
     assert '&lt;1&gt;' in text and 'x &amp; y' in text and '2 &gt; 1' in text

@@ -33,9 +33,12 @@ def sample(source, target='/data/testB/other.png', value=100.4, fakes=('zebra',)
 def run(tmp_path):
     def test(*samples, model=OneSided, metrics=None, logger=None, **kwargs):
         hook = SaveTranslationsHook(**kwargs)
-        runner = SimpleNamespace(model=model(), work_dir=str(tmp_path / 'work'),
-                                 cfg=SimpleNamespace(filename='horse2zebra.py'),
-                                 logger=logger or Mock())
+        runner = SimpleNamespace(
+            model=model(),
+            work_dir=str(tmp_path / 'work'),
+            cfg=SimpleNamespace(filename='horse2zebra.py'),
+            logger=logger or Mock(),
+        )
         hook.before_test(runner)
         for i, one in enumerate(samples):
             hook.after_test_iter(runner, i, outputs=[one])
@@ -52,8 +55,12 @@ def files(folder):
 def test_pictures_are_named_after_their_sources(run):
     folder = run(sample('/data/testA/one.two.jpg'), sample('/data/testA/3.png'))
     assert files(folder) == [
-        'index.html', 'inputs/horse/3.png', 'inputs/horse/one.two.png',
-        'translations/zebra/3.png', 'translations/zebra/one.two.png']
+        'index.html',
+        'inputs/horse/3.png',
+        'inputs/horse/one.two.png',
+        'translations/zebra/3.png',
+        'translations/zebra/one.two.png',
+    ]
     page = (folder / 'index.html').read_text()
     assert '<h1>horse2zebra</h1>' in page
     assert 'truth' not in page
@@ -68,9 +75,15 @@ def test_pictures_are_clipped_rounded_and_bgr(run):
     assert (written == (0, 101, 255)).all()
 
 
-@pytest.mark.parametrize(('target', 'paired', 'shown'), [
-    ('/data/testB/1.png', None, True), ('/data/testB/2.png', None, False),
-    ('/data/testB/2.png', True, True), ('/data/testB/1.png', False, False)])
+@pytest.mark.parametrize(
+    ('target', 'paired', 'shown'),
+    [
+        ('/data/testB/1.png', None, True),
+        ('/data/testB/2.png', None, False),
+        ('/data/testB/2.png', True, True),
+        ('/data/testB/1.png', False, False),
+    ],
+)
 def test_truth_is_shown_where_the_test_set_is_paired(run, target, paired, shown):
     folder = run(sample('/data/testA/1.png', target), paired=paired)
     assert ('truths/zebra/1.png' in files(folder)) == shown
@@ -78,11 +91,16 @@ def test_truth_is_shown_where_the_test_set_is_paired(run, target, paired, shown)
 
 
 def test_two_directions_have_folders_of_their_own(run):
-    folder = run(sample('/data/testA/1.png', '/data/testB/2.png', fakes=('zebra', 'horse')),
-                 model=TwoSided)
+    folder = run(
+        sample('/data/testA/1.png', '/data/testB/2.png', fakes=('zebra', 'horse')), model=TwoSided
+    )
     assert files(folder) == [
-        'index.html', 'inputs/horse/1.png', 'inputs/zebra/2.png',
-        'translations/horse/2.png', 'translations/zebra/1.png']
+        'index.html',
+        'inputs/horse/1.png',
+        'inputs/zebra/2.png',
+        'translations/horse/2.png',
+        'translations/zebra/1.png',
+    ]
     assert '1 (zebra)' in (folder / 'index.html').read_text()
 
 
@@ -97,8 +115,12 @@ def test_sample_that_comes_twice_is_saved_once(run):
 
 
 def test_page_shows_metrics_and_the_first_rows(run):
-    folder = run(*(sample(f'/data/a/{i}.png') for i in range(4)), metrics={'PSNR': 21.23456},
-                 max_rows=2, title='My test')
+    folder = run(
+        *(sample(f'/data/a/{i}.png') for i in range(4)),
+        metrics={'PSNR': 21.23456},
+        max_rows=2,
+        title='My test',
+    )
     page = (folder / 'index.html').read_text()
     assert '<td>PSNR</td><td>21.23</td>' in page
     assert '2 of 4 translations' in page and page.count('translation: ') == 2

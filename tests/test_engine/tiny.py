@@ -16,7 +16,7 @@ torch.set_num_threads(1)
 
 _count = itertools.count()
 
-CONFIG = '''
+CONFIG = """
 default_scope = 'mmagic'
 keys = ['img_A', 'img_B']
 model = dict(
@@ -60,7 +60,7 @@ env_cfg = dict(dist_cfg=dict(backend='nccl'), mp_cfg=dict(mp_start_method='fork'
 randomness = dict(seed=7)
 log_level = 'WARNING'
 log_processor = dict(type='LogProcessor', by_epoch=False)
-'''
+"""
 
 
 def write_pictures(root, train=(5, 4), test=3):

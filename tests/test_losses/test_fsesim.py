@@ -12,7 +12,9 @@ TINY_VGG = dict(type='sesim_mmagic.VGG16Features', pretrained=None, seed=0, widt
 
 
 def tiny_loss(**kwargs):
-    settings = dict(layers=('relu2_2', 'relu3_1'), num_patches=12, patch_size=4, feature_net=TINY_VGG)
+    settings = dict(
+        layers=('relu2_2', 'relu3_1'), num_patches=12, patch_size=4, feature_net=TINY_VGG
+    )
     return FSeSimLoss(**{**settings, **kwargs})
 
 
@@ -111,7 +113,9 @@ def test_style_loss_is_blind_to_structure():
     style = pictures(0, 1, 64, 64)
     tiles = style.unfold(2, 16, 16).unfold(3, 16, 16).flatten(2, 3)
     order = torch.randperm(16, generator=torch.Generator().manual_seed(0))
-    shuffled = tiles[:, :, order].view(1, 3, 4, 4, 16, 16).permute(0, 1, 2, 4, 3, 5).reshape(1, 3, 64, 64)
+    shuffled = (
+        tiles[:, :, order].view(1, 3, 4, 4, 16, 16).permute(0, 1, 2, 4, 3, 5).reshape(1, 3, 64, 64)
+    )
     other = torch.nn.functional.avg_pool2d(pictures(1, 1, 64, 64), 5, 1, 2)
     assert loss(style, style).item() == 0
     assert loss(style, shuffled) < 0.1 * loss(style, other)

@@ -29,7 +29,9 @@ def test_agrees_with_torchvision(torchvision_features, weights_file, channel_ord
     images = 2 * rgb - 1
     images = images.flip(1) if channel_order == 'bgr' else images
     network = VGG16Features(LAYERS, pretrained=weights_file, channel_order=channel_order)
-    x = (rgb - torch.tensor(IMAGENET_MEAN)[:, None, None]) / torch.tensor(IMAGENET_STD)[:, None, None]
+    x = (rgb - torch.tensor(IMAGENET_MEAN)[:, None, None]) / torch.tensor(IMAGENET_STD)[
+        :, None, None
+    ]
     expected = {}
     with torch.no_grad():
         found = network(images)
@@ -102,7 +104,10 @@ def test_foreign_weights(tmp_path):
 @pytest.mark.parametrize(
     'arguments, message',
     [
-        (dict(layers='relu6_1', pretrained=None, seed=0), r"layers must be among .* got \['relu6_1'\]"),
+        (
+            dict(layers='relu6_1', pretrained=None, seed=0),
+            r"layers must be among .* got \['relu6_1'\]",
+        ),
         (dict(layers=(), pretrained=None, seed=0), 'layers must be among'),
         (dict(layers='relu1_1', pretrained=None), 'pretrained=None and a seed'),
         (dict(layers='relu1_1', pretrained='x.pth', seed=0), 'pretrained=None and a seed'),

@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
 
 from sesim_mmagic.apis import launch
+from sesim_mmagic.registry import METRICS
 from tests.test_engine import tiny
 
 TOOLS = Path(__file__).parents[2] / 'tools'
@@ -61,18 +62,45 @@ def fails(capsys, name, *argv):
 
 def test_train_test_and_translate(config, pictures, tmp_path):
     work = tmp_path / 'work'
-    tool('train').main([str(config), '--work-dir', str(work),
-                        '--cfg-options', 'train_cfg.max_iters=2', 'experiment_name=tools'])
+    tool('train').main(
+        [
+            str(config),
+            '--work-dir',
+            str(work),
+            '--cfg-options',
+            'train_cfg.max_iters=2',
+            'experiment_name=tools',
+        ]
+    )
     out = tmp_path / 'metrics.json'
-    tool('test').main([str(config), str(work / 'iter_2.pth'), '--work-dir', str(work), '--out',
-                       str(out), '--cfg-options', 'experiment_name=tools_test'])
+    tool('test').main(
+        [
+            str(config),
+            str(work / 'iter_2.pth'),
+            '--work-dir',
+            str(work),
+            '--out',
+            str(out),
+            '--cfg-options',
+            'experiment_name=tools_test',
+        ]
+    )
     assert json.loads(out.read_text()) == {}
     tested = {p.name: cv2.imread(str(p)) for p in (work / 'test/translations/b').iterdir()}
     assert sorted(tested) == ['0.png', '1.png', '2.png']
     assert (work / 'test/index.html').is_file()
 
-    tool('translate').main([str(config), str(work / 'iter_2.pth'), str(pictures), '--out',
-                            str(tmp_path / 'out'), '--device', 'cpu'])
+    tool('translate').main(
+        [
+            str(config),
+            str(work / 'iter_2.pth'),
+            str(pictures),
+            '--out',
+            str(tmp_path / 'out'),
+            '--device',
+            'cpu',
+        ]
+    )
     for name, picture in tested.items():
         translated = cv2.imread(str(tmp_path / 'out' / name))
         assert translated.shape == (30, 37, 3)
@@ -88,7 +116,13 @@ class Count(BaseMetric):
 
 
 def test_metrics_are_written(config, trained, tmp_path):
-    cfg = tiny.load_config(config, tmp_path, load_from=str(trained), test_evaluator=Count())
+    METRICS.register_module(module=Count, force=True)
+    cfg = tiny.load_config(
+        config,
+        tmp_path,
+        load_from=str(trained),
+        test_evaluator__metrics=[dict(type='sesim_mmagic.Count')],
+    )
     launch.test(cfg, out=str(tmp_path / 'metrics.json'))
     assert json.loads((tmp_path / 'metrics.json').read_text()) == {'pictures': 3}
     assert '<td>pictures</td><td>3</td>' in (tmp_path / 'test/index.html').read_text()
@@ -140,14 +174,16 @@ def test_amp_trains_in_bfloat16_and_resumes(config, tmp_path):
     with whole.optim_wrapper['discriminators'].optim_context(whole.model.discriminators):
         whole.model.discriminators['b'](torch.zeros(1, 3, 24, 24))
     assert types == [torch.bfloat16]
-    tiny.assert_same_state(tiny.load(tmp_path / 'work/iter_6.pth'),
-                           tiny.load(tmp_path / 'whole/iter_6.pth'))
+    tiny.assert_same_state(
+        tiny.load(tmp_path / 'work/iter_6.pth'), tiny.load(tmp_path / 'whole/iter_6.pth')
+    )
 
 
 def test_auto_scale_lr(config, configs, capsys):
     assert 'base_batch_size' in fails(capsys, 'train', config, '--auto-scale-lr')
-    tool('train').main([str(config), '--auto-scale-lr',
-                        '--cfg-options', 'auto_scale_lr.base_batch_size=2'])
+    tool('train').main(
+        [str(config), '--auto-scale-lr', '--cfg-options', 'auto_scale_lr.base_batch_size=2']
+    )
     assert configs[0].auto_scale_lr.enable is True
 
 
@@ -168,10 +204,14 @@ def test_resume_finds_the_checkpoint_of_a_moved_folder(config, configs, trained,
 
 def test_missing_files_are_named(config, trained, pictures, tmp_path, capsys):
     gone = tmp_path / 'gone'
-    for name, *argv in (('train', gone), ('test', config, gone), ('test', gone, trained),
-                        ('translate', config, gone, pictures, '--out', tmp_path),
-                        ('translate', gone, trained, pictures, '--out', tmp_path),
-                        ('translate', config, trained, gone, '--out', tmp_path)):
+    for name, *argv in (
+        ('train', gone),
+        ('test', config, gone),
+        ('test', gone, trained),
+        ('translate', config, gone, pictures, '--out', tmp_path),
+        ('translate', gone, trained, pictures, '--out', tmp_path),
+        ('translate', config, trained, gone, '--out', tmp_path),
+    ):
         assert f"'{gone}' does not exist" in fails(capsys, name, *argv)
     (tmp_path / 'last_checkpoint').write_text(str(gone))
     message = fails(capsys, 'train', config, '--resume', '--work-dir', tmp_path)

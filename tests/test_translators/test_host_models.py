@@ -67,9 +67,7 @@ def test_checkpoint_holds_the_image_buffers():
     revived.load_state_dict(model.state_dict())
     for domain in ('horse', 'zebra'):
         assert len(revived.image_buffers[domain].images) == 2
-        assert torch.equal(
-            revived.image_buffers[domain].images, model.image_buffers[domain].images
-        )
+        assert torch.equal(revived.image_buffers[domain].images, model.image_buffers[domain].images)
 
 
 def test_channel_order_is_checked():

@@ -186,9 +186,7 @@ def test_checkpoint_holds_the_image_buffer():
     assert state['image_buffers.zebra.images'].shape == (3, 3, 32, 32)
     revived = one_sided(buffer_size=3)
     revived.load_state_dict(state)
-    assert torch.equal(
-        revived.image_buffers['zebra'].images, model.image_buffers['zebra'].images
-    )
+    assert torch.equal(revived.image_buffers['zebra'].images, model.image_buffers['zebra'].images)
     assert not any('feature_net' in key for key in state)
 
 

@@ -1,4 +1,5 @@
 """Write the procedural world (shapes in two styles, with truth) as an unpaired data set."""
+
 import argparse
 import sys
 
@@ -9,12 +10,17 @@ from sesim_mmagic.datasets.procedural_world import write_world
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--out', required=True, help='folder to write, e.g. data/procedural')
-    parser.add_argument('--layout', choices=sorted(LAYOUTS), default='mismatch',
-                        help='mismatch: few large shapes in B, many small ones in A; '
-                        'matched: alike in both (default: %(default)s)')
+    parser.add_argument(
+        '--layout',
+        choices=sorted(LAYOUTS),
+        default='mismatch',
+        help='mismatch: few large shapes in B, many small ones in A; '
+        'matched: alike in both (default: %(default)s)',
+    )
     parser.add_argument('--size', type=int, default=64, help='side in pixels (%(default)s)')
-    parser.add_argument('--train', type=int, default=400,
-                        help='training pictures of each domain (%(default)s)')
+    parser.add_argument(
+        '--train', type=int, default=400, help='training pictures of each domain (%(default)s)'
+    )
     parser.add_argument('--test', type=int, default=64, help='test pairs (%(default)s)')
     parser.add_argument('--seed', type=int, default=0)
     return parser.parse_args()
@@ -23,12 +29,20 @@ def parse_args():
 def main():
     args = parse_args()
     try:
-        out = write_world(args.out, args.layout, size=args.size, num_train=args.train,
-                          num_test=args.test, seed=args.seed)
+        out = write_world(
+            args.out,
+            args.layout,
+            size=args.size,
+            num_train=args.train,
+            num_test=args.test,
+            seed=args.seed,
+        )
     except (ValueError, OSError) as error:
         sys.exit(f'error: {error}')
-    print(f'{out}: procedural world, layout {args.layout}, {args.train} + {args.train} training '
-          f'pictures and {args.test} test pairs of {args.size} x {args.size} pixels.')
+    print(
+        f'{out}: procedural world, layout {args.layout}, {args.train} + {args.train} training '
+        f'pictures and {args.test} test pairs of {args.size} x {args.size} pixels.'
+    )
 
 
 if __name__ == '__main__':

@@ -17,7 +17,9 @@ test_pipeline = [
     for key in ('img_A', 'img_B')
     for transform in (
         dict(type='sesim_mmagic.LoadPicture', key=key),
-        dict(type='Resize', keys=[key], scale=(65536, 256), keep_ratio=True, interpolation='bicubic'),
+        dict(
+            type='Resize', keys=[key], scale=(65536, 256), keep_ratio=True, interpolation='bicubic'
+        ),
     )
 ]
 

@@ -59,7 +59,8 @@ class SafeCheckpointHook(CheckpointHook):
             if torch.is_tensor(value) and not torch.isfinite(value).all():
                 raise RuntimeError(
                     f"Iteration {runner.iter + 1}: '{name}' holds values that are not finite; "
-                    f'no checkpoint was written. {resume_advice(runner)}')
+                    f'no checkpoint was written. {resume_advice(runner)}'
+                )
         if self._rank_buffers is not None:
             checkpoint[_RANK_BUFFERS] = self._rank_buffers
 
@@ -72,7 +73,8 @@ class SafeCheckpointHook(CheckpointHook):
         if ranks != get_world_size():
             runner.logger.warning(
                 f'The checkpoint was written by {ranks} rank(s), now there are '
-                f'{get_world_size()}: training goes on, but not bit for bit.')
+                f'{get_world_size()}: training goes on, but not bit for bit.'
+            )
         if saved:
             own = saved[get_rank() % ranks]
             checkpoint['state_dict'].update({f'{_BUFFERS}.{k}': v for k, v in own.items()})
@@ -87,9 +89,16 @@ class SafeCheckpointHook(CheckpointHook):
         # callback of the saving.
         self._rank_buffers = _gather_buffers(runner.model)
         runner.save_checkpoint(
-            self.out_dir, filename, self.file_client_args, save_optimizer=self.save_optimizer,
-            save_param_scheduler=self.save_param_scheduler, meta=meta, by_epoch=self.by_epoch,
-            backend_args=self.backend_args, **self.args)
+            self.out_dir,
+            filename,
+            self.file_client_args,
+            save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler,
+            meta=meta,
+            by_epoch=self.by_epoch,
+            backend_args=self.backend_args,
+            **self.args,
+        )
         self._rank_buffers = None
         self.last_ckpt = path
         if is_main_process():
@@ -122,7 +131,8 @@ class SafeCheckpointHook(CheckpointHook):
                 runner.logger.warning(
                     f"Optimizer '{name}' accumulates {count} iterations and a checkpoint is "
                     f'saved every {self.interval}: gradients gathered between two updates are '
-                    f'not saved. Choose an interval that is a multiple of {count}.')
+                    f'not saved. Choose an interval that is a multiple of {count}.'
+                )
 
 
 class _RemoveLater:

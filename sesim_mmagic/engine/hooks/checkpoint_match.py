@@ -56,8 +56,10 @@ def mismatch_message(path, model_class, lines):
     shown = '; '.join(lines[:_SHOWN])
     if len(lines) > _SHOWN:
         shown += f'; and {len(lines) - _SHOWN} more'
-    return (f"Checkpoint '{path}' is not one of this {model_class.__name__}: {shown}. "
-            'Use the config that the checkpoint was trained with.')
+    return (
+        f"Checkpoint '{path}' is not one of this {model_class.__name__}: {shown}. "
+        'Use the config that the checkpoint was trained with.'
+    )
 
 
 def _name(runner):

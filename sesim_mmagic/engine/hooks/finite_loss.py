@@ -31,5 +31,7 @@ class FiniteLossHook(Hook):
             if math.isfinite(value):
                 continue
             rank = f' on rank {get_rank()}' if get_world_size() > 1 else ''
-            raise RuntimeError(f"Iteration {runner.iter + 1}: '{name}' is {value}{rank}; the "
-                               f'training was stopped. {resume_advice(runner)}')
+            raise RuntimeError(
+                f"Iteration {runner.iter + 1}: '{name}' is {value}{rank}; the "
+                f'training was stopped. {resume_advice(runner)}'
+            )

@@ -55,10 +55,12 @@ class SaveTranslationsHook(Hook):
                 have the same name.
         """
         for sample in outputs:
-            targets = [k[len(_FAKE):] for k in sample.keys() if k.startswith(_FAKE)]
+            targets = [k[len(_FAKE) :] for k in sample.keys() if k.startswith(_FAKE)]
             if not targets:
-                raise ValueError(f'A test sample holds no fake_<domain>, only {sample.keys()}: '
-                                 'SaveTranslationsHook needs a translation model.')
+                raise ValueError(
+                    f'A test sample holds no fake_<domain>, only {sample.keys()}: '
+                    'SaveTranslationsHook needs a translation model.'
+                )
             for target in targets:
                 self._save(sample, source_domain(unwrapped(runner.model), target), target)
 
@@ -71,7 +73,8 @@ class SaveTranslationsHook(Hook):
         if not rows:
             runner.logger.warning(
                 "No picture was translated. MMagic's MultiTestLoop reads the test set for its "
-                "metrics only: without any, use test_cfg=dict(type='TestLoop').")
+                "metrics only: without any, use test_cfg=dict(type='TestLoop')."
+            )
             return
         page = self._folder / 'index.html'
         self._write_page(page, self.title or run_name(runner), rows, metrics or {})
@@ -82,11 +85,21 @@ class SaveTranslationsHook(Hook):
         roles = ('input', 'translation', 'truth')
         roles = roles if any('truth' in row for row in rows.values()) else roles[:2]
         several_targets = len({target for target, _ in rows}) > 1
-        shown = [(f'{name} ({target})' if several_targets else name,
-                  [rows[target, name].get(role) for role in roles])
-                 for target, name in sorted(rows)[:self.max_rows]]
-        write_report(page, title, roles, shown, note=f'{len(shown)} of {len(rows)} translations.',
-                     tables=[('Metrics', ('metric', 'value'), metrics.items())] if metrics else ())
+        shown = [
+            (
+                f'{name} ({target})' if several_targets else name,
+                [rows[target, name].get(role) for role in roles],
+            )
+            for target, name in sorted(rows)[: self.max_rows]
+        ]
+        write_report(
+            page,
+            title,
+            roles,
+            shown,
+            note=f'{len(shown)} of {len(rows)} translations.',
+            tables=[('Metrics', ('metric', 'value'), metrics.items())] if metrics else (),
+        )
 
     def _save(self, sample, source, target):
         path = _source_path(sample, source)
@@ -94,9 +107,11 @@ class SaveTranslationsHook(Hook):
         _refuse_duplicate(self._rows, key, row)
         if key in self._rows:  # the metrics of MMagic may ask for a sample more than once
             return
-        pictures = dict(input=(f'inputs/{source}', sample.get(f'img_{source}')),
-                        translation=(f'translations/{target}', sample.get(f'{_FAKE}{target}')),
-                        truth=(f'truths/{target}', self._truth(sample, path, target)))
+        pictures = dict(
+            input=(f'inputs/{source}', sample.get(f'img_{source}')),
+            translation=(f'translations/{target}', sample.get(f'{_FAKE}{target}')),
+            truth=(f'truths/{target}', self._truth(sample, path, target)),
+        )
         for role, (folder, picture) in pictures.items():
             if picture is not None:
                 row[role] = str(self._folder / folder / f'{path.stem}.png')
@@ -113,15 +128,19 @@ class SaveTranslationsHook(Hook):
 def _source_path(sample, source):
     path = sample.get(f'img_{source}_path')
     if path is None:
-        raise ValueError(f"A test sample has no 'img_{source}_path', its source has no name: list "
-                         f"'img_{source}_path' in meta_keys of PackInputs.")
+        raise ValueError(
+            f"A test sample has no 'img_{source}_path', its source has no name: list "
+            f"'img_{source}_path' in meta_keys of PackInputs."
+        )
     return Path(path)
 
 
 def _refuse_duplicate(rows, key, row):
     if key in rows and rows[key]['path'] != row['path']:
-        raise ValueError(f"'{rows[key]['path']}' and '{row['path']}' have the same name: their "
-                         f"translations would both be '{key[1]}.png'. Rename one.")
+        raise ValueError(
+            f"'{rows[key]['path']}' and '{row['path']}' have the same name: their "
+            f"translations would both be '{key[1]}.png'. Rename one."
+        )
 
 
 def _merge(gathered):

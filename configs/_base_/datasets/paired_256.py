@@ -1,0 +1,26 @@
+# Pictures that show A and B side by side, in the folders train and test; read by MMagic.
+train_pipeline = [
+    dict(type='LoadPairedImageFromFile', key='pair', domain_a='A', domain_b='B'),
+    dict(type='Resize', keys=['img_A', 'img_B'], scale=(286, 286), interpolation='bicubic'),
+    dict(type='FixedCrop', keys=['img_A', 'img_B'], crop_size=(256, 256)),
+    dict(type='Flip', keys=['img_A', 'img_B'], flip_ratio=0.5, direction='horizontal'),
+]
+test_pipeline = [
+    dict(type='LoadPairedImageFromFile', key='pair', domain_a='A', domain_b='B'),
+    dict(type='Resize', keys=['img_A', 'img_B'], scale=(256, 256), interpolation='bicubic'),
+]
+train_dataloader = dict(
+    batch_size=1,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='InfiniteSampler', shuffle=True),
+    dataset=dict(type='PairedImageDataset', data_root=None, pipeline=train_pipeline),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(type='PairedImageDataset', data_root=None, test_mode=True, pipeline=test_pipeline),
+)
+test_dataloader = val_dataloader

@@ -1,0 +1,38 @@
+_base_ = [
+    '../_base_/models/sesim_cyclegan.py',
+    '../_base_/datasets/unpaired_256.py',
+    '../_base_/schedules/adam_1e-4_linear.py',
+    '../_base_/default_runtime.py',
+]
+
+domains = ['horse', 'zebra']
+model = dict(
+    default_domain='zebra',
+    reachable_domains=domains,
+    related_domains=domains,
+    data_preprocessor=dict(data_keys=['img_horse', 'img_zebra']),
+)
+# CycleGAN's own learning rate
+optim_wrapper = dict(
+    generators=dict(optimizer=dict(lr=2e-4)), discriminators=dict(optimizer=dict(lr=2e-4))
+)
+
+data_root = 'data/horse2zebra'
+pack = dict(type='sesim_mmagic.PackDomains', A='horse', B='zebra')
+train_pipeline = [*_base_.train_pipeline, pack]
+test_pipeline = [*_base_.test_pipeline, pack]
+train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
+test_dataloader = val_dataloader
+
+# MMagic's schedule for this data
+max_iters = 270000
+train_cfg = dict(max_iters=max_iters)
+param_scheduler = dict(
+    type='LinearLR',
+    start_factor=1,
+    end_factor=0,
+    by_epoch=False,
+    begin=max_iters // 2,
+    end=max_iters,
+)

@@ -1,0 +1,28 @@
+_base_ = [
+    '../_base_/models/fsesim_resnet.py',
+    '../_base_/datasets/unpaired_256.py',
+    '../_base_/schedules/adam_1e-4_linear.py',
+    '../_base_/default_runtime.py',
+]
+
+model = dict(source_domain='label', target_domain='photo')
+
+data_root = 'data/cityscapes'
+pack = dict(type='sesim_mmagic.PackDomains', A='photo', B='label')
+train_pipeline = [*_base_.train_pipeline, pack]
+test_pipeline = [*_base_.test_pipeline, pack]
+train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
+test_dataloader = val_dataloader
+
+# 200 + 200 passes over 2975 pictures
+max_iters = 1190000
+train_cfg = dict(max_iters=max_iters)
+param_scheduler = dict(
+    type='LinearLR',
+    start_factor=1,
+    end_factor=0,
+    by_epoch=False,
+    begin=max_iters // 2,
+    end=max_iters,
+)

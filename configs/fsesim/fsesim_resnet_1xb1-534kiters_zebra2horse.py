@@ -1,0 +1,3 @@
+_base_ = './fsesim_resnet_1xb1-534kiters_horse2zebra.py'
+
+model = dict(source_domain='zebra', target_domain='horse')

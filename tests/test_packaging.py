@@ -1,0 +1,144 @@
+"""The wheel holds the package, its configs and tools, and leaves mmcv to the user."""
+
+import shutil
+import subprocess
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+LEFT_OUT = shutil.ignore_patterns(
+    '.*', '__pycache__', '*.egg-info', 'build', 'dist', 'data', 'work_dirs', '*.pth'
+)
+
+
+@pytest.fixture(scope='module')
+def checkout(tmp_path_factory):
+    """A copy of the work tree, so that building cannot touch it; a config at least is in it."""
+    copy = tmp_path_factory.mktemp('packaging') / 'checkout'
+    shutil.copytree(ROOT, copy, ignore=LEFT_OUT)
+    if not (copy / 'setup.py').is_file():
+        pytest.skip('not a source checkout')
+    (copy / 'configs' / 'fsesim').mkdir(parents=True, exist_ok=True)
+    (copy / 'configs' / 'fsesim' / 'travels.py').write_text('travels = True\n')
+    (copy / 'tools' / '__pycache__').mkdir(exist_ok=True)
+    (copy / 'tools' / '__pycache__' / 'stale.pyc').touch()
+    return copy
+
+
+def pip(python, *arguments, **kwargs):
+    run = subprocess.run(
+        [python, '-m', 'pip', '--disable-pip-version-check', *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        **kwargs,
+    )
+    assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-2000:]
+
+
+def files(folder):
+    return {path.relative_to(folder) for path in folder.rglob('*')}
+
+
+@pytest.fixture(scope='module')
+def wheel(checkout, tmp_path_factory, python):
+    target = tmp_path_factory.mktemp('wheel')
+    before = files(checkout)
+    pip(python, 'wheel', checkout, '--no-deps', '--no-build-isolation', '--wheel-dir', target)
+    assert files(checkout) == before, 'building a wheel leaves the work tree as it was'
+    (path,) = target.glob('*.whl')
+    with zipfile.ZipFile(path) as archive:
+        yield archive
+
+
+@pytest.fixture(scope='module')
+def metadata(wheel):
+    (name,) = (name for name in wheel.namelist() if name.endswith('.dist-info/METADATA'))
+    return Parser().parsestr(wheel.read(name).decode())
+
+
+def test_configs_and_tools_travel_where_mim_looks(wheel, checkout):
+    names = set(wheel.namelist())
+    assert 'sesim_mmagic/.mim/model-index.yml' in names
+    assert 'sesim_mmagic/.mim/configs/fsesim/travels.py' in names
+    for folder in ('configs', 'tools'):
+        for path in (checkout / folder).rglob('*'):
+            if path.is_file() and '__pycache__' not in path.parts:
+                assert f'sesim_mmagic/.mim/{path.relative_to(checkout)}' in names
+
+
+def test_every_module_travels_and_nothing_else(wheel):
+    names = set(wheel.namelist())
+    sources = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / 'sesim_mmagic').rglob('*.py')
+        if '.mim' not in path.parts
+    }
+    assert sources <= names
+    assert {name.split('/')[0].partition('-')[0] for name in names} == {'sesim_mmagic'}
+    assert not any('__pycache__' in name or name.endswith('.pyc') for name in names)
+
+
+def test_version_is_the_package_s(metadata):
+    import sesim_mmagic
+
+    assert metadata['Version'] == sesim_mmagic.__version__
+
+
+def test_mmcv_is_the_user_s_choice(metadata):
+    required = metadata.get_all('Requires-Dist')
+    assert {extra for extra in metadata.get_all('Provides-Extra')} == {'lite', 'full', 'tests'}
+    always = [r for r in required if 'extra ==' not in r]
+    assert any(r.startswith('mmagic') for r in always)
+    assert not any(r.startswith('mmcv') for r in always)
+    of_mmcv = sorted(r.split('<')[0] for r in required if r.startswith('mmcv'))
+    assert of_mmcv == ['mmcv', 'mmcv-lite']
+    for extra, package in (('lite', 'mmcv-lite'), ('full', 'mmcv')):
+        (found,) = (r for r in required if f'extra == "{extra}"' in r)
+        assert found.split('<')[0] == package
+
+
+def test_this_environment_satisfies_the_declared_bounds(metadata):
+    from importlib.metadata import version
+
+    from packaging.requirements import Requirement
+
+    for line in metadata.get_all('Requires-Dist'):
+        requirement = Requirement(line)
+        if requirement.marker is None:
+            installed = version(requirement.name)
+            assert requirement.specifier.contains(installed, prereleases=True), line
+
+
+def test_constraints_pin_every_requirement(metadata):
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    lines = (ROOT / 'requirements' / 'constraints.txt').read_text().splitlines()
+    pins = {}
+    for line in lines:
+        if line and not line.startswith('#'):
+            name, separator, pinned = line.partition('==')
+            assert separator and '/' not in pinned and '@' not in pinned, line
+            pins[canonicalize_name(name)] = pinned
+    for line in metadata.get_all('Requires-Dist'):
+        requirement = Requirement(line)
+        if 'full' not in str(requirement.marker):
+            assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), line
+
+
+def test_editable_installation_links_configs_and_tools(checkout, tmp_path, python):
+    copy = tmp_path / 'checkout'
+    shutil.copytree(checkout, copy)
+    # What `pip install -e .` asks for, without installing over this environment's own.
+    build = f"from setuptools import build_meta; build_meta.build_editable('{tmp_path}')"
+    run = subprocess.run([python, '-c', build], cwd=copy, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr[-2000:]
+    mim = copy / 'sesim_mmagic' / '.mim'
+    assert (mim / 'configs' / 'fsesim' / 'travels.py').read_text() == 'travels = True\n'
+    assert (mim / 'configs').is_symlink() and (mim / 'configs').resolve() == copy / 'configs'
+    assert (mim / 'tools').resolve() == copy / 'tools'
+    assert (mim / 'model-index.yml').resolve() == copy / 'model-index.yml'
