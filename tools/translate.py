@@ -55,10 +55,11 @@ def main(argv=None):
         translations = translate(model, outputs.values(), args.target_domain)
         for done, (output, picture) in enumerate(zip(outputs, translations, strict=True), 1):
             write_picture(output, picture)
-            print(f'\r{done}/{len(outputs)} {output.name}', end='', flush=True)
+            if sys.stdout.isatty():
+                print(f'\r{done}/{len(outputs)}', end='', flush=True)
     except (FileNotFoundError, ValueError) as error:
         parser.error(str(error))
-    print(f'\n{len(outputs)} translations saved in {args.out}', file=sys.stdout)
+    print(f'\r{len(outputs)} translations saved in {args.out}')
 
 
 if __name__ == '__main__':

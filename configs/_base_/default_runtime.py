@@ -3,7 +3,8 @@ default_scope = 'mmagic'
 randomness = dict(seed=2022, diff_rank_seed=True)
 
 default_hooks = dict(
-    timer=dict(type='IterTimerHook'),
+    # MMagic's own timer knows MMagic's validation loop alone.
+    timer=dict(type='mmengine.IterTimerHook'),
     logger=dict(type='LoggerHook', interval=100, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),

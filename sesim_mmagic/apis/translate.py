@@ -149,7 +149,7 @@ def _each(pictures):
     if isinstance(pictures, np.ndarray):
         yield _checked(pictures)
     elif isinstance(pictures, (str, Path)):
-        from sesim_mmagic.datasets.transforms import read_picture  # imports much of MMagic
+        from sesim_mmagic.datasets.pictures import read_picture  # imports much of MMagic
 
         yield from (read_picture(str(path)) for path in list_pictures(pictures))
     elif isinstance(pictures, Iterable):

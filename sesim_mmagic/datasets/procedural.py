@@ -18,9 +18,9 @@ PALETTE = np.array([[253, 246, 227], [220, 50, 47], [38, 92, 200], [46, 160, 67]
 TEXTURE_COLOURS = np.array(
     [
         [[16, 16, 36], [52, 46, 78]],
-        [[170, 118, 24], [255, 232, 70]],
-        [[24, 128, 150], [110, 240, 245]],
-        [[176, 60, 120], [255, 170, 210]],
+        [[205, 158, 36], [255, 232, 70]],
+        [[56, 176, 196], [110, 240, 245]],
+        [[222, 108, 164], [255, 176, 214]],
     ],
     dtype=np.uint8,
 )
@@ -43,7 +43,7 @@ class SceneLayout:
 
 # The layout of each domain. Pictures of the test set follow domain B, the source.
 LAYOUTS = {
-    'mismatch': dict(A=SceneLayout((5, 7), (0.07, 0.10)), B=SceneLayout((2, 3), (0.14, 0.19))),
+    'mismatch': dict(A=SceneLayout((5, 7), (0.085, 0.115)), B=SceneLayout((2, 3), (0.13, 0.17))),
     'matched': dict(A=SceneLayout((3, 5), (0.09, 0.14)), B=SceneLayout((3, 5), (0.09, 0.14))),
 }
 

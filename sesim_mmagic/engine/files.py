@@ -30,7 +30,7 @@ def write_atomically(path, content):
     os.replace(partial, path)
 
 
-@register_backend('AtomicLocalBackend')
+@register_backend('AtomicLocalBackend', force=True)  # the module may be reloaded
 class AtomicLocalBackend(LocalBackend):
     """MMEngine's storage backend for local files with atomic writes.
 

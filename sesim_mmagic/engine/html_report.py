@@ -5,23 +5,30 @@ import os
 from pathlib import Path
 from urllib.parse import quote
 
+from PIL import Image
+
 from sesim_mmagic.engine.files import write_atomically
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem;
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem;
        padding: 0 1rem; color: #222; background: #fff; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
 p.note { color: #555; }
+div.wide { overflow-x: auto; }
 table { border-collapse: collapse; margin: .5rem 0 1.5rem; }
 th, td { padding: .25rem .75rem; text-align: left; border-bottom: 1px solid #ddd; }
-table.scores td + td, table.scores th + th { text-align: right;
+table.scores td + td, table.scores th + th { text-align: right; white-space: nowrap;
        font-variant-numeric: tabular-nums; }
-table.pictures th { position: sticky; top: 0; background: #fff; }
-table.pictures td { vertical-align: middle; }
-table.pictures img { display: block; width: 100%; min-width: 96px; max-width: 256px;
-       image-rendering: pixelated; }
-td.name { color: #555; font-size: .85rem; overflow-wrap: anywhere; max-width: 12rem; }
+table.pictures { table-layout: fixed; }
+table.pictures th, table.pictures td { padding: .25rem; }
+table.pictures img { display: block; width: 100%; height: auto; }
+table.pictures img.small { image-rendering: pixelated; }
+td.name { color: #555; font-size: .85rem; overflow-wrap: anywhere; }
 """
+# In rem: the page fits four columns, more make it scroll sideways.
+_NAME_WIDTH, _PICTURE_WIDTH = 6, 16
+# Narrower pictures are enlarged on the page, and their pixels are to stay visible.
+_SMALL = 200
 
 
 def write_report(path, title, columns, rows, tables=(), note=''):
@@ -38,7 +45,7 @@ def write_report(path, title, columns, rows, tables=(), note=''):
         rows (Iterable[tuple[str, Sequence]]): A name and, for each column, the path of a picture
             in the folder of the page or below it, or None for an empty cell.
         tables (Iterable[tuple[str, Sequence[str], Sequence[Sequence]]]): Caption, header and
-            lines of each table. Numbers that are not whole are rounded to four digits.
+            lines of each table. Numbers that are not whole are shown with three decimals.
         note (str): Text below the heading.
 
     Raises:
@@ -70,11 +77,16 @@ def _score_table(caption, header, lines):
         '<tr>' + ''.join(f'<td>{html.escape(_text(cell))}</td>' for cell in line) + '</tr>\n'
         for line in lines
     )
-    return f'<h2>{html.escape(caption)}</h2>\n<table class="scores"><tr>{head}</tr>\n{body}</table>'
+    return (
+        f'<h2>{html.escape(caption)}</h2>\n<div class="wide"><table class="scores">'
+        f'<tr>{head}</tr>\n{body}</table></div>'
+    )
 
 
 def _text(value):
-    return f'{value:.4g}' if isinstance(value, float) else str(value)
+    if not isinstance(value, float):  # NumPy's float64 is one
+        return str(value)
+    return f'{value:.2e}' if 0 < abs(value) < 0.001 else f'{value:.3f}'
 
 
 def _picture_table(folder, columns, rows):
@@ -91,7 +103,12 @@ def _picture_table(folder, columns, rows):
             for column, picture in zip(columns, pictures, strict=True)
         )
         lines.append(f'<tr><td class="name">{html.escape(str(name))}</td>{cells}</tr>\n')
-    return f'<table class="pictures"><tr>{head}</tr>\n{"".join(lines)}</table>'
+    widths = [_NAME_WIDTH] + [_PICTURE_WIDTH] * len(columns)
+    layout = ''.join(f'<col style="width: {width}rem">' for width in widths)
+    return (
+        f'<div class="wide"><table class="pictures" style="width: {sum(widths)}rem">'
+        f'{layout}<tr>{head}</tr>\n{"".join(lines)}</table></div>'
+    )
 
 
 def _cell(folder, name, column, picture):
@@ -106,4 +123,10 @@ def _cell(folder, name, column, picture):
             'copy it there, so that the folder can be moved.'
         )
     alt = html.escape(f'{column}: {name}', quote=True)
-    return f'<td><img loading="lazy" src="{quote(relative)}" alt="{alt}"></td>'
+    with Image.open(picture) as opened:
+        width, height = opened.size
+    kind = ' class="small"' if width < _SMALL else ''
+    return (
+        f'<td><img{kind} loading="lazy" width="{width}" height="{height}" '
+        f'src="{quote(relative)}" alt="{alt}"></td>'
+    )

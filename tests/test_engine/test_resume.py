@@ -184,6 +184,7 @@ def test_kill_while_writing_keeps_the_last_checkpoint(config, unbroken, tmp_path
     noted = Path((tmp_path / 'last_checkpoint').read_text())
     assert noted.name == 'iter_2.pth'
     assert tiny.load(noted)['meta']['iter'] == 2
+    assert (tmp_path / 'iter_4.pth').exists() == (victim == 'last_checkpoint')
     tiny.assert_same_state(finish(config, tmp_path), unbroken)
 
 

@@ -122,7 +122,7 @@ def test_page_shows_metrics_and_the_first_rows(run):
         title='My test',
     )
     page = (folder / 'index.html').read_text()
-    assert '<td>PSNR</td><td>21.23</td>' in page
+    assert '<td>PSNR</td><td>21.235</td>' in page
     assert '2 of 4 translations' in page and page.count('translation: ') == 2
     assert '<h1>My test</h1>' in page
     assert len(os.listdir(folder / 'translations/zebra')) == 4

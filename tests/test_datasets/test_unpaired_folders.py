@@ -1,0 +1,259 @@
+"""Unpaired folders: clear errors when built, and samples that depend on their index alone."""
+
+import random
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import DefaultScope
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from sesim_mmagic.datasets import ResumableSampler, UnpairedFolderDataset, seeded_generators
+from sesim_mmagic.registry import DATASETS
+
+CROP = 8
+NUM_A, NUM_B, SIDE = 5, 3, 24
+
+
+@pytest.fixture
+def positions(tmp_path):
+    """Pictures whose pixels tell where they come from: (column, row, number), RGB."""
+    rows, columns = np.mgrid[:SIDE, :SIDE].astype(np.uint8)
+    for folder, count in (('trainA', NUM_A), ('trainB', NUM_B)):
+        (tmp_path / folder).mkdir()
+        for i in range(count):
+            picture = np.dstack([columns, rows, np.full_like(rows, i)])
+            Image.fromarray(picture).save(tmp_path / folder / f'{i}.png')
+    return tmp_path
+
+
+def pipeline(crop=CROP):
+    """The pipeline of the configs: each transform drawn for A, then for B."""
+    steps = []
+    for key in ('img_A', 'img_B'):
+        steps += [
+            dict(type='sesim_mmagic.LoadPicture', key=key),
+            dict(type='sesim_mmagic.CheckSize', keys=[key], min_size=(crop, crop)),
+            dict(type='Crop', keys=[key], crop_size=(crop, crop), random_crop=True),
+            dict(type='Flip', keys=[key], flip_ratio=0.5, direction='horizontal'),
+        ]
+    return [*steps, dict(type='sesim_mmagic.PackDomains', A='sketch', B='photo')]
+
+
+def build(data_root, steps=None, **kwargs):
+    with DefaultScope.overwrite_default_scope('mmagic'):
+        return DATASETS.build(
+            dict(
+                type='sesim_mmagic.UnpairedFolderDataset',
+                data_root=str(data_root),
+                pipeline=pipeline() if steps is None else steps,
+                **kwargs,
+            )
+        )
+
+
+def whereabouts(sample, domain):
+    """(row, column, flipped, number) of a crop, read from its pixels."""
+    number, row, column = (int(sample['inputs'][f'img_{domain}'][c, 0, 0]) for c in range(3))
+    last = int(sample['inputs'][f'img_{domain}'][2, 0, -1])
+    return row, min(column, last), last < column, number
+
+
+def draws(dataset, indices):
+    return np.array([[whereabouts(dataset[i], d) for d in ('sketch', 'photo')] for i in indices])
+
+
+def test_crops_and_flips_of_the_domains_are_independent(positions):
+    dataset = build(positions)
+    dataset.sample_seed = 7
+    seen = draws(dataset, range(0, 600 * NUM_A, NUM_A)).astype(float)  # (600, domain, 4)
+    for what in range(3):  # row, column, flip
+        assert abs(np.corrcoef(seen[:, 0, what], seen[:, 1, what])[0, 1]) < 0.15
+    # All 17 offsets, both directions and all partners occur, evenly.
+    for domain in range(2):
+        for what in range(2):
+            counts = np.bincount(seen[:, domain, what].astype(int), minlength=SIDE - CROP + 1)
+            assert len(counts) == SIDE - CROP + 1
+            assert counts.min() > 12 and counts.max() < 70  # 600 / 17 = 35
+        assert 240 < seen[:, domain, 2].sum() < 360
+    assert (seen[:, 0, 3] == 0).all()
+    assert np.bincount(seen[:, 1, 3].astype(int)).min() > 150
+
+
+def test_a_sample_depends_on_seed_and_index_alone(positions):
+    dataset = build(positions)
+    dataset.sample_seed = 7
+    indices = [3, 0, 11, 3 + NUM_A, 10**9]
+    expected = draws(dataset, indices)
+    np.random.seed(99)
+    random.seed(99)
+    torch.manual_seed(99)
+    again = build(positions)
+    again.sample_seed = 7
+    np.testing.assert_array_equal(draws(again, indices[::-1])[::-1], expected)
+    # The same picture in another pass, and under another seed, is cropped otherwise.
+    assert expected[0, 0, 3] == expected[3, 0, 3]
+    assert (expected[0] != expected[3]).any()
+    again.sample_seed = 8
+    assert (draws(again, indices) != expected).any()
+
+
+def test_negative_index_is_the_last_sample(positions):
+    dataset = build(positions)
+    dataset.sample_seed = 7
+    np.testing.assert_array_equal(draws(dataset, [-1]), draws(dataset, [NUM_A - 1]))
+
+
+def states():
+    return random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+
+
+def test_outer_generators_are_left_alone(positions):
+    dataset = build(positions)
+    dataset.sample_seed = 7
+    before = states()
+    dataset[4]
+    assert states() == before
+    (positions / 'trainA' / '4.png').write_text('broken')
+    with pytest.raises(ValueError, match='4.png'):
+        dataset[4]
+    assert states() == before
+
+
+def test_seeded_generators_seed_every_library():
+    def numbers(*entropy):
+        with seeded_generators(*entropy):
+            return random.random(), np.random.rand(), torch.rand(()).item()
+
+    first = numbers(3, 5)
+    assert first == numbers(3, 5)
+    for entropy in ((5, 3), (3, 6), (4, 5), (3,)):
+        assert all(a != b for a, b in zip(first, numbers(*entropy), strict=True))
+
+
+def test_seeded_generators_do_not_seed_accelerators(monkeypatch):
+    seeded = []
+    monkeypatch.setattr(torch.cuda, 'manual_seed_all', seeded.append)
+    with seeded_generators(1):
+        torch.rand(())
+    assert seeded == []
+
+
+def test_without_a_seed_the_process_draws(positions):
+    """As MMagic's dataset: another sampler gives the same index another crop in every pass."""
+    dataset = build(positions)
+    seen = draws(dataset, [2] * 20)
+    assert len(np.unique(seen.reshape(20, -1), axis=0)) > 15
+    np.random.seed(0)
+    first = draws(dataset, [2] * 5)
+    np.random.seed(0)
+    np.testing.assert_array_equal(draws(dataset, [2] * 5), first)
+
+
+@pytest.mark.parametrize('start', [0, 3])
+def test_workers_do_not_change_samples(positions, start):
+    def samples(num_workers):
+        dataset = build(positions)
+        sampler = ResumableSampler(dataset, seed=4)
+        sampler.start = start
+        loader = DataLoader(
+            dataset, 2, sampler=sampler, num_workers=num_workers, collate_fn=lambda batch: batch
+        )
+        np.random.seed(num_workers)
+        batches = iter(loader)
+        return np.array(
+            [
+                whereabouts(s, d)
+                for _ in range(6)
+                for s in next(batches)
+                for d in ('sketch', 'photo')
+            ]
+        )
+
+    np.testing.assert_array_equal(samples(2), samples(0))
+
+
+def test_test_pictures_come_in_order(picture_folders):
+    dataset = build(picture_folders(count=3), [], test_mode=True, paired=True)
+    assert len(dataset) == 3
+    for i in range(3):
+        for side in 'AB':
+            assert dataset[i][f'img_{side}_path'].endswith(f'test{side}/{i}.png')
+
+
+def test_meta_information_names_the_files(positions):
+    dataset = build(positions)
+    dataset.sample_seed = 1
+    sample = dataset[2]['data_samples']
+    assert sample.metainfo['img_sketch_path'] == str(positions / 'trainA' / '2.png')
+    assert sample.metainfo['img_photo_channel_order'] == 'BGR'
+    assert sample.img_sketch.shape == (3, CROP, CROP)
+
+
+def test_missing_root(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere' is no folder.*trainA and trainB"):
+        build(tmp_path / 'nowhere')
+
+
+@pytest.mark.parametrize('test_mode', [False, True])
+@pytest.mark.parametrize('side', 'AB')
+def test_missing_folder(picture_folders, side, test_mode):
+    root = picture_folders()
+    folder = root / f'{"test" if test_mode else "train"}{side}'
+    shutil.rmtree(folder)
+    with pytest.raises(FileNotFoundError, match=f"{folder}' does not exist.*testA and testB"):
+        build(root, test_mode=test_mode)
+    build(root, test_mode=not test_mode)
+
+
+def test_empty_folder(picture_folders):
+    root = picture_folders()
+    for path in (root / 'trainB').iterdir():
+        path.rename(path.with_suffix('.txt'))
+    with pytest.raises(ValueError, match=r"trainB' holds no picture; put files there.*\.png"):
+        build(root)
+
+
+def test_pictures_in_folders_below(picture_folders):
+    root = picture_folders(count=2)
+    (root / 'trainA' / 'more').mkdir()
+    shutil.copy(root / 'trainA' / '0.png', root / 'trainA' / 'more' / '7.PNG')
+    assert len(build(root)) == 3
+
+
+def test_pairs_may_differ_in_extension_only(picture_folders):
+    root = picture_folders(count=3)
+    (root / 'testA' / '1.png').rename(root / 'testA' / '1.jpg')
+    build(root, test_mode=True, paired=True)
+
+
+def test_pairs_that_do_not_match(picture_folders):
+    root = picture_folders(count=3)
+    (root / 'testB' / '1.png').rename(root / 'testB' / '8.png')
+    with pytest.raises(ValueError, match=r"testA \(3 pictures\).*testB \(3\).*'1' and '2'"):
+        build(root, test_mode=True, paired=True)
+    build(root, test_mode=True)
+    (root / 'testB' / '8.png').rename(root / 'testB' / '1.png')
+    (root / 'testA' / '2.png').unlink()
+    with pytest.raises(ValueError, match="none and '2'"):
+        build(root, test_mode=True, paired=True)
+
+
+def test_pairs_are_for_tests(picture_folders):
+    with pytest.raises(ValueError, match='paired=True is for test sets'):
+        build(picture_folders(), paired=True)
+
+
+def test_a_picture_smaller_than_the_crop(picture_folders):
+    dataset = build(picture_folders(size=(16, 40)), pipeline(crop=24))
+    dataset.sample_seed = 0
+    with pytest.raises(ValueError, match=r"trainA/0\.png' is 16 x 40 .*24 x 24"):
+        dataset[0]
+
+
+def test_is_a_dataset_of_the_host():
+    from mmagic.datasets import UnpairedImageDataset
+
+    assert issubclass(UnpairedFolderDataset, UnpairedImageDataset)

@@ -1,0 +1,215 @@
+"""The metrics in the evaluators of MMEngine and of MMagic."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from mmengine.evaluator import Evaluator
+from mmengine.registry import DefaultScope
+
+from sesim_mmagic.datasets.procedural import (
+    LAYOUTS,
+    PALETTE,
+    draw_labels,
+    render_scene,
+    sample_scene,
+)
+from sesim_mmagic.evaluation import PairedScores, ProceduralScores, scores
+from sesim_mmagic.registry import METRICS
+
+NAMES = ('foreground_iou', 'miou', 'miou_permuted', 'boundary_f1', 'psnr', 'ssim', 'style')
+
+
+def tensor(picture):
+    """BGR (3, H, W) as the data preprocessor leaves it."""
+    return torch.from_numpy(picture[..., ::-1].transpose(2, 0, 1).copy()).float()
+
+
+def sample(truth, fake, number=0):
+    from mmagic.structures import DataSample
+
+    data_sample = DataSample(
+        metainfo={
+            'img_flat_path': f'data/testA/{number:03d}.png',
+            'img_textured_path': f'data/testB/{number:03d}.png',
+        }
+    )
+    data_sample.set_tensor_data({'img_flat': tensor(truth)})
+    if fake is not None:
+        data_sample.set_tensor_data({'fake_flat': fake if torch.is_tensor(fake) else tensor(fake)})
+    return data_sample
+
+
+def scenes(count):
+    """Truth and source of some scenes."""
+    for i in range(count):
+        rng = np.random.default_rng(i)
+        labels = draw_labels(sample_scene(LAYOUTS['mismatch']['B'], rng))
+        yield render_scene(labels, 'A'), render_scene(labels, 'B', rng)
+
+
+def evaluate(samples, metric='ProceduralScores', batch=3, size=None, **kwargs):
+    """Scores through MMEngine's evaluator, as its loops use it."""
+    config = dict(type=f'sesim_mmagic.{metric}', target_domain='flat', **kwargs)
+    with DefaultScope.overwrite_default_scope('mmagic'):
+        evaluator = Evaluator(config)
+    for i in range(0, len(samples), batch):
+        evaluator.process(samples[i : i + batch], dict(inputs=None))
+    return evaluator.evaluate(size or len(samples))
+
+
+def noisy(picture, seed, sigma=70):
+    noise = np.random.default_rng(seed).normal(0, sigma, picture.shape)
+    return np.clip(picture + noise, 0, 255).astype(np.uint8)
+
+
+def test_a_perfect_translation():
+    result = evaluate([sample(truth, truth) for truth, _ in scenes(4)])
+    assert result == {f'procedural/{name}': 1 for name in NAMES} | {'procedural/psnr': np.inf}
+
+
+def test_copying_the_source():
+    result = evaluate([sample(truth, source) for truth, source in scenes(4)])
+    assert result['procedural/style'] == 0
+    assert result['procedural/foreground_iou'] < 0.6
+
+
+def test_swapped_colours():
+    swapped = PALETTE[[0, 2, 3, 1]]
+    samples = [
+        sample(truth, swapped[scores.segment_by_palette(truth, PALETTE)]) for truth, _ in scenes(4)
+    ]
+    result = evaluate(samples)
+    assert result['procedural/miou_permuted'] == result['procedural/foreground_iou'] == 1
+    assert result['procedural/boundary_f1'] == result['procedural/style'] == 1
+    assert result['procedural/miou'] < 0.4
+
+
+def test_values_against_the_functions():
+    """IoU over the pixels of all pictures, the other scores averaged over pictures."""
+    pairs = [(truth, noisy(truth, i)) for i, (truth, _) in enumerate(scenes(5))]
+    result = evaluate([sample(*pair) for pair in pairs])
+    joined = [np.concatenate(images) for images in zip(*pairs, strict=True)]
+    labels = [scores.segment_by_palette(image, PALETTE) for image in joined]
+    confusion = scores.confusion_matrix(*labels, 4)
+    assert result['procedural/miou'] == pytest.approx(scores.mean_iou(confusion))
+    assert result['procedural/foreground_iou'] == pytest.approx(scores.foreground_iou(confusion))
+    permuted = scores.mean_iou_best_permutation(confusion)
+    assert result['procedural/miou_permuted'] == pytest.approx(permuted)
+    for name, function in dict(psnr=scores.psnr, ssim=scores.ssim).items():
+        mean = np.mean([function(*pair) for pair in pairs])
+        assert result[f'procedural/{name}'] == pytest.approx(mean)
+    style = np.mean([scores.style_share(fake, PALETTE) for _, fake in pairs])
+    assert result['procedural/style'] == pytest.approx(style)
+    f1 = [
+        scores.boundary_f1(
+            *[scores.label_boundaries(scores.segment_by_palette(x, PALETTE)) for x in pair]
+        )
+        for pair in pairs
+    ]
+    assert result['procedural/boundary_f1'] == pytest.approx(np.mean(f1))
+
+
+def test_batches_do_not_matter():
+    samples = [sample(truth, noisy(truth, i)) for i, (truth, _) in enumerate(scenes(5))]
+    assert evaluate(samples, batch=1) == evaluate(samples, batch=5)
+
+
+def test_paired_scores():
+    pairs = [(truth, noisy(truth, i, 40)) for i, (truth, _) in enumerate(scenes(3))]
+    result = evaluate([sample(*pair) for pair in pairs], 'PairedScores')
+    assert set(result) == {'paired/psnr', 'paired/ssim', 'paired/boundary_f1'}
+    assert result['paired/psnr'] == pytest.approx(np.mean([scores.psnr(*p) for p in pairs]))
+    f1 = [scores.boundary_f1(*[scores.picture_edges(x) for x in pair]) for pair in pairs]
+    assert result['paired/boundary_f1'] == pytest.approx(np.mean(f1))
+    assert 0 < result['paired/boundary_f1'] < 1
+
+
+def test_translations_are_rounded_as_they_are_saved():
+    """0.4 of a level more, and what lies outside 0 to 255, is not seen in a file."""
+    truth = next(scenes(1))[0]
+    fake = tensor(truth) + 0.4
+    fake[fake > 252] = 300
+    fake[fake < 30] -= 200
+    saved = fake.round().clamp(0, 255).numpy()[::-1].transpose(1, 2, 0).astype(np.uint8)
+    result = evaluate([sample(truth, fake)], 'PairedScores')
+    assert result['paired/psnr'] == pytest.approx(scores.psnr(truth, saved))
+    assert evaluate([sample(truth, tensor(truth) + 0.4)])['procedural/psnr'] == np.inf
+
+
+def test_prefix():
+    truth = next(scenes(1))[0]
+    result = evaluate([sample(truth, truth)], 'PairedScores', prefix='sketches')
+    assert 'sketches/psnr' in result
+
+
+def test_in_the_evaluator_of_the_host():
+    """As MultiValLoop and MultiTestLoop use it, beside another metric with the same sampler."""
+    from mmagic.evaluation import Evaluator as HostEvaluator
+
+    samples = [sample(truth, noisy(truth, i)) for i, (truth, _) in enumerate(scenes(4))]
+    loader = SimpleNamespace(dataset=range(4))
+    with DefaultScope.overwrite_default_scope('mmagic'):
+        metrics = [
+            METRICS.build(dict(type=f'sesim_mmagic.{name}', target_domain='flat'))
+            for name in ('ProceduralScores', 'PairedScores')
+        ]
+        evaluator = HostEvaluator(metrics)
+    model = SimpleNamespace(data_preprocessor=None)
+    evaluator.prepare_metrics(model, loader)
+    groups = evaluator.prepare_samplers(model, loader)
+    assert len(groups) == 1 and groups[0][1] is loader  # pictures are translated once
+    evaluator.process(samples, dict(inputs=None), groups[0][0])
+    expected = evaluate(samples) | evaluate(samples, 'PairedScores')
+    assert evaluator.evaluate() == expected
+
+
+def on_a_rank(rank, address, queue):
+    """Score the share of five pictures that DefaultSampler deals to one of two ranks."""
+    dist.init_process_group('gloo', init_method=address, rank=rank, world_size=2)
+    samples = [sample(truth, noisy(truth, i)) for i, (truth, _) in enumerate(scenes(5))]
+    dealt = [samples[i % 5] for i in range(6)][rank::2]  # the first picture comes twice
+    result = evaluate(dealt, batch=1, size=5)
+    if rank == 0:
+        queue.put(result)
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+def test_two_ranks_count_every_picture_once(tmp_path):
+    queue = mp.get_context('spawn').SimpleQueue()
+    mp.spawn(on_a_rank, (f'file://{tmp_path}/rendezvous', queue), nprocs=2)
+    whole = evaluate([sample(truth, noisy(truth, i)) for i, (truth, _) in enumerate(scenes(5))])
+    assert queue.get() == pytest.approx(whole)
+
+
+def test_no_translation():
+    truth = next(scenes(1))[0]
+    with pytest.raises(ValueError, match=r'ProceduralScores: a sample has no fake_flat.*img_flat'):
+        evaluate([sample(truth, None)])
+
+
+def test_no_truth():
+    data_sample = sample(*[next(scenes(1))[0]] * 2)
+    del data_sample.img_flat
+    with pytest.raises(ValueError, match=r'no img_flat.*must load the truth'):
+        evaluate([data_sample])
+
+
+def test_sizes_that_differ():
+    truth = next(scenes(1))[0]
+    with pytest.raises(ValueError, match='translation is 60 x 64 pixels, its truth 64 x 64'):
+        evaluate([sample(truth, truth[:60])])
+
+
+@pytest.mark.parametrize('metric', [PairedScores, ProceduralScores])
+def test_pictures_that_are_no_pair(metric):
+    truth = next(scenes(1))[0]
+    data_sample = sample(truth, truth)
+    data_sample.set_metainfo({'img_textured_path': 'data/testB/other.png'})
+    with pytest.raises(ValueError, match=r'other\.png and data/testA/000\.png are no pair'):
+        evaluate([data_sample], metric.__name__, source_domain='textured')
+    evaluate([data_sample], metric.__name__)  # without the source's name there is no telling

@@ -1,0 +1,166 @@
+"""The Python interface for translating pictures."""
+
+import os
+import zipfile
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+
+from sesim_mmagic.apis import init_translator, list_pictures, translate
+from sesim_mmagic.engine.pictures import to_picture
+from tests.test_engine import tiny
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('translate')
+    config = tiny.write_config(folder / 'config.py', tiny.write_pictures(folder / 'data'))
+    tiny.train(config, folder / 'work', train_cfg__max_iters=2)
+    return config, folder / 'work' / 'iter_2.pth'
+
+
+@pytest.fixture(scope='module')
+def model(trained):
+    return init_translator(*trained, device='cpu')
+
+
+def picture(height, width):
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def test_model_is_ready_for_inference_without_feature_weights(trained):
+    config = Config.fromfile(trained[0])
+    config.model.structure_loss.feature_net.pretrained = '/nowhere/vgg16.pth'
+    config.model.structure_identity_weight = 1.0
+    model = init_translator(config, trained[1], device='cpu')
+    assert not model.training
+    assert model.structure_loss is None and model.discriminators is None
+    saved = tiny.load(trained[1])['state_dict']
+    for key, value in model.state_dict().items():
+        if key.startswith('generator'):
+            assert torch.equal(value, saved[key]), key
+
+
+def test_translations_are_those_of_the_test_step(model):
+    from sesim_mmagic.registry import TRANSFORMS
+
+    source = picture(19, 33)
+    packed = TRANSFORMS.build(dict(type='sesim_mmagic.PackDomains', A='a', B='b'))(dict(img_A=source))
+    expected = to_picture(model.test_step(pseudo_collate([packed]))[0].fake_b)
+    (translated,) = translate(model, source)
+    assert translated.shape == (19, 33, 3) and translated.dtype == np.uint8
+    assert np.array_equal(translated, expected)
+
+
+def test_moving_average_translates(trained):
+    config, checkpoint = trained
+    content = tiny.load(checkpoint)
+    model = init_translator(config, checkpoint, device='cpu')
+    (before,) = translate(model, picture(16, 16))
+    for name, value in model.generators.state_dict().items():
+        value.zero_()
+        assert f'generators.{name}' in content['state_dict']
+    (after,) = translate(model, picture(16, 16))
+    assert np.array_equal(before, after)
+
+
+def test_pictures_come_as_files_folders_and_arrays(model, tmp_path):
+    arrays = [picture(9, 12), picture(16, 8)[::-1]]
+    for i, array in enumerate(arrays):
+        cv2.imwrite(str(tmp_path / f'{i}.png'), array)
+    (tmp_path / 'notes.txt').touch()
+    expected = list(translate(model, arrays))
+    for pictures in (tmp_path, str(tmp_path), [tmp_path / '0.png', arrays[1]]):
+        for left, right in zip(translate(model, pictures), expected, strict=True):
+            assert np.array_equal(left, right)
+    assert list_pictures(tmp_path / '1.png') == [tmp_path / '1.png']
+
+
+@pytest.mark.parametrize(
+    'wrong',
+    [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3), np.float32)],
+)
+def test_other_arrays_are_refused(model, wrong):
+    with pytest.raises(ValueError, match=r'array \(H, W, 3\) of uint8 in BGR'):
+        list(translate(model, wrong))
+
+
+def test_other_arguments_are_refused(model, tmp_path):
+    with pytest.raises(ValueError, match='got int'):
+        list(translate(model, [3]))
+    with pytest.raises(ValueError, match="not 'c'"):
+        list(translate(model, picture(8, 8), target_domain='c'))
+    with pytest.raises(FileNotFoundError, match='holds no picture'):
+        list(translate(model, tmp_path))
+    with pytest.raises(FileNotFoundError, match='gone.png'):
+        list(translate(model, tmp_path / 'gone.png'))
+
+
+def test_two_sided_model_translates_both_ways(tmp_path):
+    network = dict(type='sesim_mmagic.ResNetBlurGenerator', base_channels=4, num_blocks=1)
+    config = Config(
+        dict(
+            default_scope='mmagic',
+            model=dict(
+                type='sesim_mmagic.SeSimCycleGAN',
+                generator=network,
+                discriminator=dict(type='sesim_mmagic.BlurPatchGAN', base_channels=4, num_layers=2),
+                default_domain='b',
+                reachable_domains=['a', 'b'],
+                related_domains=['a', 'b'],
+                data_preprocessor=dict(type='DataPreprocessor'),
+            ),
+        )
+    )
+    from sesim_mmagic.registry import MODELS
+
+    built = MODELS.build(config.model)
+    torch.save(dict(state_dict=built.state_dict()), tmp_path / 'cycle.pth')
+    model = init_translator(config, tmp_path / 'cycle.pth', device='cpu')
+    source = picture(16, 16)
+    ways = {domain: next(translate(model, source, domain)) for domain in ('a', 'b')}
+    assert not np.array_equal(ways['a'], ways['b'])
+    assert np.array_equal(ways['b'], next(translate(model, source)))
+    images = torch.from_numpy(source.copy()).permute(2, 0, 1)[None] / 127.5 - 1
+    with torch.no_grad():
+        expected = built.generators['a'](images)[0] * 127.5 + 127.5
+    assert np.abs(ways['a'].astype(int) - to_picture(expected)).max() <= 1
+
+
+def test_checkpoint_of_another_model_is_refused(trained):
+    config = Config.fromfile(trained[0])
+    config.model.generator.num_blocks = 3
+    with pytest.raises(ValueError, match='is not one of this OneSidedTranslator.*is missing'):
+        init_translator(config, trained[1])
+
+
+class Exploit:
+    def __reduce__(self):
+        return os.system, ('echo exploited',)
+
+
+def test_objects_of_strangers_are_not_unpickled(trained, tmp_path, capfd):
+    path = tmp_path / 'stranger.pth'
+    torch.save(dict(state_dict=Exploit()), path)
+    with pytest.raises(ValueError, match='objects that could run code'):
+        init_translator(trained[0], path)
+    assert 'exploited' not in capfd.readouterr().out
+
+
+def test_damage_inside_a_file_is_reported(trained, tmp_path):
+    path = tmp_path / 'damaged.pth'
+    with zipfile.ZipFile(trained[1]) as source, zipfile.ZipFile(path, 'w') as target:
+        for name in source.namelist():
+            if not name.endswith('data/0'):
+                target.writestr(name, source.read(name))
+    with pytest.raises(ValueError, match="damaged.pth' is damaged"):
+        init_translator(trained[0], path)
+
+
+def test_config_without_model_is_refused(trained):
+    with pytest.raises(ValueError, match="no 'model'"):
+        init_translator(Config(dict(x=1)), trained[1])
