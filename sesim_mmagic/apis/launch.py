@@ -171,21 +171,24 @@ def prepare_start(cfg):
     """
     if cfg.get('load_from'):
         check_checkpoint(cfg.load_from)
-        return
-    pointer = Path(cfg.work_dir, POINTER)
-    if not cfg.get('resume'):
-        return
-    if not pointer.is_file():
+    elif cfg.get('resume') and not Path(cfg.work_dir, POINTER).is_file():
         print_log(
-            f"Nothing to resume: '{pointer}' does not exist. Training starts at iteration 0.",
+            f"Nothing to resume: '{cfg.work_dir}' holds no '{POINTER}'. Training starts at "
+            'iteration 0.',
             logger='current',
             level=logging.WARNING,
         )
-        return
-    checkpoint, noted = last_checkpoint(cfg.work_dir), pointer.read_text().strip()
+    elif cfg.get('resume'):
+        _prepare_resume(cfg)
+
+
+def _prepare_resume(cfg):
+    pointer = Path(cfg.work_dir, POINTER)
+    noted, checkpoint = pointer.read_text().strip(), last_checkpoint(cfg.work_dir)
+    complete = sorted(p.name for p in pointer.parent.glob('*.pth') if zipfile.is_zipfile(p))
     advice = (
-        f"Complete checkpoints in '{cfg.work_dir}': {_complete(cfg.work_dir) or 'none'}; "
-        'resume from one with --resume --cfg-options load_from=PATH.'
+        f"Complete checkpoints in '{cfg.work_dir}': {complete or 'none'}; resume from one with "
+        '--resume --cfg-options load_from=PATH.'
     )
     if checkpoint is None:
         raise FileNotFoundError(f"'{pointer}' names '{noted}', which does not exist. {advice}")
@@ -195,10 +198,6 @@ def prepare_start(cfg):
         raise ValueError(f'{error} {advice}') from None
     if checkpoint != noted:
         cfg.load_from = checkpoint
-
-
-def _complete(work_dir):
-    return sorted(p.name for p in Path(work_dir).glob('*.pth') if zipfile.is_zipfile(p))
 
 
 def check_metrics_file(path):

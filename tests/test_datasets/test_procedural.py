@@ -120,11 +120,24 @@ def test_textures_are_far_from_the_palette():
     assert distances.min() / 255 > 0.2  # style counts what is within 0.15
 
 
-def test_phase_and_orientation_are_drawn():
-    labels = np.full((64, 64), 3, np.uint8)
-    a, b = (render_scene(labels, 'B', np.random.default_rng(i)) for i in range(2))
+class OneIsFixed:
+    """A generator of textures whose angle, or whose shift, is always zero."""
+
+    def __init__(self, seed, fixed):
+        self.rng, self.fixed = np.random.default_rng(seed), fixed
+
+    def uniform(self, low, high, size=None):
+        drawn = self.rng.uniform(low, high, size)
+        return 0 * drawn if self.fixed == ('angle' if size is None else 'shift') else drawn
+
+
+@pytest.mark.parametrize('fixed', [None, 'angle', 'shift'])
+@pytest.mark.parametrize('label', range(4))
+def test_phase_and_orientation_are_drawn(label, fixed):
+    labels = np.full((64, 64), label, np.uint8)
+    a, b, again = (render_scene(labels, 'B', OneIsFixed(seed, fixed)) for seed in (0, 1, 0))
     assert (a != b).any()
-    np.testing.assert_array_equal(a, render_scene(labels, 'B', np.random.default_rng(0)))
+    np.testing.assert_array_equal(a, again)
 
 
 def test_not_square_pictures():

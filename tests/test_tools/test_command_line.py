@@ -125,7 +125,7 @@ def test_metrics_are_written(config, trained, tmp_path):
     )
     launch.test(cfg, out=str(tmp_path / 'metrics.json'))
     assert json.loads((tmp_path / 'metrics.json').read_text()) == {'pictures': 3}
-    assert '<td>pictures</td><td>3</td>' in (tmp_path / 'test/index.html').read_text()
+    assert '<td>pictures</td><td>3.000</td>' in (tmp_path / 'test/index.html').read_text()
 
 
 def test_work_dir_is_named_after_the_config(config, configs, monkeypatch, tmp_path):

@@ -95,6 +95,7 @@ def test_slurm_job(tmp_path):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='tests gloo on a machine without a GPU')
+@pytest.mark.slow
 def test_two_ranks_train_resume_and_test(tmp_path):
     config = tiny.write_config(
         tmp_path / 'config.py',
