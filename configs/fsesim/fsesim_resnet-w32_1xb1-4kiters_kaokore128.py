@@ -24,7 +24,6 @@ model = dict(
     ),
     structure_loss=dict(
         layers=('relu2_2', 'relu3_1'),
-        normalise=True,
         feature_net=dict(pretrained=None, seed=0, width=0.5),
     ),
     ema=dict(momentum=0.005),

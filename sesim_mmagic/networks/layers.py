@@ -1,4 +1,4 @@
-"""Blur-pooled resampling (Zhang, "Making Convolutional Networks Shift-Invariant Again", ICML 2019)."""
+"""Blur-pooled resampling (R. Zhang, ICML 2019: shift-invariant convolutional networks)."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""One generator, one discriminator, any structure loss: single-modal and single-image translation."""
+"""One generator, one discriminator, any structure loss."""
 
 from typing import Any
 

@@ -49,7 +49,8 @@ def test_translations_are_those_of_the_test_step(model):
     from sesim_mmagic.registry import TRANSFORMS
 
     source = picture(19, 33)
-    packed = TRANSFORMS.build(dict(type='sesim_mmagic.PackDomains', A='a', B='b'))(dict(img_A=source))
+    pack = TRANSFORMS.build(dict(type='sesim_mmagic.PackDomains', A='a', B='b'))
+    packed = pack(dict(img_A=source))
     expected = to_picture(model.test_step(pseudo_collate([packed]))[0].fake_b)
     (translated,) = translate(model, source)
     assert translated.shape == (19, 33, 3) and translated.dtype == np.uint8
