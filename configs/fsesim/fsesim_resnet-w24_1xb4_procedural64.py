@@ -32,15 +32,13 @@ model = dict(
     ema=dict(momentum=0.005),
 )
 optim_wrapper = dict(generators=dict(optimizer=dict(lr=2e-4)))
-metric = dict(
-    type='sesim_mmagic.ProceduralScores', target_domain='flat', source_domain='textured'
-)
+metric = dict(type='sesim_mmagic.ProceduralScores', target_domain='flat', source_domain='textured')
 val_evaluator = [metric]
 test_evaluator = [metric]
 
-max_iters = 600
+max_iters = 500
 train_cfg = dict(max_iters=max_iters, val_interval=100)
 param_scheduler = dict(
-    type='LinearLR', start_factor=1, end_factor=0, by_epoch=False, begin=max_iters // 2, end=max_iters
+    type='LinearLR', start_factor=1, end_factor=0, by_epoch=False, begin=300, end=max_iters
 )
 default_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=100, max_keep_ckpts=10))

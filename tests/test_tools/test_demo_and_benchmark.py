@@ -20,7 +20,9 @@ def run(*command):
 def test_demo_ends_with_a_table_and_a_page(tmp_path):
     output = run('tools/demo.py', '--out', tmp_path, '--scale', 0.002)
     lines = output.splitlines()
-    header = next(i for i, line in enumerate(lines) if re.search(r'^\s+FSeSim\s+no structure', line))
+    header = next(
+        i for i, line in enumerate(lines) if re.search(r'^\s+FSeSim\s+no structure', line)
+    )
     found = {line.split()[0] for line in lines[header + 1 : -2]}
     assert {'iterations', 'foreground_iou', 'miou', 'boundary_f1', 'psnr', 'ssim', 'style'} <= found
     page = Path(lines[-1].removeprefix('Pictures: '))
