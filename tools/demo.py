@@ -1,6 +1,6 @@
 """Train FSeSim and the same translator without structure loss, side by side, on the CPU.
 
-    python tools/demo.py [--out work_dirs/demo]
+    python tools/demo.py [--out work_dirs/demo] [--layout matched]
 
 Makes the procedural world, trains both for about the same time on one core each, tests both
 against the known truth, prints a table and writes one HTML page.
@@ -29,6 +29,9 @@ def parse_args():
     """Parse the command line."""
     parser = argparse.ArgumentParser(description='Train FSeSim and its baseline on the CPU.')
     parser.add_argument('--out', default='work_dirs/demo', help='folder for everything')
+    parser.add_argument(
+        '--layout', choices=('mismatch', 'matched'), default='mismatch', help='layout of the world'
+    )
     parser.add_argument('--seed', type=int, default=2022, help='seed of the trainings')
     parser.add_argument(
         '--scale', type=float, default=1.0, help='factor on the iterations, for a quick look'
@@ -149,7 +152,7 @@ def main():
     from sesim_mmagic.datasets.procedural_world import write_world
 
     out = Path(args.out)
-    world = write_world(out / 'world', layout='mismatch', num_train=2000)
+    world = write_world(out / 'world', layout=args.layout, num_train=2000)
     train_all(out, world, args.seed, args.scale)
     header, lines = table(out)
     widths = [max(len(row[i]) for row in (header, *lines)) for i in range(len(header))]

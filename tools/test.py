@@ -24,6 +24,7 @@ def main(argv=None):
         parser.error(str(error))
     cfg.load_from, cfg.resume = args.checkpoint, False
     launch.test(cfg, out=args.out)
+    launch.leave_job()
 
 
 if __name__ == '__main__':

@@ -39,6 +39,7 @@ def main(argv=None):
     except (FileNotFoundError, ValueError) as error:
         parser.error(str(error))
     launch.train(cfg)
+    launch.leave_job()
 
 
 if __name__ == '__main__':

@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 import mmengine
+import torch
 from mmengine.config import Config, DictAction
 from mmengine.device import is_cuda_available
 from mmengine.dist import is_main_process
@@ -256,6 +257,17 @@ def test(cfg, out=None):
         runner.register_hook(SaveMetricsHook(out))
     runner.test()
     return runner
+
+
+def leave_job():
+    """Let the ranks of a distributed job end together; nothing to do for a single process.
+
+    A rank whose process ends while its communication threads still run is aborted by C++
+    ("terminate called without an active exception"), and the launcher reports a failed job.
+    """
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
 
 
 def _build_runner(cfg):
