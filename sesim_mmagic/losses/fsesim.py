@@ -73,15 +73,17 @@ class FSeSimLoss(StructureLoss):
     def compare(self, source: list[Tensor], translated: list[Tensor]) -> Tensor:
         """Weighted spatial distance between two lists of feature maps, a scalar."""
         distances = []
-        for source_map, translated_map in zip(source, translated, strict=True):
-            height, width = source_map.shape[2:]
-            positions = sample_positions(height, width, self.num_patches, device=source_map.device)
-            maps = (
-                self_similarity(features, positions, self.patch_size, self.normalise)
-                for features in (source_map, translated_map)
-            )
+        for pair in zip(source, translated, strict=True):
+            positions = self._draw_positions(pair[0])
+            maps = (self._similarity(features, positions) for features in pair)
             distances.append(spatial_distance(*maps, self.distance, self.normalise))
         return self.loss_weight * torch.stack(distances).mean()
+
+    def _draw_positions(self, features: Tensor) -> Tensor:
+        return sample_positions(*features.shape[2:], self.num_patches, device=features.device)
+
+    def _similarity(self, features: Tensor, positions: Tensor) -> Tensor:
+        return self_similarity(features, positions, self.patch_size, self.normalise)
 
     def extra_repr(self) -> str:
         return (

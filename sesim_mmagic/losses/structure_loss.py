@@ -1,6 +1,7 @@
 """What every structure loss can do, so that any of them fits any translator."""
 
 from abc import ABCMeta, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -28,11 +29,11 @@ class StructureLoss(nn.Module, metaclass=ABCMeta):
                 child.init_weights()
 
     @abstractmethod
-    def extract(self, images: Tensor) -> Any:
-        """What the loss looks at in a batch of images."""
+    def extract(self, images: Tensor) -> list[Tensor]:
+        """What the loss looks at in a batch of images: its look."""
 
     @abstractmethod
-    def compare(self, source: Any, translated: Any) -> Tensor:
+    def compare(self, source: list[Tensor], translated: list[Tensor]) -> Tensor:
         """Weighted distance between what :meth:`extract` gave for two batches, a scalar."""
 
     def forward(self, source: Tensor, translated: Tensor) -> Tensor:
@@ -52,6 +53,39 @@ class StructureLoss(nn.Module, metaclass=ABCMeta):
         with torch.no_grad():
             source_look = self.extract(source)
         return self.compare(source_look, self.extract(translated))
+
+
+class LearnedStructureLoss(StructureLoss):
+    """A structure loss with parameters that learn from an objective of their own.
+
+    They learn nothing from the generator's loss, and the generator nothing from theirs
+    (:meth:`learn`). In a translator their optimizer has the key ``structure_loss``.
+    """
+
+    #: Whether :meth:`learn` wants augmented views of the images, ``img_{domain}_aug``.
+    use_augmented_view: bool = False
+
+    @abstractmethod
+    def learn(
+        self,
+        anchor: list[Tensor],
+        positives: Sequence[list[Tensor]],
+        negatives: Sequence[list[Tensor]],
+    ) -> Tensor:
+        """The parameters' own objective, a scalar.
+
+        Args:
+            anchor: What :meth:`extract` gave for images, detached as all the others are.
+            positives: Looks at images of the same structure.
+            negatives: As many looks at images of another structure.
+        """
+
+    def forward(self, *looks: Any, learn: bool = False) -> Tensor:
+        """Structure that the translation lost or, if ``learn``, the result of :meth:`learn`.
+
+        A distributed wrapper has one entry for both; only :meth:`learn` needs to pass it.
+        """
+        return self.learn(*looks) if learn else super().forward(*looks)
 
 
 def check_same_shape(source: Tensor, translated: Tensor) -> None:

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from sesim_mmagic.registry import MODELS
 
+from .state_dicts import read_state_dict
+
 # Channels of the convolutions, one tuple a resolution; a 2 x 2 max pooling between tuples.
 STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 LAYERS = tuple(
@@ -201,16 +203,9 @@ def read_vgg16_weights(pretrained: str) -> Mapping[str, Tensor]:
                 f'cannot download the VGG16 weights {weights.url} ({error}); fetch the file on a '
                 f'machine with network access and put it at {cache}, or set pretrained to its path'
             ) from error
-    if not os.path.isfile(pretrained):
-        raise FileNotFoundError(
-            f'VGG16 weights {pretrained!r} do not exist; set feature_net.pretrained to the path '
-            "of torchvision's vgg16 state dict, to 'torchvision' to download it, or to None "
-            'with a seed for random weights'
-        )
-    try:
-        state_dict = torch.load(pretrained, map_location='cpu', weights_only=True)
-    except Exception as error:
-        raise ValueError(f'VGG16 weights {pretrained!r} cannot be read: {error}') from error
-    if not isinstance(state_dict, Mapping):
-        raise ValueError(f'VGG16 weights {pretrained!r} hold no state dict')
-    return state_dict
+    return read_state_dict(
+        pretrained,
+        'VGG16 weights',
+        "set feature_net.pretrained to the path of torchvision's vgg16 state dict, to "
+        "'torchvision' to download it, or to None with a seed for random weights",
+    )

@@ -29,10 +29,13 @@ def check_training_batch(data: dict, keys: Sequence[str]) -> None:
     shapes = {}
     for key in keys:
         if any(key not in sample for sample in samples):
-            raise ValueError(
-                f'the batch has no {key}, only {sorted(samples[0])}; name the domains of the '
-                'pipeline (KeyMapper, PackInputs) as the model does'
-            )
+            advice = 'name the domains of the pipeline (KeyMapper, PackInputs) as the model does'
+            if key.endswith('_aug'):
+                advice = (
+                    'add sesim_mmagic.AppearanceView to the training pipeline, before '
+                    'PackDomains, or set structure_loss.use_augmented_view=False'
+                )
+            raise ValueError(f'the batch has no {key}, only {sorted(samples[0])}; {advice}')
         images = [image for sample in samples for image in _as_list(sample[key])]
         shapes[key] = [tuple(image.shape[-2:]) for image in images]
     if len({shape for sizes in shapes.values() for shape in sizes}) > 1:

@@ -1,5 +1,6 @@
 """MMagic's CycleGAN and Pix2Pix with a structure loss, trained right on several ranks."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from mmagic.models import CycleGAN, Pix2Pix
@@ -8,8 +9,9 @@ from torch import Tensor, nn
 from sesim_mmagic.registry import MODELS
 
 from .checks import check_channel_order, check_training_batch
-from .domain_networks import DomainNetworks, drop_wrapper_names, reachable_networks
+from .domain_networks import DomainNetworks, drop_wrapper_names, reachable_networks, unwrapped
 from .image_buffer import ImageBuffer
+from .structure_step import StructureStep, Translation, training_keys, view_key
 
 
 class StructureLossMixin:
@@ -37,7 +39,7 @@ class StructureLossMixin:
         """Initialise the networks and read the structure loss's feature weights."""
         super().init_weights()
         if self.structure_loss is not None:
-            self.structure_loss.init_weights()
+            unwrapped(self.structure_loss).init_weights()
 
     def get_other_domains(self, domain: str) -> list[str]:
         """The other domains, in the order they were declared."""
@@ -48,9 +50,52 @@ class StructureLossMixin:
         return reachable_networks(module)
 
     def train_step(self, data: dict, optim_wrapper: Any = None) -> dict[str, Tensor]:
-        """The host's training step, on a checked batch."""
-        check_training_batch(data, [f'img_{domain}' for domain in self._related_domains])
-        return super().train_step(data, optim_wrapper)
+        """The host's training step, on a checked batch.
+
+        A structure loss that learns is updated before the networks, by the optimizer
+        ``structure_loss``.
+        """
+        domains = self._related_domains
+        check_training_batch(data, training_keys(self.structure_loss, domains))
+        # The host's step asks for one loss after the other, and knows the real images alone.
+        self._step = StructureStep(self.structure_loss)
+        data, views = self._take_views(data)
+        self._learn = lambda outputs: self._step.learn(
+            optim_wrapper, self._translations(outputs, views)
+        )
+        try:
+            return super().train_step(data, optim_wrapper)
+        finally:
+            del self._step, self._learn
+
+    def _take_views(self, data: dict) -> tuple[dict, dict[str, Tensor]]:
+        """The batch without the augmented views, and these, preprocessed."""
+        keys = [view_key(domain) for domain in self._related_domains]
+        if not self._step.uses_views:
+            return data, {}
+        inputs = data['inputs']
+        if isinstance(inputs, list):
+            inputs = {key: [sample[key] for sample in inputs] for key in inputs[0]}
+        rest = {key: images for key, images in inputs.items() if key not in keys}
+        views = self.data_preprocessor(dict(inputs={key: inputs[key] for key in keys}), True)
+        return {**data, 'inputs': rest}, views['inputs']
+
+    def _translations(self, outputs: dict, views: dict) -> Iterator[Translation]:
+        for target in self._reachable_domains:
+            source = self.get_other_domains(target)[0]
+            yield Translation(
+                outputs[f'real_{source}'],
+                outputs[f'fake_{target}'],
+                outputs[f'real_{target}'],
+                views.get(view_key(source)),
+                views.get(view_key(target)),
+            )
+
+    def _get_disc_loss(self, outputs: dict[str, Tensor]) -> tuple[Tensor, dict]:
+        """The host's discriminator loss, after an update of a structure loss that learns."""
+        learned = self._learn(outputs)
+        loss, log_vars = super()._get_disc_loss(outputs)
+        return loss, {**log_vars, **learned}
 
     def _get_gen_loss(self, outputs: dict[str, Tensor]) -> tuple[Tensor, dict]:
         """The host's generator loss plus the structure loss of every direction."""
@@ -59,7 +104,7 @@ class StructureLossMixin:
             return loss, log_vars
         for target in self._reachable_domains:
             source = self.get_other_domains(target)[0]
-            structure = self.structure_loss(outputs[f'real_{source}'], outputs[f'fake_{target}'])
+            structure = self._step.distance(outputs[f'real_{source}'], outputs[f'fake_{target}'])
             loss = loss + structure
             log_vars[f'loss_structure_{target}'] = structure.detach()
         log_vars['loss'] = loss.detach()

@@ -17,6 +17,7 @@ from sesim_mmagic.registry import MODELS
 from .checks import check_channel_order, check_training_batch
 from .domain_networks import DomainNetworks, drop_wrapper_names, reachable_networks, unwrapped
 from .image_buffer import ImageBuffer
+from .structure_step import StructureStep, Translation, training_keys
 
 
 @MODELS.register_module()
@@ -25,7 +26,8 @@ class OneSidedTranslator(BaseTranslationModel):
 
     A discriminator asks for the target's appearance; a structure loss between source and
     translation asks for the source's structure (Zheng et al., CVPR 2021, Sec. 3.3). Optimizer
-    keys: ``generators`` and ``discriminators``.
+    keys: ``generators``, ``discriminators`` and, if the structure loss learns,
+    ``structure_loss``.
 
     Args:
         generator (dict): Config of the generator, (B, 3, H, W) to (B, 3, H, W), both in
@@ -115,7 +117,7 @@ class OneSidedTranslator(BaseTranslationModel):
         super().init_weights()
         for loss in (self.structure_loss, self.style_loss):
             if loss is not None:
-                loss.init_weights()
+                unwrapped(loss).init_weights()
 
     def get_other_domains(self, domain: str) -> list[str]:
         """The other domains, in the order they were declared."""
@@ -124,41 +126,50 @@ class OneSidedTranslator(BaseTranslationModel):
     # ---------------------------------------------------------------- training
 
     def train_step(self, data: dict, optim_wrapper: OptimWrapperDict) -> dict[str, Tensor]:
-        """One update of the discriminator and one of the generator.
+        """One update of a structure loss that learns, of the discriminator, of the generator.
 
         Args:
             data (dict): A batch: ``inputs`` with ``img_{source_domain}`` and
-                ``img_{target_domain}``, ``data_samples``.
-            optim_wrapper (OptimWrapperDict): With keys ``generators``, ``discriminators``.
+                ``img_{target_domain}``, for some structure losses also with ``img_{domain}_aug``
+                of both, ``data_samples``.
+            optim_wrapper (OptimWrapperDict): With keys ``generators``, ``discriminators`` and,
+                if the structure loss learns, ``structure_loss``.
 
         Returns:
             dict[str, Tensor]: Each loss, weighted, detached.
         """
-        source, target = self._training_images(data)
+        images = self._training_images(data)
         gen_optim, disc_optim = optim_wrapper['generators'], optim_wrapper['discriminators']
+        structure = StructureStep(self.structure_loss)
 
         with gen_optim.optim_context(self.generators):
-            translated, identity = self._translate_batch(source, target)
+            translated, identity = self._translate_batch(images.source, images.target)
+        images = images._replace(translated=translated)
+
+        losses = structure.learn(optim_wrapper, [images])
 
         with disc_optim.optim_context(self.discriminators):
-            disc_losses = self._discriminator_losses(target, translated)
+            disc_losses = self._discriminator_losses(images.target, translated)
         disc_optim.update_params(sum(disc_losses.values()))
 
         set_requires_grad(self.discriminators, False)
         with gen_optim.optim_context(self.generators):
-            gen_losses = self._generator_losses(source, target, translated, identity)
+            gen_losses = self._generator_losses(structure, images, identity)
         gen_optim.update_params(sum(gen_losses.values()))
         set_requires_grad(self.discriminators, True)
 
         if self.generator_ema is not None:
             self.generator_ema.update_parameters(unwrapped(self.generators)[self.target_domain])
-        return {name: loss.detach() for name, loss in {**disc_losses, **gen_losses}.items()}
+        losses.update(disc_losses, **gen_losses)
+        return {name: loss.detach() for name, loss in losses.items()}
 
-    def _training_images(self, data: dict) -> tuple[Tensor, Tensor]:
-        keys = f'img_{self.source_domain}', f'img_{self.target_domain}'
+    def _training_images(self, data: dict) -> Translation:
+        domains = self.source_domain, self.target_domain
+        keys = training_keys(self.structure_loss, domains)
         check_training_batch(data, keys)
         inputs = self.data_preprocessor(data, True)['inputs']
-        return inputs[keys[0]], inputs[keys[1]]
+        source, target, *views = (inputs[key] for key in keys)
+        return Translation(source, None, target, *views)
 
     def _translate_batch(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
         """The translation and, if a loss wants it, what becomes of the target's images."""
@@ -183,19 +194,20 @@ class OneSidedTranslator(BaseTranslationModel):
         return losses
 
     def _generator_losses(
-        self, source: Tensor, target: Tensor, translated: Tensor, identity: Tensor | None
+        self, structure: StructureStep, images: Translation, identity: Tensor | None
     ) -> dict[str, Tensor]:
+        source, translated, target = images[:3]
         discriminate = reachable_networks(self.discriminators)[self.target_domain]
         losses = {'loss_gan_g': self.gan_loss(discriminate(translated), target_is_real=True)}
         if self.structure_loss is not None:
-            losses['loss_structure'] = self.structure_loss(source, translated)
+            losses['loss_structure'] = structure.distance(source, translated)
         if self.style_loss is not None:
             losses['loss_style'] = self.style_loss(target, translated)
         if self.identity_weight:
             losses['loss_identity'] = self.identity_weight * F.l1_loss(identity, target)
         if self.structure_identity_weight:
             losses['loss_structure_identity'] = (
-                self.structure_identity_weight * self.structure_loss(target, identity)
+                self.structure_identity_weight * structure.distance(target, identity)
             )
         return losses
 

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from mmengine.optim import AmpOptimWrapper
 
 from sesim_mmagic.translators.one_sided import pad_to_multiple
+from sesim_mmagic.translators.structure_step import StructureStep, Translation
 from tests.test_translators.tiny import TINY_FSESIM, TINY_VGG, batch, one_sided, optim_wrappers
 
 
@@ -84,7 +85,8 @@ def test_gan_losses(gan_type, generator_loss, fake_loss, real_loss):
     with torch.no_grad():
         translated = model.generators(source, domain='zebra')
         found_d = model._discriminator_losses(target, translated)['loss_gan_d']
-        found_g = model._generator_losses(source, target, translated, None)['loss_gan_g']
+        images = Translation(source, translated, target)
+        found_g = model._generator_losses(StructureStep(None), images, None)['loss_gan_g']
         fake, real = judge(translated), judge(target)
     expected_d = 0.5 * (fake_loss(fake).mean() + real_loss(real).mean())
     torch.testing.assert_close(found_d, expected_d)

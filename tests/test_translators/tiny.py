@@ -5,7 +5,9 @@ from mmagic.structures import DataSample
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import init_default_scope
 
+from sesim_mmagic.losses import LearnedStructureLoss
 from sesim_mmagic.registry import MODELS
+from sesim_mmagic.translators.domain_networks import unwrapped
 
 TINY_VGG = dict(type='sesim_mmagic.VGG16Features', pretrained=None, seed=0, width=0.125)
 TINY_FSESIM = dict(
@@ -15,6 +17,8 @@ TINY_FSESIM = dict(
     patch_size=4,
     feature_net=TINY_VGG,
 )
+TINY_LSESIM = {**TINY_FSESIM, 'type': 'sesim_mmagic.LSeSimLoss'}
+VIEWS = ('img_horse', 'img_zebra', 'img_horse_aug', 'img_zebra_aug')
 HOST_NETWORKS = dict(
     generator=dict(
         type='ResnetGenerator', in_channels=3, out_channels=3, base_channels=4, num_blocks=1,
@@ -92,9 +96,12 @@ def batch(size=2, height=32, width=32, seed=0, keys=('img_horse', 'img_zebra')):
 
 
 def optim_wrappers(model, wrapper=OptimWrapper, optimizer=torch.optim.Adam, lr=1e-3, **kwargs):
+    keys = ['generators', 'discriminators']
+    if isinstance(unwrapped(getattr(model, 'structure_loss', None)), LearnedStructureLoss):
+        keys.append('structure_loss')
     return OptimWrapperDict(
         **{
             key: wrapper(optimizer=optimizer(getattr(model, key).parameters(), lr=lr), **kwargs)
-            for key in ('generators', 'discriminators')
+            for key in keys
         }
     )
