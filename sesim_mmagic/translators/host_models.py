@@ -57,43 +57,34 @@ class StructureLossMixin:
         """
         domains = self._related_domains
         check_training_batch(data, training_keys(self.structure_loss, domains))
-        # The host's step asks for one loss after the other, and knows the real images alone.
+        # The host's step asks for one loss after the other and names real images and
+        # translations alone: what else they need is at hand while it runs.
         self._step = StructureStep(self.structure_loss)
-        data, views = self._take_views(data)
-        self._learn = lambda outputs: self._step.learn(
-            optim_wrapper, self._translations(outputs, views)
-        )
+        self._optim_wrapper, self._inputs = optim_wrapper, {}
+        hook = self.data_preprocessor.register_forward_hook(self._keep_inputs)
         try:
             return super().train_step(data, optim_wrapper)
         finally:
-            del self._step, self._learn
+            hook.remove()
+            del self._step, self._optim_wrapper, self._inputs
 
-    def _take_views(self, data: dict) -> tuple[dict, dict[str, Tensor]]:
-        """The batch without the augmented views, and these, preprocessed."""
-        keys = [view_key(domain) for domain in self._related_domains]
-        if not self._step.uses_views:
-            return data, {}
-        inputs = data['inputs']
-        if isinstance(inputs, list):
-            inputs = {key: [sample[key] for sample in inputs] for key in inputs[0]}
-        rest = {key: images for key, images in inputs.items() if key not in keys}
-        views = self.data_preprocessor(dict(inputs={key: inputs[key] for key in keys}), True)
-        return {**data, 'inputs': rest}, views['inputs']
+    def _keep_inputs(self, preprocessor: nn.Module, args: tuple, output: dict) -> None:
+        self._inputs = output['inputs']
 
-    def _translations(self, outputs: dict, views: dict) -> Iterator[Translation]:
+    def _translations(self, outputs: dict[str, Tensor]) -> Iterator[Translation]:
         for target in self._reachable_domains:
             source = self.get_other_domains(target)[0]
             yield Translation(
                 outputs[f'real_{source}'],
                 outputs[f'fake_{target}'],
                 outputs[f'real_{target}'],
-                views.get(view_key(source)),
-                views.get(view_key(target)),
+                self._inputs.get(view_key(source)),
+                self._inputs.get(view_key(target)),
             )
 
     def _get_disc_loss(self, outputs: dict[str, Tensor]) -> tuple[Tensor, dict]:
         """The host's discriminator loss, after an update of a structure loss that learns."""
-        learned = self._learn(outputs)
+        learned = self._step.learn(self._optim_wrapper, self._translations(outputs))
         loss, log_vars = super()._get_disc_loss(outputs)
         return loss, {**log_vars, **learned}
 
