@@ -23,3 +23,8 @@ def field(shape: tuple[int, ...], seed: int) -> Tensor:
 def smooth(x: Tensor) -> Tensor:
     """5 x 5 average pooling, stride 1, of ``x`` (B, C, H, W) reflect-padded by 2: same shape."""
     return F.avg_pool2d(F.pad(x, (2, 2, 2, 2), mode='reflect'), 5, stride=1)
+
+
+def printed(value, digits=7):
+    """Half a unit of the last digit the golden values were printed with."""
+    return 0.5 * 10**-digits + 1e-5 * abs(value)

@@ -1,5 +1,6 @@
 """Datasets, samplers and transforms of unpaired pictures, and the procedural world."""
 
+from .appearance import AppearanceView
 from .formatting import PackDomains
 from .pictures import read_picture
 from .procedural_world import write_world
@@ -9,6 +10,7 @@ from .transforms import CheckSize, LoadPicture
 from .unpaired_folders import UnpairedFolderDataset
 
 __all__ = [
+    'AppearanceView',
     'CheckSize',
     'LoadPicture',
     'PackDomains',

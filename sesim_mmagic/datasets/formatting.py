@@ -9,7 +9,7 @@ from sesim_mmagic.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class PackDomains(BaseTransform):
-    """Names the pictures of the folders A and B after their domains and packs them.
+    """Names the pictures of the folders A and B, and views of them, after their domains.
 
     MMagic does this with a ``KeyMapper`` and a ``PackInputs``, whose key lists every config
     repeats; and ``PackInputs`` drops the name when there is a single picture.
@@ -28,21 +28,23 @@ class PackDomains(BaseTransform):
         """Pack the pictures that were loaded.
 
         Args:
-            results (dict): With ``img_A``, ``img_B`` or both: arrays (H, W, 3), BGR, uint8.
+            results (dict): With ``img_A``, ``img_B`` or both: arrays (H, W, 3), BGR, uint8. They
+                may have views ``img_A_aug``, ``img_B_aug`` (see ``AppearanceView``).
 
         Returns:
-            dict: ``inputs``: a dict of tensors (3, H, W) under ``img_{domain}``, and
-            ``data_samples`` with the same tensors and, as meta information,
-            ``img_{domain}_path`` and what else is known of them.
+            dict: ``inputs``: a dict of tensors (3, H, W) under ``img_{domain}`` and, where there
+            are views, ``img_{domain}_aug``; ``data_samples`` with the tensors of the pictures
+            and, as meta information, ``img_{domain}_path`` and what else is known of them.
         """
-        inputs, meta = {}, {}
+        pictures, views, meta = {}, {}, {}
         for key, name in self.domains.items():
             if key not in results:
                 continue
-            inputs[name] = all_to_tensor(results[key])
-            meta.update(
-                {name + k[len(key) :]: v for k, v in results.items() if k.startswith(f'{key}_')}
-            )
+            known = {k[len(key) :]: v for k, v in results.items() if k.startswith(f'{key}_')}
+            pictures[name] = all_to_tensor(results[key])
+            if '_aug' in known:
+                views[f'{name}_aug'] = all_to_tensor(known.pop('_aug'))
+            meta.update({name + ending: value for ending, value in known.items()})
         data_sample = DataSample(metainfo=meta)
-        data_sample.set_tensor_data(inputs)
-        return dict(inputs=inputs, data_samples=data_sample)
+        data_sample.set_tensor_data(pictures)
+        return dict(inputs={**pictures, **views}, data_samples=data_sample)

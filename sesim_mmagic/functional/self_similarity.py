@@ -90,15 +90,22 @@ def self_similarity(
 
     height, width = features.shape[2:]
     with full_precision(features) as (wide,):
-        wide = wide - wide.mean(dim=(2, 3), keepdim=True)
-        wide = F.normalize(wide, dim=1) if normalise else wide / wide.shape[1] ** 0.5
-        keys = wide.flatten(2)
+        keys = (wide - wide.mean(dim=(2, 3), keepdim=True)).flatten(2)
         queries = keys.index_select(2, positions)
+        # Scales go to the queries and to the windows: both are smaller than the map.
+        if normalise:
+            queries = F.normalize(queries, dim=1)
+        else:
+            queries = queries / keys.shape[1]
         similarity = torch.bmm(queries.transpose(1, 2), keys)
-        if patch_size < height and patch_size < width:
+        windowed = patch_size < height and patch_size < width
+        if windowed:
             window = _window_positions(positions, height, width, patch_size)
             similarity = similarity.gather(2, window.expand(similarity.shape[0], -1, -1))
-        return similarity if normalise else torch.tanh(similarity / 10)
+        if not normalise:
+            return torch.tanh(similarity / 10)
+        norms = torch.linalg.vector_norm(keys, dim=1).clamp_min(1e-12)
+        return similarity / (norms[:, window] if windowed else norms[:, None])
 
 
 def _window_positions(positions: Tensor, height: int, width: int, patch_size: int) -> Tensor:

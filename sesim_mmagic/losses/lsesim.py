@@ -81,7 +81,9 @@ class LSeSimLoss(FSeSimLoss, LearnedStructureLoss):
 
     def _load_heads(self, path: str) -> None:
         state_dict = read_state_dict(
-            path, 'LSeSim heads', "set structure_loss.heads to the authors' latest_net_F.pth or None"
+            path,
+            'LSeSim heads',
+            "set structure_loss.heads to a file such as the authors' latest_net_F.pth, or to None",
         )
         found = {name: tuple(tensor.shape) for name, tensor in state_dict.items()}
         expected = {name: tuple(t.shape) for name, t in self.heads.state_dict().items()}

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from sesim_mmagic.registry import MODELS
 
+from .acceleration import accelerate
 from .checks import check_channel_order, check_training_batch
 from .domain_networks import DomainNetworks, drop_wrapper_names, reachable_networks, unwrapped
 from .image_buffer import ImageBuffer
@@ -24,15 +25,27 @@ class StructureLossMixin:
     Args:
         structure_loss (dict, optional): Config of a structure loss between each source and
             its translation. Defaults to None: exactly the host's training.
+        channels_last (bool): Keep the networks in channels-last memory format.
+            Defaults to False.
+        compile (bool | dict): Compile the networks; a dictionary holds arguments of
+            ``torch.compile``. Defaults to False.
     """
 
-    def __init__(self, *args: Any, structure_loss: dict | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        structure_loss: dict | None = None,
+        channels_last: bool = False,
+        compile: bool | dict = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.generators = DomainNetworks(self.generators)
         if self.discriminators is not None:
             self.discriminators = DomainNetworks(self.discriminators)
         self.structure_loss = MODELS.build(structure_loss) if structure_loss else None
         check_channel_order(self.data_preprocessor, self.structure_loss)
+        accelerate(self, channels_last, compile)
         self._register_state_dict_hook(drop_wrapper_names)
 
     def init_weights(self) -> None:
@@ -107,8 +120,7 @@ class SeSimCycleGAN(StructureLossMixin, CycleGAN):
     """CycleGAN (Zhu et al., ICCV 2017) with a structure loss in both directions.
 
     Args:
-        *args, **kwargs: Those of MMagic's ``CycleGAN``.
-        structure_loss (dict, optional): Config of a structure loss. Defaults to None.
+        *args, **kwargs: Those of MMagic's ``CycleGAN`` and of :class:`StructureLossMixin`.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -123,8 +135,7 @@ class SeSimPix2Pix(StructureLossMixin, Pix2Pix):
     """Pix2Pix (Isola et al., CVPR 2017) with a structure loss.
 
     Args:
-        *args, **kwargs: Those of MMagic's ``Pix2Pix``.
-        structure_loss (dict, optional): Config of a structure loss. Defaults to None.
+        *args, **kwargs: Those of MMagic's ``Pix2Pix`` and of :class:`StructureLossMixin`.
     """
 
     def test_step(self, data: dict) -> list:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from sesim_mmagic.registry import MODELS
 
+from .acceleration import accelerate
 from .checks import check_channel_order, check_training_batch
 from .domain_networks import DomainNetworks, drop_wrapper_names, reachable_networks, unwrapped
 from .image_buffer import ImageBuffer
@@ -54,6 +55,10 @@ class OneSidedTranslator(BaseTranslationModel):
             Defaults to None.
         size_divisor (int): The generator needs sides that are multiples of this; at test
             time images are padded and their translations cropped. Defaults to 4.
+        channels_last (bool): Keep the networks in channels-last memory format.
+            Defaults to False.
+        compile (bool | dict): Compile the networks; a dictionary holds arguments of
+            ``torch.compile``. Defaults to False.
 
     Raises:
         ValueError: If the settings do not fit together.
@@ -75,11 +80,18 @@ class OneSidedTranslator(BaseTranslationModel):
         buffer_size: int = 50,
         ema: dict | None = None,
         size_divisor: int = 4,
+        channels_last: bool = False,
+        compile: bool | dict = False,
     ) -> None:
         if source_domain == target_domain:
             raise ValueError(f'source_domain and target_domain are both {source_domain!r}')
         if structure_identity_weight and structure_loss is None:
             raise ValueError('structure_identity_weight needs a structure_loss')
+        if gradient_penalty_weight and compile is not False:
+            raise ValueError(
+                'gradient_penalty_weight differentiates twice, which compiled networks cannot: '
+                'set compile=False'
+            )
         super().__init__(
             generator,
             discriminator,
@@ -110,6 +122,7 @@ class OneSidedTranslator(BaseTranslationModel):
         if ema is not None:
             self.generator_ema = ExponentialMovingAverage(self.generators[target_domain], **ema)
         check_channel_order(self.data_preprocessor, self.structure_loss, self.style_loss)
+        accelerate(self, channels_last, compile)
         self._register_state_dict_hook(drop_wrapper_names)
 
     def init_weights(self) -> None:
@@ -206,8 +219,8 @@ class OneSidedTranslator(BaseTranslationModel):
         if self.identity_weight:
             losses['loss_identity'] = self.identity_weight * F.l1_loss(identity, target)
         if self.structure_identity_weight:
-            losses['loss_structure_identity'] = (
-                self.structure_identity_weight * structure.distance(target, identity)
+            losses['loss_structure_identity'] = self.structure_identity_weight * structure.distance(
+                target, identity
             )
         return losses
 

@@ -72,7 +72,9 @@ def test_resume_is_exact(config, unbroken, tmp_path, iteration, moment, workers,
 
 def test_state_that_is_compared_is_there(unbroken):
     assert unbroken['state_dict']['image_buffers.b.images'].shape == (3, 3, 24, 24)
-    assert len(unbroken['optimizer']['generators']['state']) > 0
+    assert 'structure_loss.heads.conv_0.0.weight' in unbroken['state_dict']
+    for network in ('generators', 'discriminators', 'structure_loss'):
+        assert len(unbroken['optimizer'][network]['state']) > 0, network
     assert unbroken['param_schedulers']['generators'][0]['last_step'] == 3
     assert any(key.startswith('generator_ema.') for key in unbroken['state_dict'])
 

@@ -26,16 +26,17 @@ model = dict(
     source_domain='a', target_domain='b', buffer_size=3, ema=dict(momentum=0.1),
     data_preprocessor=dict(type='DataPreprocessor'),
     structure_loss=dict(
-        type='sesim_mmagic.FSeSimLoss', layers=('relu2_2',), num_patches=16, patch_size=8,
+        type='sesim_mmagic.LSeSimLoss', layers=('relu2_2',), num_patches=16, patch_size=8,
         feature_net=dict(
             type='sesim_mmagic.VGG16Features', pretrained=None, seed=0, width=0.125)))
 load = [dict(type='sesim_mmagic.LoadPicture', key=key) for key in keys]
 augment = [dict(type='Crop', keys=[key], crop_size=(24, 24), random_crop=True) for key in keys]
+view = dict(type='sesim_mmagic.AppearanceView', keys=keys)
 pack = dict(type='sesim_mmagic.PackDomains', A='a', B='b')
 data = dict(type='sesim_mmagic.UnpairedFolderDataset', data_root='@DATA@')
 train_dataloader = dict(
     batch_size=2, num_workers=0, sampler=dict(type='sesim_mmagic.ResumableSampler'),
-    dataset=dict(pipeline=[*load, *augment, pack], **data))
+    dataset=dict(pipeline=[*load, *augment, view, pack], **data))
 test_dataloader = dict(
     batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(pipeline=[*load, pack], test_mode=True, **data))
@@ -44,7 +45,8 @@ test_cfg = dict(type='TestLoop')
 test_evaluator = dict(type='mmengine.Evaluator', metrics=[])
 adam = dict(optimizer=dict(type='Adam', lr=1e-3, betas=(0.5, 0.999)))
 optim_wrapper = dict(
-    constructor='MultiOptimWrapperConstructor', generators=adam, discriminators=adam)
+    constructor='MultiOptimWrapperConstructor',
+    generators=adam, discriminators=adam, structure_loss=adam)
 param_scheduler = dict(
     type='LinearLR', start_factor=1, end_factor=0.1, begin=2, end=6, by_epoch=False)
 default_hooks = dict(

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sesim_mmagic.functional import sample_positions, self_similarity, spatial_distance
-from tests.golden import field, smooth
+from tests.golden import field, printed, smooth
 from tests.test_functional.looped_twin import looped_self_similarity, looped_spatial_distance
 
 # Patch size, normalised, distance: mean of the source map, loss, norm of its gradient by the
@@ -23,11 +23,6 @@ def golden_features():
     source = smooth(field((2, 8, 16, 16), 1))
     target = source + 0.5 * smooth(field((2, 8, 16, 16), 2))
     return source, target
-
-
-def printed(value, digits=7):
-    """Half a unit of the last digit the golden values were printed with."""
-    return 0.5 * 10**-digits + 1e-5 * abs(value)
 
 
 @pytest.mark.parametrize('patch_size, normalise, distance, mean, loss, gradient', GOLDEN)

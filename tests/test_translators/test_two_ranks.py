@@ -8,7 +8,15 @@ from mmengine import MessageHub
 from mmengine.model import MMSeparateDistributedDataParallel
 from mmengine.optim import OptimWrapper
 
-from tests.test_translators.tiny import TINY_FSESIM, batch, cyclegan, one_sided, optim_wrappers
+from tests.test_translators.tiny import (
+    TINY_FSESIM,
+    TINY_LSESIM,
+    VIEWS,
+    batch,
+    cyclegan,
+    one_sided,
+    optim_wrappers,
+)
 
 STEPS = 2
 BUILDERS = dict(
@@ -16,6 +24,8 @@ BUILDERS = dict(
         identity_weight=1.0, structure_identity_weight=0.5, ema=dict(momentum=0.1)
     ),
     cyclegan=lambda: cyclegan(structure_loss=TINY_FSESIM),
+    one_sided_learned=lambda: one_sided(structure_loss=TINY_LSESIM),
+    cyclegan_learned=lambda: cyclegan(structure_loss=TINY_LSESIM),
 )
 
 
@@ -39,7 +49,7 @@ def gradients(name, rank=0, world_size=1):
     # Plain gradient descent: a small error stays small, where Adam would blow it up.
     wrappers = optim_wrappers(bare, RecordingOptimWrapper, torch.optim.SGD, lr=1e-3)
     for step in range(STEPS):
-        data = batch(size=4, seed=step)
+        data = batch(size=4, seed=step, keys=VIEWS)
         share = slice(rank * 4 // world_size, (rank + 1) * 4 // world_size)
         data = dict(
             inputs={key: images[share] for key, images in data['inputs'].items()},
@@ -47,7 +57,7 @@ def gradients(name, rank=0, world_size=1):
         )
         torch.manual_seed(step)  # every rank compares at the same positions
         model.train_step(data, wrappers)
-    recorded = {key: wrappers[key].recorded for key in ('generators', 'discriminators')}
+    recorded = {key: wrappers[key].recorded for key in wrappers.keys()}
     return recorded, sorted(bare.state_dict())
 
 

@@ -1,0 +1,182 @@
+"""A structure loss that learns, in every translator that takes one."""
+
+import copy
+
+import pytest
+import torch
+from mmengine import MessageHub
+from mmengine.optim import OptimWrapper
+
+from tests.test_translators.tiny import (
+    TINY_FSESIM,
+    TINY_LSESIM,
+    VIEWS,
+    batch,
+    cyclegan,
+    one_sided,
+    optim_wrappers,
+    pix2pix,
+)
+
+BUILDERS = dict(one_sided=one_sided, cyclegan=cyclegan, pix2pix=pix2pix)
+IMAGES = VIEWS[:2]
+
+
+@pytest.fixture(autouse=True)
+def iteration_of_the_runner():
+    MessageHub.get_current_instance().update_info('iter', 0)
+
+
+def state(module):
+    return {name: tensor.clone() for name, tensor in module.state_dict().items()}
+
+
+@pytest.mark.parametrize('build', BUILDERS.values(), ids=BUILDERS)
+def test_a_step_trains_the_heads(build):
+    model = build(structure_loss=TINY_LSESIM)
+    before = state(model.structure_loss)
+    assert before, 'the heads would not be in a checkpoint'
+    log_vars = model.train_step(batch(keys=VIEWS), optim_wrappers(model))
+    assert float(log_vars['loss_contrastive']) > 0
+    assert any(float(value) > 0 for name, value in log_vars.items() if 'loss_structure' in name)
+    after = state(model.structure_loss)
+    assert all(not torch.equal(before[name], after[name]) for name in before if 'weight' in name)
+
+
+@pytest.mark.parametrize('build', BUILDERS.values(), ids=BUILDERS)
+def test_heads_learn_from_their_own_objective_alone(build):
+    """With their learning rate at 0 they stay; the generator learns from the distance."""
+    model = build(structure_loss=TINY_LSESIM)
+    wrappers = optim_wrappers(model)
+    wrappers['structure_loss'].param_groups[0]['lr'] = 0.0
+    before = state(model.structure_loss), state(model.generators)
+    model.train_step(batch(keys=VIEWS), wrappers)
+    after = state(model.structure_loss), state(model.generators)
+    assert all(torch.equal(before[0][name], after[0][name]) for name in before[0])
+    assert any(not torch.equal(before[1][name], after[1][name]) for name in before[1])
+
+
+def test_heads_then_discriminator_then_generator():
+    steps = []
+
+    class Noted(OptimWrapper):
+        def step(self, **kwargs):
+            steps.append(id(self))
+            super().step(**kwargs)
+
+    for build in BUILDERS.values():
+        steps.clear()
+        model = build(structure_loss=TINY_LSESIM)
+        wrappers = optim_wrappers(model, Noted)
+        model.train_step(batch(keys=VIEWS), wrappers)
+        order = ('structure_loss', 'discriminators', 'generators')
+        assert steps == [id(wrappers[key]) for key in order]
+
+
+def test_a_step_is_what_the_paper_says():
+    """Heads' objective and the generator's distance after their update, written out by hand."""
+    model = one_sided(structure_loss=TINY_LSESIM, buffer_size=0).double()
+    data = batch(keys=VIEWS)
+    source, target, source_view, target_view = (
+        torch.stack(data['inputs'][key]).double() / 127.5 - 1 for key in VIEWS
+    )
+    model.data_preprocessor.forward = lambda data, training: dict(
+        inputs=dict(zip(VIEWS, (source, target, source_view, target_view), strict=True))
+    )
+    loss, generate = copy.deepcopy(model.structure_loss), copy.deepcopy(model.generators['zebra'])
+    torch.manual_seed(3)
+    log_vars = model.train_step(data, optim_wrappers(model, optimizer=torch.optim.SGD, lr=0.1))
+
+    torch.manual_seed(3)
+    translated = generate(source).detach()
+    look = loss.extract
+    contrastive = loss.learn(
+        look(source),
+        [look(translated), look(source_view)],
+        [look(torch.flip(x, (2, 3))) for x in (target, target_view)],
+    )
+    contrastive.backward()
+    with torch.no_grad():
+        for parameter in loss.parameters():
+            parameter -= 0.1 * parameter.grad
+    assert log_vars['loss_contrastive'].item() == pytest.approx(contrastive.item(), rel=1e-9)
+    expected = loss(source, translated).item()
+    assert log_vars['loss_structure'].item() == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    'loss, keys, settings, calls, images',
+    [
+        # source with its translation
+        (TINY_FSESIM, IMAGES, {}, 2, 4),
+        # ... and the view of the source, the target and its view
+        (TINY_LSESIM, VIEWS, {}, 5, 10),
+        ({**TINY_LSESIM, 'use_augmented_view': False}, IMAGES, {}, 3, 6),
+        # ... and target with what the generator makes of it
+        (TINY_LSESIM, VIEWS, dict(structure_identity_weight=1.0), 7, 14),
+    ],
+    ids=['fixed', 'learned', 'learned-without-views', 'identity'],
+)
+def test_no_image_is_looked_at_twice(loss, keys, settings, calls, images):
+    model = one_sided(structure_loss=loss, **settings)
+    passes = []
+    model.structure_loss.feature_net.register_forward_hook(
+        lambda module, arguments, output: passes.append(
+            (len(arguments[0]), next(iter(output.values())).requires_grad)
+        )
+    )
+    model.train_step(batch(size=2, keys=keys), optim_wrappers(model))
+    assert len(passes) == calls
+    assert sum(size for size, _ in passes) == images
+    with_graph = sum(requires_grad for _, requires_grad in passes)
+    assert with_graph == (2 if settings else 1), 'real images need no graph'
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='nothing to synchronise without a GPU')
+@pytest.mark.parametrize('learned', [False, True])
+def test_losses_do_not_wait_for_the_device(learned):
+    config = TINY_LSESIM if learned else TINY_FSESIM
+    model = one_sided(structure_loss=config).cuda()
+    loss = model.structure_loss
+    images = torch.rand(3, 2, 3, 32, 32, device='cuda')
+    looks = [loss.extract(x) for x in images]  # weights are drawn by now
+    torch.cuda.set_sync_debug_mode('error')
+    try:
+        for _ in range(2):
+            looks = [loss.extract(x) for x in images]
+            loss.compare(looks[0], looks[1])
+            if learned:
+                loss(looks[0], [looks[1]], [looks[2]], learn=True).backward()
+    finally:
+        torch.cuda.set_sync_debug_mode('default')
+
+
+def test_batches_as_lists_of_samples():
+    """MMEngine's pseudo_collate gives a dictionary, its other collate functions a list."""
+    for build in (cyclegan, one_sided):
+        logs = []
+        for as_list in (False, True):
+            model = build(structure_loss=TINY_LSESIM)
+            data = batch(keys=VIEWS)
+            if as_list:
+                samples = range(len(data['data_samples']))
+                data['inputs'] = [{k: v[i] for k, v in data['inputs'].items()} for i in samples]
+            torch.manual_seed(0)
+            logs.append(model.train_step(data, optim_wrappers(model))['loss_contrastive'])
+        assert torch.equal(*logs)
+
+
+@pytest.mark.parametrize('build', BUILDERS.values(), ids=BUILDERS)
+def test_missing_views(build):
+    model = build(structure_loss=TINY_LSESIM)
+    with pytest.raises(ValueError, match=r'no img_\w+_aug.*add sesim_mmagic.AppearanceView'):
+        model.train_step(batch(keys=IMAGES), optim_wrappers(model))
+
+
+@pytest.mark.parametrize('build', BUILDERS.values(), ids=BUILDERS)
+def test_missing_optimizer(build):
+    model = build(structure_loss=TINY_LSESIM)
+    wrappers = optim_wrappers(model)
+    del wrappers.optim_wrappers['structure_loss']
+    with pytest.raises(ValueError, match=r"LSeSimLoss learns.*give optim_wrapper a 'structure_lo"):
+        model.train_step(batch(keys=VIEWS), wrappers)
