@@ -61,9 +61,9 @@ class StructureStep:
         self._looks: dict[int, tuple[Tensor, list[Tensor]]] = {}
 
     def look(self, images: Tensor) -> list[Tensor]:
-        """What the loss sees in images; computed once, with a graph only where they have one."""
+        """What the loss sees in images; computed once."""
         if id(images) not in self._looks:
-            self._looks[id(images)] = images, self._extract(images)
+            self._looks[id(images)] = images, self.loss.extract(images)
         return self._looks[id(images)][1]
 
     def distance(self, source: Tensor, translated: Tensor) -> Tensor:
@@ -101,16 +101,12 @@ class StructureStep:
 
     def _learning_loss(self, images: Translation) -> Tensor:
         positives = [_detached(self.look(images.translated))]
-        negatives = [self._extract(_turned(images.target))]
+        negatives = [self.loss.extract(_turned(images.target))]
         if self.uses_views:
-            positives.append(self._extract(images.source_view))
-            negatives.append(self._extract(_turned(images.target_view)))
+            positives.append(self.loss.extract(images.source_view))
+            negatives.append(self.loss.extract(_turned(images.target_view)))
         # Through the wrapper: these are the gradients that ranks average.
         return self.wrapped(_detached(self.look(images.source)), positives, negatives, learn=True)
-
-    def _extract(self, images: Tensor) -> list[Tensor]:
-        with torch.set_grad_enabled(torch.is_grad_enabled() and images.requires_grad):
-            return self.loss.extract(images)
 
 
 def _turned(images: Tensor) -> Tensor:

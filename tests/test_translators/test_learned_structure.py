@@ -132,6 +132,20 @@ def test_no_image_is_looked_at_twice(loss, keys, settings, calls, images):
     assert with_graph == (2 if settings else 1), 'real images need no graph'
 
 
+def test_hosts_hand_on_the_right_views():
+    """The view of the source as it is, the target and its view turned by 180 degrees."""
+    model, data = pix2pix(structure_loss=TINY_LSESIM), batch(keys=VIEWS)
+    images = {key: torch.stack(data['inputs'][key]) / 127.5 - 1 for key in VIEWS}
+    seen = []
+    model.structure_loss.feature_net.register_forward_hook(
+        lambda module, arguments, output: seen.append(arguments[0])
+    )
+    model.train_step(data, optim_wrappers(model))
+    turned = {key: torch.flip(images[key], (2, 3)) for key in ('img_zebra', 'img_zebra_aug')}
+    for wanted in (images['img_horse'], images['img_horse_aug'], *turned.values()):
+        assert any(torch.allclose(wanted, found, atol=1e-6) for found in seen)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='nothing to synchronise without a GPU')
 @pytest.mark.parametrize('learned', [False, True])
 def test_losses_do_not_wait_for_the_device(learned):
