@@ -1,5 +1,5 @@
 """Train, test and translate from Python or the command line."""
 
-from sesim_mmagic.apis.translate import init_translator, list_pictures, translate
+from sesim_mmagic.apis.translate import init_translator, list_pictures, read_weights, translate
 
-__all__ = ['init_translator', 'list_pictures', 'translate']
+__all__ = ['init_translator', 'list_pictures', 'read_weights', 'translate']

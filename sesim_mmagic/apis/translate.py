@@ -49,7 +49,7 @@ def init_translator(config, checkpoint, device=None):
     cfg = _read_config(config)
     settings = deepcopy(cfg.model)
     settings.update({k: v for k, v in _TRAINING_ONLY.items() if k in settings})
-    weights = _read_weights(str(checkpoint))
+    weights = read_weights(str(checkpoint))
     init_default_scope(cfg.get('default_scope', 'mmagic'))
     model = MODELS.build(settings)
     expected = _of_generators(model.state_dict())
@@ -123,7 +123,19 @@ def _read_config(config):
     return config
 
 
-def _read_weights(path):
+def read_weights(path):
+    """Read the weights of a checkpoint, on the CPU; nothing of it is run.
+
+    Args:
+        path (str): Path or URL.
+
+    Returns:
+        dict[str, Tensor]: Weights by name.
+
+    Raises:
+        FileNotFoundError: The checkpoint does not exist.
+        ValueError: It is damaged, or holds objects that could run code.
+    """
     check_checkpoint(path)
     try:
         if '://' in path:

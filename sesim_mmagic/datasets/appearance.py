@@ -40,7 +40,8 @@ class AppearanceView(BaseTransform):
         grayscale (float): Probability that colours are dropped. Defaults to 0.
         blur (float): Probability of a Gaussian blur, deviation uniform in 0.1 to 2 pixels. It
             takes fine structure away with the appearance. Defaults to 0.
-        solarise (float): Probability that values from 128 on are inverted. Defaults to 0.
+        solarise (float): Probability that values from 128 on are inverted, which leaves but
+            outlines of drawings on white. Defaults to 0.
         colour_map (float): Probability of :func:`map_colours`, which, unlike the jitter,
             colours grey pictures too. Defaults to 0.
 

@@ -1,0 +1,156 @@
+"""Speed of a training pipeline in one worker, with and without views of another appearance.
+
+    python tools/benchmark/data_loading.py CONFIG [--seconds 5] [--out data_loading.json]
+        [--cfg-options KEY=VALUE ...]
+
+Reads, transforms and packs samples of ``train_dataloader.dataset`` in this process, with one
+thread, as a worker of a data loader does. The pipeline runs with ``AppearanceView`` (the
+config's own, or one with default settings before ``PackDomains``) and without it, in blocks that
+alternate, so that a busy machine slows both, and that start at the same sample. Pictures are
+counted without their views: a sample has as many in both variants.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from statistics import median
+
+import cv2
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+
+VIEW = 'AppearanceView'
+PACK = 'PackDomains'
+VARIANTS = ('without', 'with')
+BLOCKS = 10
+
+
+def is_type(transform, name):
+    """Whether the config of a transform means the class ``name``, with or without its scope."""
+    return str(transform['type']).split('.')[-1] == name
+
+
+def variants_of(pipeline):
+    """The pipeline without and with views, as lists of configs."""
+    without = [transform for transform in pipeline if not is_type(transform, VIEW)]
+    places = [i for i, transform in enumerate(without) if is_type(transform, PACK)]
+    if not places:
+        raise ValueError(
+            f'the training pipeline has no {PACK}, which packs the views; put '
+            f"dict(type='sesim_mmagic.{PACK}', A=..., B=...) at its end"
+        )
+    if len(without) < len(pipeline):
+        return dict(zip(VARIANTS, (without, list(pipeline)), strict=True))
+    view = dict(type=f'sesim_mmagic.{VIEW}', keys=['img_A', 'img_B'])
+    viewed = [*without[: places[0]], view, *without[places[0] :]]
+    return dict(zip(VARIANTS, (without, viewed), strict=True))
+
+
+def build_datasets(cfg):
+    """A data set for each variant; where samples have a seed of their own, the same."""
+    from sesim_mmagic.registry import DATASETS
+
+    init_default_scope(cfg.get('default_scope', 'mmagic'))
+    datasets = {}
+    for name, pipeline in variants_of(cfg.train_dataloader.dataset.pipeline).items():
+        datasets[name] = DATASETS.build({**cfg.train_dataloader.dataset, 'pipeline': pipeline})
+        if hasattr(datasets[name], 'sample_seed'):
+            datasets[name].sample_seed = 0
+    return datasets
+
+
+def samples_per_second(dataset, start, seconds):
+    """Rate over at least one sample, from sample ``start`` on."""
+    begin, count = time.perf_counter(), 0
+    while True:
+        dataset[(start + count) % len(dataset)]
+        count += 1
+        elapsed = time.perf_counter() - begin
+        if elapsed >= seconds:
+            return count / elapsed
+
+
+def measure(datasets, seconds):
+    """Rates of both variants, block by block, after a sample each that does not count."""
+    inputs = {name: dataset[0]['inputs'] for name, dataset in datasets.items()}
+    rates = {name: [] for name in VARIANTS}
+    for block in range(BLOCKS):
+        start = block * len(datasets['without']) // BLOCKS
+        # Who reads a file first may wait for the disk: take turns at that.
+        for name in VARIANTS if block % 2 else reversed(VARIANTS):
+            rate = samples_per_second(datasets[name], start, seconds / BLOCKS / len(VARIANTS))
+            rates[name].append(rate)
+    pictures = len(inputs['without'])
+    views = len(inputs['with']) - pictures
+    return rates, pictures, views
+
+
+def summarise(rates, pictures, views):
+    """Medians and ranges, and what a view costs, from pairs of neighbouring blocks."""
+    rows = []
+    for name in VARIANTS:
+        low, middle, high = min(rates[name]), median(rates[name]), max(rates[name])
+        rows.append(
+            dict(
+                views=name,
+                samples_per_second=middle,
+                samples_per_second_range=(low, high),
+                pictures_per_second=pictures * middle,
+                pictures_per_second_range=(pictures * low, pictures * high),
+            )
+        )
+    pairs = zip(*(rates[name] for name in VARIANTS), strict=True)
+    costs = sorted(1000 * (1 / viewed - 1 / plain) / views for plain, viewed in pairs)
+    return dict(
+        pictures_per_sample=pictures,
+        views_per_sample=views,
+        variants=rows,
+        milliseconds_per_view=median(costs),
+        milliseconds_per_view_range=(costs[0], costs[-1]),
+    )
+
+
+def print_table(result):
+    """The same in three lines and a header."""
+    print('views     samples/s (range)            pictures/s (range)')
+    for row in result['variants']:
+        cells = []
+        for unit in ('samples', 'pictures'):
+            low, high = row[f'{unit}_per_second_range']
+            value = row[f'{unit}_per_second']
+            cells.append(f'{value:8.1f} ({low:.1f} to {high:.1f})'.ljust(29))
+        print(f'{row["views"]:8s}', *cells[:-1], cells[-1].rstrip())
+    low, high = result['milliseconds_per_view_range']
+    print(f'a view takes {result["milliseconds_per_view"]:.1f} ms ({low:.1f} to {high:.1f})')
+
+
+def main(argv=None):
+    """Measure, print a table and, if asked, write JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE')
+    parser.add_argument('--seconds', type=float, default=5, help='length of the measurement')
+    parser.add_argument('--out', help='JSON file for the results')
+    args = parser.parse_args(argv)
+    if not args.seconds > 0:
+        parser.error('--seconds must be positive')
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+    try:
+        cfg = Config.fromfile(args.config)
+        cfg.merge_from_dict(args.cfg_options or {})
+        datasets = build_datasets(cfg)
+    except (FileNotFoundError, ValueError) as error:
+        parser.error(str(error))
+    result = dict(config=args.config, **summarise(*measure(datasets, args.seconds)))
+    print_table(result)
+    if args.out:
+        from sesim_mmagic.engine.files import write_atomically
+
+        write_atomically(Path(args.out), json.dumps(result, indent=2) + '\n')
+
+
+if __name__ == '__main__':
+    main()
