@@ -16,6 +16,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from sesim_mmagic.engine.files import POINTER, last_checkpoint, write_atomically
+from sesim_mmagic.engine.memory import keep_freed_memory
 
 METRIC_FORMATS = ('.json', '.yaml', '.yml', '.pkl')
 
@@ -236,6 +237,8 @@ def train(cfg):
     Returns:
         Runner: The runner, after training.
     """
+    if not is_cuda_available():
+        keep_freed_memory()
     runner = _build_runner(cfg)
     runner.train()
     print_log(f'Checkpoints and logs saved under {cfg.work_dir}', logger='current')

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from sesim_mmagic.registry import MODELS
 
-from .layers import BlurDownsample
+from .layers import BlurDownsample, InstanceNorm
 from .resnet_generator import XAVIER
 
 
@@ -46,7 +46,7 @@ class BlurPatchGAN(BaseModule):
             layers += [
                 BlurDownsample(),
                 nn.Conv2d(narrow, wide, 4, padding=1),
-                nn.InstanceNorm2d(wide),
+                InstanceNorm(),
                 nn.LeakyReLU(0.2, inplace=True),
             ]
         layers += [nn.Conv2d(widths[-1], 1, 4, padding=1)]

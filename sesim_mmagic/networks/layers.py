@@ -34,17 +34,23 @@ class BlurDownsample(nn.Module):
 class BlurUpsample(nn.Module):
     """Double a map and blur it.
 
-    (B, C, H, W) -> (B, C, 2 H, 2 W); taps [1, 3, 3, 1], replicated borders.
+    (B, C, H, W) -> (B, C, 2 H, 2 W); taps [1, 3, 3, 1], replicated borders. Zeros between the
+    positions, blurred by these taps, are bilinear interpolation between the centres of pixels.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        # Three of four positions are zeros before the blur: times 4 keeps the mean.
-        self.register_buffer('kernel', 4 * blur_kernel((1, 3, 3, 1))[None, None], persistent=False)
+    def forward(self, features: Tensor) -> Tensor:
+        return F.interpolate(features, scale_factor=2, mode='bilinear', align_corners=False)
+
+
+class InstanceNorm(nn.Module):
+    """Instance norm without parameters (Ulyanov et al., 2016); any (B, C, H, W) both ways.
+
+    PyTorch's rearranges the batch into channels, which costs a copy in channels-last memory and
+    another one where the result is changed in place. A batch of one image, the rule in unpaired
+    translation, needs none of that: there it is batch norm.
+    """
 
     def forward(self, features: Tensor) -> Tensor:
-        channels = features.shape[1]
-        padded = F.pad(features, (1, 1, 1, 1), mode='replicate')
-        kernel = self.kernel.to(features.dtype).expand(channels, -1, -1, -1)
-        # Padding 3 removes what the transposed convolution makes of the replicated border.
-        return F.conv_transpose2d(padded, kernel, stride=2, padding=3, groups=channels)
+        if len(features) == 1:
+            return F.batch_norm(features, None, None, training=True)
+        return F.instance_norm(features)

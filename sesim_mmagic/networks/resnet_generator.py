@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from sesim_mmagic.registry import MODELS
 
-from .layers import BlurDownsample, BlurUpsample
+from .layers import BlurDownsample, BlurUpsample, InstanceNorm
 
 # Xavier initialisation with a small gain, as CUT and the paper train with.
 XAVIER = dict(type='Xavier', layer='Conv2d', gain=0.02, distribution='normal')
@@ -19,12 +19,12 @@ class ResidualBlock(nn.Module):
         self.conv_block = nn.Sequential(
             nn.ReflectionPad2d(1),
             nn.Conv2d(channels, channels, 3),
-            nn.InstanceNorm2d(channels),
+            InstanceNorm(),
             nn.ReLU(inplace=True),
             *([nn.Dropout(dropout)] if dropout else []),
             nn.ReflectionPad2d(1),
             nn.Conv2d(channels, channels, 3),
-            nn.InstanceNorm2d(channels),
+            InstanceNorm(),
         )
 
     def forward(self, features: Tensor) -> Tensor:
@@ -101,6 +101,6 @@ class ResNetBlurGenerator(BaseModule):
 def _conv_norm_relu(in_channels: int, out_channels: int, kernel: int = 3, padding: int = 1) -> list:
     return [
         nn.Conv2d(in_channels, out_channels, kernel, padding=padding),
-        nn.InstanceNorm2d(out_channels),
+        InstanceNorm(),
         nn.ReLU(inplace=True),
     ]

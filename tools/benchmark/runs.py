@@ -64,7 +64,9 @@ def execute(run: Run) -> None:
 
         from sesim_mmagic.engine import ProgressHook
         from sesim_mmagic.engine.files import write_atomically
+        from sesim_mmagic.engine.memory import keep_freed_memory
 
+        keep_freed_memory()
         runner = Runner.from_cfg(_load_config(run))
         with open(work_dir / 'progress.txt', 'w') as stream:
             name = f'{run.title}, seed {run.seed}'

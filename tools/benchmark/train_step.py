@@ -52,9 +52,12 @@ class OurStep:
         from mmengine.registry import init_default_scope
 
         from sesim_mmagic.apis.launch import enable_amp
+        from sesim_mmagic.engine.memory import keep_freed_memory
         from sesim_mmagic.registry import MODELS
 
         self.spec, self.steps = spec, 0
+        if spec['device'] == 'cpu':
+            keep_freed_memory()  # as training does
         cfg = read_config(spec['config'], spec['cfg_options'])
         if spec['precision'] == 'amp':
             enable_amp(cfg)
