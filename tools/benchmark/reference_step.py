@@ -33,9 +33,7 @@ class ReferenceStep:
     def __init__(self, spec):
         self.spec = spec
         sys.path.insert(0, str(spec['reference']))
-        for name in UNUSED:
-            if importlib.util.find_spec(name) is None:
-                sys.modules[name] = types.ModuleType(name)
+        stand_in_for_unused()
         draw_vgg16_weights()
         self.options = read_options(spec)
         from models import create_model
@@ -74,6 +72,42 @@ class ReferenceStep:
         if self.spec['mode'] == 'learned':
             parts['learned layers'] = [self.model.netF]
         return parts
+
+
+def reference_loss(folder, ours):
+    """The authors' loss of the generator, as a function of two lists of features.
+
+    Args:
+        folder (str): Folder of their code.
+        ours (FSeSimLoss): The settings; an ``LSeSimLoss`` gives its heads too.
+
+    Returns:
+        Callable: Like ``ours.compare`` with a loss weight of 1.
+    """
+    sys.path.insert(0, str(folder))
+    stand_in_for_unused()
+    from models.losses import SpatialCorrelativeLoss
+
+    heads = getattr(ours, 'heads', None)
+    loss = SpatialCorrelativeLoss(
+        ours.distance, ours.num_patches, ours.patch_size, ours.normalise, heads is not None
+    )
+    for name, head in (heads or {}).items():
+        setattr(loss, name, head.requires_grad_(False))
+    loss.conv_init = True
+
+    def compare(source, translated):
+        pairs = zip(source, translated, strict=True)
+        return torch.stack([loss.loss(*pair, None, i) for i, pair in enumerate(pairs)]).mean()
+
+    return compare
+
+
+def stand_in_for_unused():
+    """Let their packages import what a training step does not call."""
+    for name in UNUSED:
+        if name not in sys.modules and importlib.util.find_spec(name) is None:
+            sys.modules[name] = types.ModuleType(name)
 
 
 def draw_vgg16_weights():
