@@ -14,19 +14,23 @@ own for each.
 
 import argparse
 import json
-import subprocess
-import sys
+import multiprocessing
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from statistics import median
 
 import torch
 import torch.nn.functional as F
 from reference_step import is_reference, reference_loss
+from step_workers import resident_megabytes
 
 from sesim_mmagic.losses import FSeSimLoss, LSeSimLoss
 
 SHAPES = ((1, 256, 64, 64), (1, 512, 32, 32), (1, 512, 32, 32))
+# Processes are forked from one that has imported what takes seconds, and computed nothing.
+NEW_PROCESS = multiprocessing.get_context('forkserver')
+NEW_PROCESS.set_forkserver_preload(['mmagic.models', 'sesim_mmagic.losses'])
 FEATURE_NET = dict(type='sesim_mmagic.VGG16Features', pretrained=None, seed=0)
 # Name, class and patch size of what is measured.
 LOSSES = (
@@ -99,9 +103,9 @@ def seconds(loss, inputs, device):
     return time.perf_counter() - start
 
 
-def peak_memory(loss, device):
+def peak_memory(index, form, device, reference):
     """Peak memory of one step in MB above the inputs, in this process, which must be new."""
-    inputs = make_inputs(device)
+    loss, inputs = make_loss(index, form, device, reference), make_inputs(device)
     if device == 'cuda':
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
@@ -113,12 +117,6 @@ def peak_memory(loss, device):
     before = resident_megabytes('VmRSS')
     step(loss, inputs)
     return resident_megabytes('VmHWM') - before
-
-
-def resident_megabytes(field):
-    """Memory of this process that /proc/self/status names ``field``, in MB."""
-    status = Path('/proc/self/status').read_text()
-    return int(status.split(f'{field}:')[1].split()[0]) / 1024
 
 
 def measure(index, args):
@@ -137,11 +135,9 @@ def measure(index, args):
     row.update(threads=torch.get_num_threads(), reference=bool(args.reference))
     for form in forms:
         row[f'{form}_ms'] = 1000 * median(times[form])
-        command = [sys.executable, __file__, '--device', args.device]
-        command += ['--reference', args.reference] if args.reference else []
-        command += ['--memory-of', form, str(index)]
-        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        row[f'{form}_mb'] = float(output.split()[-1])
+        with ProcessPoolExecutor(1, mp_context=NEW_PROCESS) as pool:
+            memory = pool.submit(peak_memory, index, form, args.device, args.reference)
+            row[f'{form}_mb'] = memory.result()
     return {**row, 'speed_up': median(ratios), 'speed_up_range': (ratios[0], ratios[-1])}
 
 
@@ -152,7 +148,6 @@ def parse_args():
     parser.add_argument('--reference', help="folder of the authors' code, F-LSeSim")
     parser.add_argument('--repeats', type=int, default=7, help='pairs of measurements')
     parser.add_argument('--out', help='JSON file for the results')
-    parser.add_argument('--memory-of', nargs=2, metavar=('FORM', 'INDEX'), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.repeats < 1:
         parser.error('--repeats must be positive')
@@ -164,10 +159,6 @@ def parse_args():
 def main():
     """Measure, print a table and, if asked, write JSON."""
     args = parse_args()
-    if args.memory_of:
-        form, index = args.memory_of
-        print(peak_memory(make_loss(int(index), form, args.device, args.reference), args.device))
-        return
     rows = [measure(index, args) for index in range(len(LOSSES))]
     other = 'authors' if args.reference else 'loop'
     print(

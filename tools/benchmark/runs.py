@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import median
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,12 @@ def execute(run: Run) -> None:
         with open(work_dir / 'progress.txt', 'w') as stream:
             name = f'{run.title}, seed {run.seed}'
             runner.register_hook(ProgressHook(name=name, interval=1, stream=stream))
-            resumed, start = _resumed_at(run), time.monotonic()
             runner.train()
-            seconds = (time.monotonic() - start) / (runner.iter - resumed)
+        # Data loading included; the median, because a busy machine only ever adds.
+        times, _ = runner.message_hub.get_scalar('train/time').data
         scores = {key.split('/')[1]: value for key, value in runner.test().items() if '/' in key}
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        result = dict(run=asdict(run), step_seconds=seconds, peak_mb=peak, scores=scores)
+        result = dict(run=asdict(run), step_seconds=median(times), peak_mb=peak, scores=scores)
         write_atomically(run.result_path, json.dumps(result, indent=2) + '\n')
 
 
@@ -94,19 +95,11 @@ def _load_config(run: Run):
             'train_cfg.val_interval': whole,
             'param_scheduler.begin': min(constant, whole - 1),
             'param_scheduler.end': whole,
-            'resume': bool(_resumed_at(run)),
+            'resume': Path(run.work_dir, 'last_checkpoint').exists(),
             **run.settings,
         }
     )
     return config
-
-
-def _resumed_at(run: Run) -> int:
-    """Iteration of the checkpoint that an earlier start left, 0 if there is none."""
-    from sesim_mmagic.engine.files import last_checkpoint
-
-    path = last_checkpoint(run.work_dir)
-    return int(Path(path).stem.split('_')[1]) if path else 0
 
 
 def execute_all(runs: Sequence[Run], jobs: int = 2) -> None:
