@@ -106,9 +106,9 @@ class StructureLossMixin:
         loss, log_vars = super()._get_gen_loss(outputs)
         if self.structure_loss is None:
             return loss, log_vars
-        for target in self._reachable_domains:
-            source = self.get_other_domains(target)[0]
-            structure = self._step.distance(outputs[f'real_{source}'], outputs[f'fake_{target}'])
+        directions = zip(self._reachable_domains, self._translations(outputs), strict=True)
+        for target, images in directions:
+            structure = self._step.distance(images.source, images.translated)
             loss = loss + structure
             log_vars[f'loss_structure_{target}'] = structure.detach()
         log_vars['loss'] = loss.detach()
