@@ -1,25 +1,22 @@
 """Metrics of test sets whose pairs give every translation a truth."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from mmagic.evaluation.metrics.base_sample_wise_metric import BaseSampleWiseMetric
-from mmengine.evaluator import BaseMetric
 
 from sesim_mmagic.datasets.procedural import PALETTE
 from sesim_mmagic.registry import METRICS
 
 from . import scores
+from .translation_metric import TranslationMetric
 
 
-class PairedMetric(BaseSampleWiseMetric):
-    """What metrics of pairs share: the pictures of a sample as they would be saved.
+class PairedMetric(TranslationMetric):
+    """What metrics of pairs share: a translation beside its truth.
 
-    They work in MMEngine's loops and in MMagic's. Means are over pictures, each counted once
-    however many ranks there are.
+    Means are over pictures.
 
     Args:
         target_domain (str): Domain of translation and truth: samples hold
@@ -28,37 +25,23 @@ class PairedMetric(BaseSampleWiseMetric):
         **kwargs: Those of MMEngine's ``BaseMetric``.
     """
 
-    metric = 'paired'  # MMagic wants a name; ours give several numbers
-
-    def __init__(self, target_domain: str, source_domain: str | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.target_domain = target_domain
-        self.source_domain = source_domain
-
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Score the samples of a batch.
+    def measure(self, sample: Mapping) -> dict[str, Any]:
+        """Scores of one sample.
 
         Raises:
-            ValueError: If a sample has no translation or no truth, or they do not fit.
+            ValueError: If it has no translation or no truth, or they do not fit.
         """
-        for sample in data_samples:
-            truth, picture = self._pictures(sample)
-            self.results.append(self.score(truth, picture))
+        return self.score(*self._pair(sample))
 
     def score(self, truth: np.ndarray, picture: np.ndarray) -> dict[str, Any]:
         """Scores of one translation; both pictures RGB, uint8, (H, W, 3)."""
         raise NotImplementedError
 
-    def _pictures(self, sample: dict) -> tuple[np.ndarray, np.ndarray]:
+    def _pair(self, sample: Mapping) -> tuple[np.ndarray, np.ndarray]:
         name = type(self).__name__
-        keys = f'img_{self.target_domain}', f'fake_{self.target_domain}'
-        for key in keys:
-            if sample.get(key) is None:
-                raise ValueError(
-                    f'{name}: a sample has no {key}, only {sorted(sample)}; the test pipeline must '
-                    'load the truth and the model must translate into that domain'
-                )
-        truth, picture = (to_rgb(sample[key]) for key in keys)
+        truth, picture = (
+            self.picture(sample, f'{kind}_{self.target_domain}') for kind in ('img', 'fake')
+        )
         paths = [sample.get(f'img_{d}_path') for d in (self.source_domain, self.target_domain)]
         if all(paths) and len({Path(path).stem for path in paths}) > 1:
             raise ValueError(
@@ -72,19 +55,9 @@ class PairedMetric(BaseSampleWiseMetric):
             )
         return truth, picture
 
-    def evaluate(self, size: int | None = None) -> dict[str, float]:
-        """Scores over all ranks; ``size`` is MMEngine's, MMagic gave it to :meth:`prepare`."""
-        return BaseMetric.evaluate(self, self.size if size is None else size)
-
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Mean of every score over the pictures of all ranks."""
         return {key: float(np.mean([r[key] for r in results])) for key in results[0]}
-
-
-def to_rgb(image: torch.Tensor) -> np.ndarray:
-    """A BGR tensor (3, H, W) in [0, 255] as the RGB picture (H, W, 3) that would be saved."""
-    image = image.detach().float().round().clamp(0, 255).byte().cpu()
-    return np.ascontiguousarray(image.numpy()[::-1].transpose(1, 2, 0))
 
 
 @METRICS.register_module()

@@ -196,7 +196,7 @@ def test_no_translation():
 def test_no_truth():
     data_sample = sample(*[next(scenes(1))[0]] * 2)
     del data_sample.img_flat
-    with pytest.raises(ValueError, match=r'no img_flat.*must load the truth'):
+    with pytest.raises(ValueError, match=r'no img_flat.*pipeline must load that domain'):
         evaluate([data_sample])
 
 
