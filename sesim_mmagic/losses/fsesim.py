@@ -79,6 +79,42 @@ class FSeSimLoss(StructureLoss):
             distances.append(spatial_distance(*maps, self.distance, self.normalise))
         return self.loss_weight * torch.stack(distances).mean()
 
+    def similarity_maps(
+        self, images: Tensor, points: Sequence[tuple[float, float]]
+    ) -> list[Tensor]:
+        """Self-similarity of a few queries to the whole image, as the loss sees it.
+
+        For figures: the training compares windows of ``patch_size`` around random queries.
+
+        Args:
+            images (Tensor): Shape (B, 3, H, W), values in [-1, 1], in :attr:`channel_order`.
+            points (Sequence[tuple[float, float]]): N queries (x, y) as shares of width and
+                height, from 0 to below 1; each stands for the position of the layer that it
+                falls into.
+
+        Returns:
+            list[Tensor]: For each layer shape (B, N, h, w), cosine similarity in [-1, 1], or in
+            (-1, 1) what ``normalise=False`` makes of it.
+
+        Raises:
+            ValueError: If there is no point or one lies outside the image.
+        """
+        check_points(points)
+        return [self._whole_maps(features, points) for features in self._compared(images)]
+
+    def _compared(self, images: Tensor) -> list[Tensor]:
+        """The features whose self-similarity the loss compares."""
+        return self.extract(images)
+
+    def _whole_maps(self, features: Tensor, points: Sequence[tuple[float, float]]) -> Tensor:
+        height, width = features.shape[2:]
+        positions = torch.tensor(
+            [int(y * height) * width + int(x * width) for x, y in points], device=features.device
+        )
+        # A window that is not smaller than the map holds every position in row-major order.
+        maps = self_similarity(features, positions, max(height, width), self.normalise)
+        return maps.unflatten(2, (height, width))
+
     def _draw_positions(self, features: Tensor) -> Tensor:
         return sample_positions(*features.shape[2:], self.num_patches, device=features.device)
 
@@ -90,4 +126,13 @@ class FSeSimLoss(StructureLoss):
             f'num_patches={self.num_patches}, patch_size={self.patch_size}, '
             f'distance={self.distance!r}, normalise={self.normalise}, '
             f'loss_weight={self.loss_weight}'
+        )
+
+
+def check_points(points: Sequence[tuple[float, float]]) -> None:
+    """Raise ``ValueError`` unless ``points`` are pairs (x, y) of shares of the size."""
+    if not points or not all(len(p) == 2 and all(0 <= share < 1 for share in p) for p in points):
+        raise ValueError(
+            'points must be one or more pairs (x, y) of shares of width and height, from 0 to '
+            f'below 1; got {points}'
         )

@@ -135,6 +135,9 @@ class LSeSimLoss(FSeSimLoss, LearnedStructureLoss):
             )
         return torch.stack(losses).mean()
 
+    def _compared(self, images: Tensor) -> list[Tensor]:
+        return self._project(self.extract(images))
+
     def _project(self, look: list[Tensor], frozen: bool = False) -> list[Tensor]:
         projected = []
         for head, features in zip(self.heads.values(), look, strict=True):
