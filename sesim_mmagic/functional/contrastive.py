@@ -10,10 +10,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .precision import full_precision
+from .reduction import reduce
 
 
 def info_nce(
-    query: Tensor, positive: Tensor, other: Tensor | None = None, temperature: float = 0.07
+    query: Tensor,
+    positive: Tensor,
+    other: Tensor | None = None,
+    temperature: float = 0.07,
+    reduction: str = 'mean',
 ) -> Tensor:
     """Cross-entropy of finding each row's positive among all rows.
 
@@ -28,12 +33,15 @@ def info_nce(
             compared with both ``query`` and ``positive``. Defaults to None.
         temperature (float): Positive; smaller values stress the hardest negatives.
             Defaults to 0.07.
+        reduction (str): ``'mean'`` over rows and images, or ``'none'``: the cross-entropy of
+            each row. Defaults to 'mean'.
 
     Returns:
-        Tensor: A non-negative scalar, the mean over rows and images.
+        Tensor: A non-negative scalar or, for ``'none'``, shape (B, N).
 
     Raises:
-        ValueError: If shapes do not fit or the temperature is not positive.
+        ValueError: If shapes do not fit, the temperature is not positive, or ``reduction`` is
+            unknown.
     """
     if query.dim() != 3 or query.shape != positive.shape:
         raise ValueError(
@@ -57,4 +65,5 @@ def info_nce(
             logits += [torch.bmm(rows[0], negatives), torch.bmm(rows[1], negatives)]
         logits = torch.cat(logits, dim=2).flatten(0, 1) / temperature
         labels = torch.arange(query.shape[1], device=query.device).repeat(query.shape[0])
-        return F.cross_entropy(logits, labels)
+        rows = F.cross_entropy(logits, labels, reduction='none').view(query.shape[:2])
+        return reduce(rows, reduction)

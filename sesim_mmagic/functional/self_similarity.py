@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .precision import full_precision
+from .reduction import reduce
 
 DISTANCES = ('cos', 'l1')
 
@@ -133,7 +134,11 @@ def _window_positions(positions: Tensor, height: int, width: int, patch_size: in
 
 
 def spatial_distance(
-    source_map: Tensor, target_map: Tensor, distance: str = 'cos', normalised: bool = True
+    source_map: Tensor,
+    target_map: Tensor,
+    distance: str = 'cos',
+    normalised: bool = True,
+    reduction: str = 'mean',
 ) -> Tensor:
     """Distance between two self-similarity maps of the same queries and keys.
 
@@ -148,13 +153,15 @@ def spatial_distance(
         normalised (bool): Whether the maps come from normalised features. If False, the
             differences go through smooth L1 (beta 1), as in the authors' training.
             Defaults to True.
+        reduction (str): ``'mean'`` over queries and images, or ``'none'``: the distance of
+            each query, for maps of where structure was lost. Defaults to 'mean'.
 
     Returns:
-        Tensor: A non-negative scalar.
+        Tensor: A non-negative scalar or, for ``'none'``, shape (B, N).
 
     Raises:
-        ValueError: If the shapes differ, there are fewer than 4 keys, or ``distance`` is
-            unknown.
+        ValueError: If the shapes differ, there are fewer than 4 keys, or ``distance`` or
+            ``reduction`` is unknown.
     """
     if source_map.shape != target_map.shape or source_map.dim() != 3:
         raise ValueError(
@@ -174,9 +181,11 @@ def spatial_distance(
         source, target = _keep_most_similar(source, target, num_kept)
         if distance == 'cos':
             similarity = F.cosine_similarity(source, target, dim=2)
-            return _mean_difference(torch.ones_like(similarity), similarity, normalised)
-        scale = num_keys / num_kept
-        return _mean_difference(scale * source, scale * target, normalised)
+            rows = _difference(torch.ones_like(similarity), similarity, normalised)
+        else:
+            scale = num_keys / num_kept
+            rows = _difference(scale * source, scale * target, normalised).mean(dim=2)
+        return reduce(rows, reduction)
 
 
 def check_distance(distance: str) -> None:
@@ -193,5 +202,6 @@ def _keep_most_similar(source: Tensor, target: Tensor, num_kept: int) -> tuple[T
     return source * kept, target * kept
 
 
-def _mean_difference(source: Tensor, target: Tensor, normalised: bool) -> Tensor:
-    return F.l1_loss(source, target) if normalised else F.smooth_l1_loss(source, target)
+def _difference(source: Tensor, target: Tensor, normalised: bool) -> Tensor:
+    compare = F.l1_loss if normalised else F.smooth_l1_loss
+    return compare(source, target, reduction='none')

@@ -28,7 +28,9 @@ def looped_self_similarity(features, positions, patch_size, normalise=True):
     return maps if normalise else torch.tanh(maps / 10)
 
 
-def looped_spatial_distance(source_map, target_map, distance='cos', normalised=True):
+def looped_spatial_distance(
+    source_map, target_map, distance='cos', normalised=True, reduction='mean'
+):
     images, queries, keys = source_map.shape
     kept = keys // 4
     values = []
@@ -46,4 +48,5 @@ def looped_spatial_distance(source_map, target_map, distance='cos', normalised=T
             if not normalised:
                 difference = torch.where(difference < 1, difference**2 / 2, difference - 0.5)
             values.append(difference.sum() if distance == 'cos' else difference.sum() / keys)
-    return torch.stack(values).mean()
+    values = torch.stack(values)
+    return values.mean() if reduction == 'mean' else values.view(images, queries)

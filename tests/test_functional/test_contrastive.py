@@ -29,7 +29,7 @@ def test_golden_values(patch_size, normalise, loss, gradient):
     assert target.grad.norm().item() == pytest.approx(gradient, abs=printed(gradient))
 
 
-def looped_info_nce(query, positive, other, temperature):
+def looped_info_nce(query, positive, other, temperature, reduction='mean'):
     """Every row on its own, in the words of the formula."""
     losses = []
     for image in range(len(query)):
@@ -43,7 +43,8 @@ def looped_info_nce(query, positive, other, temperature):
             scores = [cosine(q[n], row) for row in [*p, *o]] + [cosine(p[n], row) for row in o]
             scores = torch.stack(scores) / temperature
             losses.append(scores.exp().sum().log() - scores[n])
-    return torch.stack(losses).mean()
+    losses = torch.stack(losses)
+    return losses.mean() if reduction == 'mean' else losses.view(query.shape[:2])
 
 
 @pytest.mark.parametrize('others', [None, 1, 7], ids=['none', 'one', 'more-than-rows'])
@@ -56,6 +57,18 @@ def test_agrees_with_looped_twin(others):
     gradients = [torch.autograd.grad(value, query)[0] for value in values]
     torch.testing.assert_close(values[0], values[1])
     torch.testing.assert_close(gradients[0], gradients[1])
+
+
+@pytest.mark.parametrize('others', [None, 2])
+def test_losses_of_single_rows(others):
+    torch.manual_seed(0)
+    query, positive = torch.randn(2, 3, 5, 6, dtype=torch.float64)
+    other = None if others is None else torch.randn(3, others, 6, dtype=torch.float64)
+    rows = info_nce(query, positive, other, 0.3, reduction='none')
+    assert rows.shape == (3, 5)
+    torch.testing.assert_close(rows, looped_info_nce(query, positive, other, 0.3, 'none'))
+    with pytest.raises(ValueError, match="reduction must be one of .* got 'sum'"):
+        info_nce(query, positive, reduction='sum')
 
 
 @pytest.mark.parametrize('others', [None, 4])

@@ -65,6 +65,18 @@ def test_agrees_with_looped_twin(height, width, patch_size, distance, normalise)
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.parametrize('normalise', [True, False])
+@pytest.mark.parametrize('distance', ['cos', 'l1'])
+def test_distances_of_single_queries(distance, normalise):
+    torch.manual_seed(0)
+    maps = torch.randn(2, 3, 7, 12, dtype=torch.float64)
+    rows = spatial_distance(*maps, distance, normalise, reduction='none')
+    looped = looped_spatial_distance(*maps, distance, normalise, reduction='none')
+    assert rows.shape == (3, 7) and rows.std() > 0.01
+    torch.testing.assert_close(rows, looped)
+    torch.testing.assert_close(rows.mean(), spatial_distance(*maps, distance, normalise))
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     height=st.integers(1, 12),
@@ -171,6 +183,10 @@ def test_memory_does_not_grow_with_channels_times_window():
         (lambda f, p: self_similarity(f, p.float(), 2), 'positions must be one-dimensional int64'),
         (lambda f, p: self_similarity(f, p, 0), 'patch_size must be positive'),
         (lambda f, p: spatial_distance(f[0], f[0], 'l2'), "distance must be one of .* got 'l2'"),
+        (
+            lambda f, p: spatial_distance(f[0], f[0], reduction='sum'),
+            r"reduction must be one of \('mean', 'none'\), got 'sum'",
+        ),
         (lambda f, p: spatial_distance(f[0], f[0, :, :2]), 'one shape'),
         (lambda f, p: spatial_distance(f[0, :, :, :3], f[0, :, :, :3]), 'at least 4 keys'),
     ],
