@@ -4,10 +4,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from mmengine.evaluator import Evaluator
 from mmengine.registry import DefaultScope
 
 from sesim_mmagic.datasets.procedural import (
@@ -19,28 +17,9 @@ from sesim_mmagic.datasets.procedural import (
 )
 from sesim_mmagic.evaluation import PairedScores, ProceduralScores, scores
 from sesim_mmagic.registry import METRICS
+from tests.test_evaluation.samples import evaluate, sample, tensor
 
 NAMES = ('foreground_iou', 'miou', 'miou_permuted', 'boundary_f1', 'psnr', 'ssim', 'style')
-
-
-def tensor(picture):
-    """BGR (3, H, W) as the data preprocessor leaves it."""
-    return torch.from_numpy(picture[..., ::-1].transpose(2, 0, 1).copy()).float()
-
-
-def sample(truth, fake, number=0):
-    from mmagic.structures import DataSample
-
-    data_sample = DataSample(
-        metainfo={
-            'img_flat_path': f'data/testA/{number:03d}.png',
-            'img_textured_path': f'data/testB/{number:03d}.png',
-        }
-    )
-    data_sample.set_tensor_data({'img_flat': tensor(truth)})
-    if fake is not None:
-        data_sample.set_tensor_data({'fake_flat': fake if torch.is_tensor(fake) else tensor(fake)})
-    return data_sample
 
 
 def scenes(count):
@@ -51,28 +30,18 @@ def scenes(count):
         yield render_scene(labels, 'A'), render_scene(labels, 'B', rng)
 
 
-def evaluate(samples, metric='ProceduralScores', batch=3, size=None, **kwargs):
-    """Scores through MMEngine's evaluator, as its loops use it."""
-    config = dict(type=f'sesim_mmagic.{metric}', target_domain='flat', **kwargs)
-    with DefaultScope.overwrite_default_scope('mmagic'):
-        evaluator = Evaluator(config)
-    for i in range(0, len(samples), batch):
-        evaluator.process(samples[i : i + batch], dict(inputs=None))
-    return evaluator.evaluate(size or len(samples))
-
-
 def noisy(picture, seed, sigma=70):
     noise = np.random.default_rng(seed).normal(0, sigma, picture.shape)
     return np.clip(picture + noise, 0, 255).astype(np.uint8)
 
 
 def test_a_perfect_translation():
-    result = evaluate([sample(truth, truth) for truth, _ in scenes(4)])
+    result = evaluate([sample(truth, truth) for truth, _ in scenes(4)], 'ProceduralScores')
     assert result == {f'procedural/{name}': 1 for name in NAMES} | {'procedural/psnr': np.inf}
 
 
 def test_copying_the_source():
-    result = evaluate([sample(truth, source) for truth, source in scenes(4)])
+    result = evaluate([sample(truth, source) for truth, source in scenes(4)], 'ProceduralScores')
     assert result['procedural/style'] == 0
     assert result['procedural/foreground_iou'] < 0.6
 
@@ -82,7 +51,7 @@ def test_swapped_colours():
     samples = [
         sample(truth, swapped[scores.segment_by_palette(truth, PALETTE)]) for truth, _ in scenes(4)
     ]
-    result = evaluate(samples)
+    result = evaluate(samples, 'ProceduralScores')
     assert result['procedural/miou_permuted'] == result['procedural/foreground_iou'] == 1
     assert result['procedural/boundary_f1'] == result['procedural/style'] == 1
     assert result['procedural/miou'] < 0.4
@@ -91,7 +60,7 @@ def test_swapped_colours():
 def test_values_against_the_functions():
     """IoU over the pixels of all pictures, the other scores averaged over pictures."""
     pairs = [(truth, noisy(truth, i)) for i, (truth, _) in enumerate(scenes(5))]
-    result = evaluate([sample(*pair) for pair in pairs])
+    result = evaluate([sample(*pair) for pair in pairs], 'ProceduralScores')
     joined = [np.concatenate(images) for images in zip(*pairs, strict=True)]
     labels = [scores.segment_by_palette(image, PALETTE) for image in joined]
     confusion = scores.confusion_matrix(*labels, 4)
@@ -115,7 +84,9 @@ def test_values_against_the_functions():
 
 def test_batches_do_not_matter():
     samples = [sample(truth, noisy(truth, i)) for i, (truth, _) in enumerate(scenes(5))]
-    assert evaluate(samples, batch=1) == evaluate(samples, batch=5)
+    assert evaluate(samples, 'ProceduralScores', batch=1) == evaluate(
+        samples, 'ProceduralScores', batch=5
+    )
 
 
 def test_paired_scores():
@@ -138,7 +109,8 @@ def test_translations_are_rounded_as_they_are_saved():
     result = evaluate([sample(truth, fake)], 'PairedScores')
     assert result['paired/psnr'] == pytest.approx(scores.psnr(truth, saved))
     for error in (-0.4, 0.4):
-        assert evaluate([sample(truth, tensor(truth) + error)])['procedural/psnr'] == np.inf
+        result = evaluate([sample(truth, tensor(truth) + error)], 'ProceduralScores')
+        assert result['procedural/psnr'] == np.inf
 
 
 def test_prefix():
@@ -164,7 +136,7 @@ def test_in_the_evaluator_of_the_host():
     groups = evaluator.prepare_samplers(model, loader)
     assert len(groups) == 1 and groups[0][1] is loader  # pictures are translated once
     evaluator.process(samples, dict(inputs=None), groups[0][0])
-    expected = evaluate(samples) | evaluate(samples, 'PairedScores')
+    expected = evaluate(samples, 'ProceduralScores') | evaluate(samples, 'PairedScores')
     assert evaluator.evaluate() == expected
 
 
@@ -173,7 +145,7 @@ def on_a_rank(rank, address, queue):
     dist.init_process_group('gloo', init_method=address, rank=rank, world_size=2)
     samples = [sample(truth, noisy(truth, i)) for i, (truth, _) in enumerate(scenes(5))]
     dealt = [samples[i % 5] for i in range(6)][rank::2]  # the first picture comes twice
-    result = evaluate(dealt, batch=1, size=5)
+    result = evaluate(dealt, 'ProceduralScores', batch=1, size=5)
     if rank == 0:
         queue.put(result)
     dist.barrier()
@@ -183,27 +155,28 @@ def on_a_rank(rank, address, queue):
 def test_two_ranks_count_every_picture_once(tmp_path):
     queue = mp.get_context('spawn').SimpleQueue()
     mp.spawn(on_a_rank, (f'file://{tmp_path}/rendezvous', queue), nprocs=2)
-    whole = evaluate([sample(truth, noisy(truth, i)) for i, (truth, _) in enumerate(scenes(5))])
+    samples = [sample(truth, noisy(truth, i)) for i, (truth, _) in enumerate(scenes(5))]
+    whole = evaluate(samples, 'ProceduralScores')
     assert queue.get() == pytest.approx(whole)
 
 
 def test_no_translation():
     truth = next(scenes(1))[0]
     with pytest.raises(ValueError, match=r'ProceduralScores: a sample has no fake_flat.*img_flat'):
-        evaluate([sample(truth, None)])
+        evaluate([sample(truth, None)], 'ProceduralScores')
 
 
 def test_no_truth():
     data_sample = sample(*[next(scenes(1))[0]] * 2)
     del data_sample.img_flat
     with pytest.raises(ValueError, match=r'no img_flat.*pipeline must load that domain'):
-        evaluate([data_sample])
+        evaluate([data_sample], 'ProceduralScores')
 
 
 def test_sizes_that_differ():
     truth = next(scenes(1))[0]
     with pytest.raises(ValueError, match='translation is 60 x 64 pixels, its truth 64 x 64'):
-        evaluate([sample(truth, truth[:60])])
+        evaluate([sample(truth, truth[:60])], 'ProceduralScores')
 
 
 @pytest.mark.parametrize('metric', [PairedScores, ProceduralScores])

@@ -1,0 +1,49 @@
+"""Samples as a test loop gives them to metrics, and their way through MMEngine's evaluator."""
+
+import torch
+from mmengine.evaluator import Evaluator
+from mmengine.registry import DefaultScope
+
+TARGET, SOURCE = 'flat', 'textured'
+
+
+def tensor(picture):
+    """BGR (3, H, W) as the data preprocessor leaves it, of an RGB picture (H, W, 3)."""
+    return torch.from_numpy(picture[..., ::-1].transpose(2, 0, 1).copy()).float()
+
+
+def sample(truth=None, fake=None, number=0, source=None, truth_number=None):
+    """A sample with ``img_flat``, ``fake_flat`` and ``img_textured``, as far as they are given.
+
+    Pictures are RGB (H, W, 3) or tensors as in a sample; ``number`` names the source's file, and
+    the truth's unless that has a ``truth_number``.
+    """
+    from mmagic.structures import DataSample
+
+    truth_number = number if truth_number is None else truth_number
+    data_sample = DataSample(
+        metainfo={
+            f'img_{TARGET}_path': f'data/testA/{truth_number:03d}.png',
+            f'img_{SOURCE}_path': f'data/testB/{number:03d}.png',
+        }
+    )
+    pictures = {f'img_{TARGET}': truth, f'fake_{TARGET}': fake, f'img_{SOURCE}': source}
+    for key, picture in pictures.items():
+        if picture is not None:
+            picture = picture if torch.is_tensor(picture) else tensor(picture)
+            data_sample.set_tensor_data({key: picture})
+    return data_sample
+
+
+def evaluate(samples, metric, batch=3, size=None, **options):
+    """Scores through MMEngine's evaluator, as its loops use it.
+
+    ``metric`` is a metric, or the name of one, which is built with ``options``.
+    """
+    if isinstance(metric, str):
+        metric = dict(type=f'sesim_mmagic.{metric}', **(dict(target_domain=TARGET) | options))
+    with DefaultScope.overwrite_default_scope('mmagic'):
+        evaluator = Evaluator(metric)
+    for i in range(0, len(samples), batch):
+        evaluator.process(samples[i : i + batch], dict(inputs=None))
+    return evaluator.evaluate(size or len(samples))
