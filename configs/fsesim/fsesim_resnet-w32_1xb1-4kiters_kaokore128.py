@@ -37,12 +37,14 @@ pack = dict(type='sesim_mmagic.PackDomains', A=source, B=target)
 train_pipeline = [*_base_.train_pipeline, pack]
 test_pipeline = [*_base_.test_pipeline, pack]
 train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline, paired=True))
-test_dataloader = val_dataloader
+val_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
+test_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline, paired=True))
 
-metric = dict(type='sesim_mmagic.PairedScores', target_domain=target, source_domain=source)
-val_evaluator = [metric]
-test_evaluator = [metric]
+# Sketches and paintings to train on, of which 40 each are held out, show different scenes: only
+# the test has a truth.
+test_evaluator = [
+    dict(type='sesim_mmagic.PairedScores', target_domain=target, source_domain=source)
+]
 
 max_iters = 4000
 train_cfg = dict(max_iters=max_iters, val_interval=1000)

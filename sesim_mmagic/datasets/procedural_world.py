@@ -1,4 +1,4 @@
-"""Write the procedural world to disk as an unpaired data set whose test pictures have a truth."""
+"""Write the procedural world to disk: unpaired training pictures, held-out pictures with truth."""
 
 import json
 from pathlib import Path
@@ -13,16 +13,21 @@ MANIFEST = 'world.json'
 # Raised whenever equal parameters would give other pictures.
 _WORLD_VERSION = 1
 # Part of the seed of each picture: scenes of different folders never share their randomness.
-_STREAMS = dict(trainA=0, trainB=1, test=2)
+_STREAMS = dict(trainA=0, trainB=1, test=2, val=3)
+# Folders of pairs, each with label maps beside.
+_PAIRED = ('val', 'test')
 
 
-def write_world(out, layout='mismatch', size=64, num_train=400, num_test=64, seed=0):
-    """Write ``trainA trainB testA testB testLabels`` and ``world.json`` under ``out``.
+def write_world(out, layout='mismatch', size=64, num_train=400, num_test=64, seed=0, num_val=32):
+    """Write an unpaired data set and ``world.json`` under ``out``.
+
+    Its folders are ``trainA trainB valA valB valLabels testA testB testLabels``.
 
     ``trainA`` (flat) and ``trainB`` (textured) show different scenes; ``testA/x.png`` and
     ``testB/x.png`` show the same one, whose label map is ``testLabels/x.png`` (a palette PNG:
-    pixel values are labels). Test scenes follow the layout of domain B, the source. Picture ``i``
-    depends on its folder, ``i`` and ``seed`` only, so a larger world contains the smaller one.
+    pixel values are labels), and so do those of ``val``, by which a checkpoint may be chosen.
+    Scenes of both follow the layout of domain B, the source. Picture ``i`` depends on its folder,
+    ``i`` and ``seed`` only, so a larger world contains the smaller one.
     The folder appears under its name once it is complete.
 
     Args:
@@ -32,6 +37,7 @@ def write_world(out, layout='mismatch', size=64, num_train=400, num_test=64, see
         num_train (int): Training pictures of each domain.
         num_test (int): Test pairs.
         seed (int): Non-negative seed.
+        num_val (int): Validation pairs; 0 writes no folders for them.
 
     Returns:
         Path: ``out``. An existing world of the same parameters is left as it is.
@@ -40,7 +46,7 @@ def write_world(out, layout='mismatch', size=64, num_train=400, num_test=64, see
         ValueError: A parameter is out of range.
         FileExistsError: ``out`` holds something else.
     """
-    parameters = _checked_parameters(layout, size, num_train, num_test, seed)
+    parameters = _checked_parameters(layout, size, num_train, num_test, seed, num_val)
     out = Path(out)
     if _holds_world(out, parameters):
         return out
@@ -50,7 +56,7 @@ def write_world(out, layout='mismatch', size=64, num_train=400, num_test=64, see
     return out
 
 
-def _checked_parameters(layout, size, num_train, num_test, seed):
+def _checked_parameters(layout, size, num_train, num_test, seed, num_val):
     if layout not in LAYOUTS:
         raise ValueError(f'layout must be one of {sorted(LAYOUTS)}, got {layout!r}.')
     for name, value, least in (
@@ -58,6 +64,7 @@ def _checked_parameters(layout, size, num_train, num_test, seed):
         ('num_train', num_train, 1),
         ('num_test', num_test, 1),
         ('seed', seed, 0),
+        ('num_val', num_val, 0),
     ):
         if int(value) != value or value < least:
             raise ValueError(f'{name} must be an integer of at least {least}, got {value!r}.')
@@ -68,13 +75,17 @@ def _checked_parameters(layout, size, num_train, num_test, seed):
         num_train=int(num_train),
         num_test=int(num_test),
         seed=int(seed),
+        num_val=int(num_val),
     )
 
 
 def _folders(parameters):
     """Name and number of pictures of every folder of a world."""
-    train, test = parameters['num_train'], parameters['num_test']
-    return dict(trainA=train, trainB=train, testA=test, testB=test, testLabels=test)
+    counts = {f'train{style}': parameters['num_train'] for style in 'AB'}
+    for part in _PAIRED:
+        if parameters[f'num_{part}']:
+            counts |= {f'{part}{kind}': parameters[f'num_{part}'] for kind in ('A', 'B', 'Labels')}
+    return counts
 
 
 def _holds_world(out, parameters):
@@ -88,6 +99,8 @@ def _holds_world(out, parameters):
         raise FileExistsError(
             f"'{out}' exists and is no procedural world (no readable {MANIFEST}). {advice}"
         ) from None
+    if isinstance(found, dict):
+        found = {'num_val': 0, **found}  # of before there were validation pairs
     if found != parameters:
         raise FileExistsError(
             f"'{out}' holds a procedural world of other parameters: {found}, "
@@ -111,12 +124,13 @@ def _write_pictures(folder, parameters):
             rng = np.random.default_rng([seed, _STREAMS[f'train{style}'], i])
             labels = draw_labels(sample_scene(layouts[style], rng, size), size)
             _save(folder / f'train{style}', i, render_scene(labels, style, rng))
-    for i in range(parameters['num_test']):
-        rng = np.random.default_rng([seed, _STREAMS['test'], i])
-        labels = draw_labels(sample_scene(layouts['B'], rng, size), size)
-        for style in ('A', 'B'):
-            _save(folder / f'test{style}', i, render_scene(labels, style, rng))
-        _save(folder / 'testLabels', i, labels)
+    for part in _PAIRED:
+        for i in range(parameters[f'num_{part}']):
+            rng = np.random.default_rng([seed, _STREAMS[part], i])
+            labels = draw_labels(sample_scene(layouts['B'], rng, size), size)
+            for style in ('A', 'B'):
+                _save(folder / f'{part}{style}', i, render_scene(labels, style, rng))
+            _save(folder / f'{part}Labels', i, labels)
 
 
 def _save(folder, index, array):

@@ -11,7 +11,11 @@ from sesim_mmagic.registry import DATASETS
 
 from .random_state import seeded_generators
 
-LAYOUT = 'pictures of the two domains lie in trainA and trainB (training), testA and testB (test)'
+LAYOUT = (
+    'pictures of the two domains lie in trainA and trainB (training), testA and testB (test), and '
+    'in valA and valB (validation) where there are such'
+)
+SPLITS = ('train', 'val', 'test')
 
 
 @DATASETS.register_module()
@@ -25,39 +29,68 @@ class UnpairedFolderDataset(UnpairedImageDataset):
     generators of the process, as MMagic's do.
 
     Args:
-        data_root (str): Folder with ``trainA``, ``trainB``, ``testA`` and ``testB``.
+        data_root (str): Folder with ``trainA``, ``trainB``, ``testA`` and ``testB``, perhaps
+            ``valA`` and ``valB``.
         pipeline (list[dict]): Transforms of ``img_A_path`` and ``img_B_path``.
-        test_mode (bool): Read the test folders, in order and without randomness.
-            Defaults to False.
-        paired (bool): Whether ``testA/x`` and ``testB/x`` show the same scene, so that one is
-            the truth of the other; their names are compared, without extensions.
-            Defaults to False.
+        split (str, optional): What to read: 'train', 'val' (pictures to choose a checkpoint by)
+            or 'test'; the last two in order and without randomness. Defaults to 'train'.
+        held_out (int): Where there are no folders ``valA`` and ``valB``: number of pictures of
+            ``trainA``, and of ``trainB``, that are the split 'val' and not of the split 'train'.
+            They are spread evenly over the sorted names. Both splits need the same number.
+            Defaults to 0.
+        paired (bool): Whether ``testA/x`` and ``testB/x`` (``valA/x`` and ``valB/x``) show the
+            same scene, so that one is the truth of the other; their names are compared, without
+            extensions. Defaults to False.
+        test_mode (bool): MMagic's word for ``split='test'``. Defaults to False.
         **kwargs: Those of MMagic's ``UnpairedImageDataset``.
 
     Raises:
         FileNotFoundError: If a folder is missing.
-        ValueError: If a folder holds no pictures, names of pairs do not match, or ``paired`` is
-            asked of a training set.
+        ValueError: If a folder holds no pictures or too few to hold out as many, names of pairs
+            do not match, ``held_out`` is given beside folders of the split 'val', or arguments
+            do not go together.
     """
 
     def __init__(
         self,
         data_root: str,
         pipeline: list,
-        test_mode: bool = False,
+        split: str | None = None,
+        held_out: int = 0,
         paired: bool = False,
+        test_mode: bool = False,
         **kwargs: Any,
     ) -> None:
-        if paired and not test_mode:
-            raise ValueError(
-                'UnpairedFolderDataset: paired=True is for test sets (test_mode=True); training '
-                'draws the pictures of the two domains independently'
-            )
+        self.split = _checked_split(split, test_mode)
+        self.held_out = held_out
+        self._check_arguments(paired)
         #: Seed of the samples' randomness; the sampler sets it.
         self.sample_seed: int | None = None
-        super().__init__(data_root, pipeline, test_mode=test_mode, **kwargs)
+        super().__init__(data_root, pipeline, test_mode=self.split != 'train', **kwargs)
         if paired:
             self._check_pairs()
+
+    def _check_arguments(self, paired: bool) -> None:
+        if not isinstance(self.held_out, int) or self.held_out < 0:
+            raise ValueError(
+                f'UnpairedFolderDataset: held_out must be a number of pictures, 0 or more, got '
+                f'{self.held_out!r}'
+            )
+        if self.held_out and self.split == 'test':
+            raise ValueError(
+                'UnpairedFolderDataset: held_out divides the training folders into the splits '
+                "'train' and 'val'; give it to those, not to the split 'test'"
+            )
+        if paired and self.split == 'train':
+            raise ValueError(
+                "UnpairedFolderDataset: paired=True is for split='val' and 'test'; training draws "
+                'the pictures of the two domains independently'
+            )
+        if paired and self.held_out:
+            raise ValueError(
+                'UnpairedFolderDataset: paired=True needs pairs in the folders valA and valB; '
+                'held_out takes pictures of trainA and trainB, which show different scenes'
+            )
 
     def load_data_list(self) -> list:
         """List the pictures of both domains."""
@@ -66,7 +99,43 @@ class UnpairedFolderDataset(UnpairedImageDataset):
                 f'data_root {str(self.data_root)!r} is no folder '
                 f'({abspath(str(self.data_root))}); {LAYOUT} below it'
             )
+        folder = 'train' if self._divides_training() else self.split
+        self.dataroot_a, self.dataroot_b = (
+            self.file_backend.join_path(self.data_root, folder + side) for side in 'AB'
+        )
         return super().load_data_list()
+
+    def _divides_training(self) -> bool:
+        """Whether the training folders are divided into the splits 'train' and 'val'."""
+        if self.split == 'test':
+            return False
+        folders = [self.file_backend.join_path(self.data_root, f'val{side}') for side in 'AB']
+        present = [str(path) for path in folders if self.file_backend.isdir(path)]
+        if present and self.held_out:
+            raise ValueError(
+                f'held_out={self.held_out}, but {" and ".join(present)} '
+                f'{"exist" if len(present) > 1 else "exists"}: validate either on the pictures '
+                'there (held_out=0) or on a part of the training folders (remove these folders)'
+            )
+        if self.split == 'val' and not (present or self.held_out):
+            raise ValueError(
+                f"data_root {str(self.data_root)!r} has nothing for split='val': either put "
+                'pictures into the folders valA and valB there, or set held_out=N on both the '
+                'training and the validation set to take N pictures out of trainA and trainB'
+            )
+        return self.held_out > 0
+
+    def _load_domain_data_list(self, dataroot: str) -> list[dict]:
+        infos = super()._load_domain_data_list(dataroot)
+        if not self.held_out:
+            return infos
+        if self.held_out >= len(infos):
+            raise ValueError(
+                f'held_out={self.held_out}, but folder {str(dataroot)!r} holds {len(infos)} '
+                'pictures: some must be left to train on'
+            )
+        chosen = _spread(self.held_out, len(infos))
+        return [info for i, info in enumerate(infos) if (i in chosen) == (self.split == 'val')]
 
     def scan_folder(self, path: str) -> list[str]:
         """List the pictures of one domain, in folders below ``path`` too."""
@@ -104,3 +173,20 @@ class UnpairedFolderDataset(UnpairedImageDataset):
             return super().__getitem__(index)
         with seeded_generators(self.sample_seed, index % len(self) if index < 0 else index):
             return super().__getitem__(index)
+
+
+def _checked_split(split: str | None, test_mode: bool) -> str:
+    if split is not None and test_mode:
+        raise ValueError(
+            f"UnpairedFolderDataset: test_mode=True is another word for split='test'; give one of "
+            f'the two, not split={split!r} as well'
+        )
+    split = split or ('test' if test_mode else 'train')
+    if split not in SPLITS:
+        raise ValueError(f'UnpairedFolderDataset: split must be one of {SPLITS}, got {split!r}')
+    return split
+
+
+def _spread(number: int, total: int) -> set[int]:
+    """``number`` of ``total`` indices, evenly spread: the middles of as many equal parts."""
+    return {(2 * i + 1) * total // (2 * number) for i in range(number)}

@@ -32,14 +32,16 @@ def picture(path, seed, width=SIDE):
     Image.fromarray(pixels).save(path)
 
 
-def make_data(root, dataset_type):
-    """Two pictures a folder, in the layout that the dataset reads."""
-    for index in range(2):
-        if dataset_type == 'PairedImageDataset':
-            for phase in ('train', 'test'):
+def make_data(root, val_dataset):
+    """Three pictures a folder, in the layout that the dataset reads."""
+    for index in range(3):
+        if val_dataset.type == 'PairedImageDataset':
+            for phase in ('train', 'val', 'test'):
                 picture(root / phase / f'{index}.png', index, 2 * SIDE)
             continue
-        for number, folder in enumerate(('trainA', 'trainB', 'testA', 'testB')):
+        held_out = val_dataset.get('held_out', 0)
+        parts = ('train', 'test') if held_out else ('train', 'val', 'test')
+        for number, folder in enumerate(part + side for part in parts for side in 'AB'):
             picture(root / folder / f'{index}.png', 10 * number + index)
 
 
@@ -57,6 +59,8 @@ def shrink(config):
     for key, value in small.items():
         if key in config:
             config[key] = value
+    if config.get('held_out'):
+        config['held_out'] = 1
     if config.get('keep_ratio'):
         config['scale'] = (65536, SIDE)
     if config.get('type') == 'sesim_mmagic.VGG16Features':
@@ -82,10 +86,22 @@ def test_config_builds(path):
 
 
 @pytest.mark.parametrize('path', CONFIGS)
+def test_checkpoints_are_not_chosen_on_the_test_pictures(path):
+    config = Config.fromfile(ROOT / path)
+    train, val, test = (config[f'{part}_dataloader'].dataset for part in ('train', 'val', 'test'))
+    if train.type == 'PairedImageDataset':
+        assert (val.test_dir, test.test_dir) == ('val', 'test')
+        return
+    assert (train.get('split', 'train'), val.split, test.split) == ('train', 'val', 'test')
+    assert train.get('held_out', 0) == val.get('held_out', 0)
+    assert not test.get('held_out')
+
+
+@pytest.mark.parametrize('path', CONFIGS)
 def test_shrunken_config_trains_and_tests(path, tmp_path):
     config = Config.fromfile(ROOT / path)
     shrink(config._cfg_dict)
-    make_data(tmp_path / 'data', config.train_dataloader.dataset.type)
+    make_data(tmp_path / 'data', config.val_dataloader.dataset)
     for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
         loader.dataset.data_root = str(tmp_path / 'data')
         loader.batch_size = 1

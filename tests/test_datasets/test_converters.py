@@ -108,10 +108,12 @@ def test_kaokore_with_a_broken_picture_leaves_nothing(run, paintings, tmp_path):
 
 
 def test_procedural_world(run, tmp_path, capsys):
-    arguments = ['--out', tmp_path / 'w', '--size', 16, '--train', 2, '--test', 1]
+    arguments = ['--out', tmp_path / 'w', '--size', 16, '--train', 2, '--val', 3, '--test', 1]
     for _ in range(2):  # an equal world is left as it is
         run('procedural_world', *arguments, '--layout', 'matched')
-        assert 'layout matched, 2 + 2 training pictures and 1 test pairs' in capsys.readouterr().out
+        printed = capsys.readouterr().out
+        assert '2 + 2 training pictures, 3 validation and 1 test pairs of 16 x 16' in printed
     assert stems(tmp_path / 'w' / 'trainB') == {'00000', '00001'}
+    assert stems(tmp_path / 'w' / 'valB') == {'00000', '00001', '00002'}
     with pytest.raises(SystemExit, match='error: .*other parameters'):
         run('procedural_world', *arguments, '--layout', 'mismatch')

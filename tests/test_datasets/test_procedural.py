@@ -156,7 +156,7 @@ def test_bad_style():
         render_scene(labels, 'B')
 
 
-SMALL = dict(size=32, num_train=3, num_test=2, seed=4)
+SMALL = dict(size=32, num_train=3, num_test=2, seed=4, num_val=1)
 
 
 def contents(folder):
@@ -176,11 +176,12 @@ def test_world_on_disk(tmp_path):
     assert sorted(path.name for path in (tmp_path / 'new').iterdir()) == ['world']
     expected = {f'train{s}/{i:05d}.png' for s in 'AB' for i in range(3)} | {'world.json'}
     expected |= {f'test{s}/{i:05d}.png' for s in ('A', 'B', 'Labels') for i in range(2)}
+    expected |= {f'val{s}/00000.png' for s in ('A', 'B', 'Labels')}
     assert set(contents(out)) == expected
     assert json.loads((out / 'world.json').read_text()) == dict(SMALL, layout='mismatch', version=1)
-    for i in range(2):
-        flat, textured = (picture(out / f'test{s}' / f'{i:05d}.png') for s in 'AB')
-        labels = np.asarray(Image.open(out / 'testLabels' / f'{i:05d}.png'))
+    for part, i in (('test', 0), ('test', 1), ('val', 0)):
+        flat, textured = (picture(out / f'{part}{s}' / f'{i:05d}.png') for s in 'AB')
+        labels = np.asarray(Image.open(out / f'{part}Labels' / f'{i:05d}.png'))
         assert flat.shape == textured.shape == (32, 32, 3)
         np.testing.assert_array_equal(PALETTE[labels], flat)
         # The same scene in both styles: what is bright in B is no ground in A.
@@ -199,7 +200,7 @@ def test_training_scenes_of_the_domains_differ(tmp_path):
 
     flat, textured = masks('trainA', PALETTE[:1]), masks('trainB', TEXTURE_COLOURS[0])
     for a in flat:
-        for b in [*textured, *masks('testA', PALETTE[:1])]:
+        for b in [*textured, *masks('testA', PALETTE[:1]), *masks('valA', PALETTE[:1])]:
             assert (a & b).sum() / (a | b).sum() < 0.9
 
 
@@ -212,8 +213,46 @@ def test_same_seed_same_world(tmp_path):
 
 def test_a_larger_world_contains_the_smaller(tmp_path):
     a = contents(write_world(tmp_path / 'a', **SMALL))
-    b = contents(write_world(tmp_path / 'b', **{**SMALL, 'num_train': 5, 'num_test': 4}))
+    b = contents(
+        write_world(tmp_path / 'b', **{**SMALL, 'num_train': 5, 'num_test': 4, 'num_val': 3})
+    )
     assert all(b[name] == a[name] for name in a if name != 'world.json')
+
+
+def test_validation_scenes_are_scenes_of_their_own(tmp_path):
+    equal = dict(SMALL, num_train=8, num_test=8, num_val=8)
+    files = contents(write_world(tmp_path / 'world', **equal))
+    labels = [
+        {data for name, data in files.items() if name.startswith(f'{part}Labels/')}
+        for part in ('val', 'test')
+    ]
+    assert len(labels[0]) == len(labels[1]) == 8 and not labels[0] & labels[1]
+    # Layout of the source: few large shapes in B, many small ones in A.
+    ground = {
+        folder: np.mean(
+            [
+                (colours == picture(path)[..., None, :]).all(axis=-1).any(axis=-1).mean()
+                for path in sorted((tmp_path / 'world' / folder).iterdir())
+            ]
+        )
+        for folder, colours in (('valB', TEXTURE_COLOURS[0]), ('testB', TEXTURE_COLOURS[0]))
+    }
+    assert abs(ground['valB'] - ground['testB']) < 0.15
+
+
+def test_pictures_are_those_of_worlds_without_validation(tmp_path):
+    """Worlds written before there was a validation part are complete worlds without one."""
+    old = write_world(tmp_path / 'old', **{**SMALL, 'num_val': 0})
+    assert not list(old.glob('val*'))
+    before = contents(old)
+    after = contents(write_world(tmp_path / 'new', **SMALL))
+    assert all(after[name] == before[name] for name in before if name != 'world.json')
+    manifest = json.loads((old / 'world.json').read_text())
+    del manifest['num_val']
+    (old / 'world.json').write_text(json.dumps(manifest))
+    assert write_world(old, **{**SMALL, 'num_val': 0}) == old
+    with pytest.raises(FileExistsError, match="other parameters: .*'num_val': 0"):
+        write_world(old, **SMALL)
 
 
 def test_an_equal_world_is_left_alone(tmp_path):
@@ -264,6 +303,7 @@ def test_an_interrupted_world_leaves_nothing(tmp_path, monkeypatch):
         ('size', 8),
         ('num_train', 0),
         ('num_test', 0),
+        ('num_val', -1),
         ('seed', -1),
         ('size', 20.5),
     ],

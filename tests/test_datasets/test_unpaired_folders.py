@@ -176,7 +176,7 @@ def test_workers_do_not_change_samples(positions, start):
 
 
 def test_test_pictures_come_in_order(picture_folders):
-    dataset = build(picture_folders(count=3), [], test_mode=True, paired=True)
+    dataset = build(picture_folders(count=3), [], split='test', paired=True)
     assert len(dataset) == 3
     for i in range(3):
         for side in 'AB':
@@ -241,9 +241,111 @@ def test_pairs_that_do_not_match(picture_folders):
         build(root, test_mode=True, paired=True)
 
 
-def test_pairs_are_for_tests(picture_folders):
-    with pytest.raises(ValueError, match='paired=True is for test sets'):
-        build(picture_folders(), paired=True)
+def test_pairs_are_not_for_training(picture_folders):
+    root = picture_folders(count=3)
+    with pytest.raises(ValueError, match="paired=True is for split='val' and 'test'"):
+        build(root, paired=True)
+    with pytest.raises(ValueError, match='pairs in the folders valA and valB'):
+        build(root, split='val', held_out=1, paired=True)
+
+
+def names(dataset, domain):
+    """Pictures that a dataset reads, in order, as ``folder/name``."""
+    infos = dataset.data_infos_a if domain == 'A' else dataset.data_infos_b
+    return [info['path'].split('pictures/')[1] for info in infos]
+
+
+def test_validation_folders(picture_folders):
+    picture_folders(('valA', 'valB'), count=3)
+    root = picture_folders(count=2)
+    dataset = build(root, [], split='val', paired=True)
+    for domain in 'AB':
+        assert names(dataset, domain) == [f'val{domain}/{i}.png' for i in range(3)]
+    for i in range(3):  # in order, without randomness
+        assert dataset[i]['img_B_path'].endswith(f'valB/{i}.png')
+    assert names(build(root, []), 'A') == ['trainA/0.png', 'trainA/1.png']
+    (root / 'valB' / '1.png').rename(root / 'valB' / '9.png')
+    with pytest.raises(ValueError, match=r"valA \(3 pictures\).*'1' and '2'"):
+        build(root, split='val', paired=True)
+    shutil.rmtree(root / 'valB')
+    with pytest.raises(FileNotFoundError, match="valB' does not exist"):
+        build(root, split='val')
+
+
+def test_held_out_pictures_are_not_trained_on(picture_folders):
+    picture_folders(('trainA',), count=10)
+    root = picture_folders(('trainB', 'testA', 'testB'), count=7)
+    train, val = (build(root, [], split=split, held_out=3) for split in ('train', 'val'))
+    # The middles of three equal parts.
+    assert names(val, 'A') == [f'trainA/{i}.png' for i in (1, 5, 8)]
+    assert names(val, 'B') == [f'trainB/{i}.png' for i in (1, 3, 5)]
+    assert names(train, 'A') == [f'trainA/{i}.png' for i in (0, 2, 3, 4, 6, 7, 9)]
+    assert names(train, 'B') == [f'trainB/{i}.png' for i in (0, 2, 4, 6)]
+    assert len(train) == 7 and len(val) == 3
+    drawn = {train[i][f'img_{side}_path'] for i in range(60) for side in 'AB'}
+    shown = {val[i][f'img_{side}_path'] for i in range(3) for side in 'AB'}
+    assert len(drawn) == 11 and len(shown) == 6 and not drawn & shown
+    for i in range(3):  # in order, without randomness
+        assert val[i]['img_B_path'].endswith(names(val, 'B')[i])
+    assert len(build(root, split='test')) == 7
+
+
+@pytest.mark.parametrize('held_out', [1, 2, 5, 9])
+def test_held_out_pictures_are_as_many_and_spread(picture_folders, held_out):
+    root = picture_folders(count=10)
+    chosen = [
+        int(name[len('trainA/') : -len('.png')])
+        for name in names(build(root, split='val', held_out=held_out), 'A')
+    ]
+    assert len(chosen) == held_out
+    gaps = np.diff([-1, *chosen, 10])
+    assert gaps[1:-1].max(initial=0) - gaps[1:-1].min(initial=10) <= 1
+    assert abs(gaps[0] - gaps[-1]) <= 1
+
+
+def test_held_out_of_too_few(picture_folders):
+    picture_folders(('trainA',), count=5)
+    root = picture_folders(('trainB',), count=3)
+    for split in ('train', 'val'):
+        with pytest.raises(ValueError, match=r"held_out=3, but folder .*trainB' holds 3 pictures"):
+            build(root, split=split, held_out=3)
+        build(root, split=split, held_out=2)
+
+
+def test_one_way_to_validate(picture_folders):
+    root = picture_folders(('valA', 'trainA', 'trainB'))
+    for split in ('train', 'val'):
+        with pytest.raises(ValueError, match=r'held_out=1, but .*valA exists: validate either'):
+            build(root, split=split, held_out=1)
+    shutil.rmtree(root / 'valA')
+    with pytest.raises(ValueError, match=r"nothing for split='val'.*valA and valB.*held_out=N"):
+        build(root, split='val')
+
+
+def test_test_mode_is_the_split_test(picture_folders):
+    root = picture_folders()
+    assert build(root, test_mode=True).split == 'test'
+    assert names(build(root, test_mode=True), 'A') == names(build(root, split='test'), 'A')
+    assert build(root).split == 'train' and not build(root).test_mode
+    with pytest.raises(ValueError, match="test_mode=True is another word for split='test'.*'val'"):
+        build(root, split='val', test_mode=True)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (
+            dict(split='validation'),
+            r"split must be one of \('train', 'val', 'test'\).*'validation'",
+        ),
+        (dict(split='test', held_out=2), 'held_out divides the training folders'),
+        (dict(held_out=-1), 'held_out must be a number of pictures, 0 or more, got -1'),
+        (dict(held_out=0.1), 'held_out must be a number of pictures, 0 or more, got 0.1'),
+    ],
+)
+def test_bad_arguments(picture_folders, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        build(picture_folders(), **arguments)
 
 
 def test_a_picture_smaller_than_the_crop(picture_folders):

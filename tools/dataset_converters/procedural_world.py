@@ -21,6 +21,7 @@ def parse_args():
     parser.add_argument(
         '--train', type=int, default=400, help='training pictures of each domain (%(default)s)'
     )
+    parser.add_argument('--val', type=int, default=32, help='validation pairs (%(default)s)')
     parser.add_argument('--test', type=int, default=64, help='test pairs (%(default)s)')
     parser.add_argument('--seed', type=int, default=0)
     return parser.parse_args()
@@ -36,12 +37,14 @@ def main():
             num_train=args.train,
             num_test=args.test,
             seed=args.seed,
+            num_val=args.val,
         )
     except (ValueError, OSError) as error:
         sys.exit(f'error: {error}')
     print(
         f'{out}: procedural world, layout {args.layout}, {args.train} + {args.train} training '
-        f'pictures and {args.test} test pairs of {args.size} x {args.size} pixels.'
+        f'pictures, {args.val} validation and {args.test} test pairs of {args.size} x {args.size} '
+        'pixels.'
     )
 
 

@@ -1,4 +1,4 @@
-# Pictures that show A and B side by side, in the folders train and test; read by MMagic.
+# Pictures that show A and B side by side, in the folders train, val and test; read by MMagic.
 train_pipeline = [
     dict(type='LoadPairedImageFromFile', key='pair', domain_a='A', domain_b='B'),
     dict(type='Resize', keys=['img_A', 'img_B'], scale=(286, 286), interpolation='bicubic'),
@@ -21,6 +21,12 @@ val_dataloader = dict(
     num_workers=2,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(type='PairedImageDataset', data_root=None, test_mode=True, pipeline=test_pipeline),
+    dataset=dict(
+        type='PairedImageDataset',
+        data_root=None,
+        test_mode=True,
+        test_dir='val',
+        pipeline=test_pipeline,
+    ),
 )
-test_dataloader = val_dataloader
+test_dataloader = dict(val_dataloader, dataset=dict(val_dataloader['dataset'], test_dir='test'))

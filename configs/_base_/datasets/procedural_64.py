@@ -32,9 +32,9 @@ val_dataloader = dict(
     dataset=dict(
         type='sesim_mmagic.UnpairedFolderDataset',
         data_root=data_root,
-        test_mode=True,
+        split='val',
         paired=True,
         pipeline=test_pipeline,
     ),
 )
-test_dataloader = val_dataloader
+test_dataloader = dict(val_dataloader, dataset=dict(val_dataloader['dataset'], split='test'))

@@ -1,4 +1,6 @@
 # Folders trainA trainB testA testB of small pictures; a leaf sets data_root and names the domains.
+# 40 pictures of each domain are held out of training, to choose a checkpoint by; with folders valA
+# and valB: held_out=0 for both data loaders.
 # Resize 143, crop 128, flip: drawn independently for A and B.
 train_pipeline = [
     transform
@@ -20,7 +22,11 @@ train_dataloader = dict(
     num_workers=0,
     sampler=dict(type='sesim_mmagic.ResumableSampler'),
     dataset=dict(
-        type='sesim_mmagic.UnpairedFolderDataset', data_root=None, pipeline=train_pipeline
+        type='sesim_mmagic.UnpairedFolderDataset',
+        data_root=None,
+        split='train',
+        held_out=40,
+        pipeline=train_pipeline,
     ),
 )
 val_dataloader = dict(
@@ -30,8 +36,11 @@ val_dataloader = dict(
     dataset=dict(
         type='sesim_mmagic.UnpairedFolderDataset',
         data_root=None,
-        test_mode=True,
+        split='val',
+        held_out=40,
         pipeline=test_pipeline,
     ),
 )
-test_dataloader = val_dataloader
+test_dataloader = dict(
+    val_dataloader, dataset=dict(val_dataloader['dataset'], split='test', held_out=0)
+)

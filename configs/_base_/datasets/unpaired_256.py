@@ -1,4 +1,11 @@
 # Folders trainA trainB testA testB; a leaf sets data_root and appends the naming of domains.
+#
+# 50 pictures of each domain are held out of training, to choose a checkpoint by. Instead of them,
+# with folders valA and valB of one's own: held_out=0 for both data loaders. The paper's recipe
+# trains on all pictures (schedules count them all) and picks the best checkpoint on the test set;
+# scores of that kind need
+#     --cfg-options train_dataloader.dataset.held_out=0 val_dataloader.dataset.held_out=0 \
+#         val_dataloader.dataset.split=test
 # Resize 286, crop 256, flip: drawn independently for A and B.
 train_pipeline = [
     transform
@@ -29,7 +36,11 @@ train_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='sesim_mmagic.ResumableSampler'),
     dataset=dict(
-        type='sesim_mmagic.UnpairedFolderDataset', data_root=None, pipeline=train_pipeline
+        type='sesim_mmagic.UnpairedFolderDataset',
+        data_root=None,
+        split='train',
+        held_out=50,
+        pipeline=train_pipeline,
     ),
 )
 # One picture a batch: at test time they may differ in size.
@@ -41,8 +52,11 @@ val_dataloader = dict(
     dataset=dict(
         type='sesim_mmagic.UnpairedFolderDataset',
         data_root=None,
-        test_mode=True,
+        split='val',
+        held_out=50,
         pipeline=test_pipeline,
     ),
 )
-test_dataloader = val_dataloader
+test_dataloader = dict(
+    val_dataloader, dataset=dict(val_dataloader['dataset'], split='test', held_out=0)
+)
