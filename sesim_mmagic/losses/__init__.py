@@ -2,7 +2,19 @@
 
 from .fsesim import FSeSimLoss
 from .lsesim import LSeSimLoss
+from .patch_nce import PatchNCELoss
+from .perceptual import PerceptualLoss
+from .pixel import PixelLoss
 from .structure_loss import LearnedStructureLoss, StructureLoss
 from .style import StyleLoss
 
-__all__ = ['FSeSimLoss', 'LSeSimLoss', 'LearnedStructureLoss', 'StructureLoss', 'StyleLoss']
+__all__ = [
+    'FSeSimLoss',
+    'LSeSimLoss',
+    'LearnedStructureLoss',
+    'PatchNCELoss',
+    'PerceptualLoss',
+    'PixelLoss',
+    'StructureLoss',
+    'StyleLoss',
+]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sesim_mmagic.functional import sample_positions, self_similarity, spatial_distance
 from sesim_mmagic.functional.self_similarity import check_distance
@@ -66,7 +66,7 @@ class FSeSimLoss(StructureLoss):
         self.feature_net = MODELS.build({**feature_net, 'layers': layers})
         self.channel_order = self.feature_net.channel_order
 
-    def extract(self, images: Tensor) -> list[Tensor]:
+    def extract(self, images: Tensor, generator: nn.Module | None = None) -> list[Tensor]:
         """Feature maps of the layers, each of shape (B, C, h, w)."""
         return list(self.feature_net(images).values())
 

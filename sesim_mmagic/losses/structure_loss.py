@@ -21,6 +21,8 @@ class StructureLoss(nn.Module, metaclass=ABCMeta):
     """
 
     channel_order: str | None = None
+    #: Whether the loss looks at images through the generator that translates them.
+    needs_generator: bool = False
 
     def init_weights(self) -> None:
         """Read weights that the loss needs from elsewhere; called once before training."""
@@ -29,19 +31,28 @@ class StructureLoss(nn.Module, metaclass=ABCMeta):
                 child.init_weights()
 
     @abstractmethod
-    def extract(self, images: Tensor) -> list[Tensor]:
-        """What the loss looks at in a batch of images: its look."""
+    def extract(self, images: Tensor, generator: nn.Module | None = None) -> list[Tensor]:
+        """What the loss looks at in a batch of images, its look: maps (B, C, h, w).
+
+        Args:
+            images (Tensor): Shape (B, 3, H, W), values in [-1, 1].
+            generator (nn.Module, optional): The generator that translates the source; only
+                losses with :attr:`needs_generator` want it.
+        """
 
     @abstractmethod
     def compare(self, source: list[Tensor], translated: list[Tensor]) -> Tensor:
         """Weighted distance between what :meth:`extract` gave for two batches, a scalar."""
 
-    def forward(self, source: Tensor, translated: Tensor) -> Tensor:
+    def forward(
+        self, source: Tensor, translated: Tensor, generator: nn.Module | None = None
+    ) -> Tensor:
         """Structure that the translation lost.
 
         Args:
             source (Tensor): Shape (B, 3, H, W), values in [-1, 1].
             translated (Tensor): Same shape and range; gradients flow through it alone.
+            generator (nn.Module, optional): See :meth:`extract`.
 
         Returns:
             Tensor: A non-negative scalar, loss weight included.
@@ -51,8 +62,8 @@ class StructureLoss(nn.Module, metaclass=ABCMeta):
         """
         check_same_shape(source, translated)
         with torch.no_grad():
-            source_look = self.extract(source)
-        return self.compare(source_look, self.extract(translated))
+            source_look = self.extract(source, generator)
+        return self.compare(source_look, self.extract(translated, generator))
 
 
 class LearnedStructureLoss(StructureLoss):

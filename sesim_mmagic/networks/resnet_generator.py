@@ -1,5 +1,7 @@
 """Encoder, residual blocks and decoder: the generator of single-modal translation."""
 
+from collections.abc import Sequence
+
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
@@ -64,6 +66,7 @@ class ResNetBlurGenerator(BaseModule):
         init_cfg: dict | None = XAVIER,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
+        self.in_channels = in_channels
         if (
             min(in_channels, out_channels, base_channels) < 1
             or min(num_blocks, num_downsamplings) < 0
@@ -85,17 +88,67 @@ class ResNetBlurGenerator(BaseModule):
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, out_channels, 7), nn.Tanh()]
         self.model = nn.Sequential(*layers)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(
+        self, images: Tensor, layers: Sequence[int] = ()
+    ) -> Tensor | tuple[Tensor, list[Tensor]]:
         """Translate images.
 
         Args:
             images (Tensor): Shape (B, in_channels, H, W), values in [-1, 1], sides multiples
                 of ``2^num_downsamplings``.
+            layers (Sequence[int]): Layers whose outputs are wanted as well.
 
         Returns:
-            Tensor: Shape (B, out_channels, H, W), values in [-1, 1].
+            Tensor | tuple[Tensor, list[Tensor]]: Shape (B, out_channels, H, W), values in
+            [-1, 1]; with ``layers`` also what :meth:`encode` gives.
         """
-        return self.model(images)
+        if not layers:
+            return self.model(images)
+        translated, features = self._run(images, layers, len(self.model))
+        return translated, features
+
+    def encode(self, images: Tensor, layers: Sequence[int]) -> list[Tensor]:
+        """Outputs of some layers, without computing what comes after them.
+
+        Args:
+            images (Tensor): As for :meth:`forward`.
+            layers (Sequence[int]): Numbers of layers in the order of ``model``, ascending. With
+                two down samplings 0 is the padded image, 4 and 8 are the convolutions before
+                down samplings, the residual blocks begin with 12.
+
+        Returns:
+            list[Tensor]: One map (B, C, h, w) a layer, C as :meth:`feature_channels` says.
+        """
+        return self._run(images, layers, layers[-1] + 1)[1]
+
+    def feature_channels(self, layers: Sequence[int]) -> tuple[int, ...]:
+        """Channels of the outputs of some layers.
+
+        Raises:
+            ValueError: If the numbers are not ascending, or not those of layers.
+        """
+        layers = list(layers)
+        if layers != sorted(set(layers)) or not set(layers) <= set(range(len(self.model))):
+            raise ValueError(
+                f'layers must be ascending numbers from 0 to {len(self.model) - 1}, got {layers}'
+            )
+        channels, current = [], self.in_channels
+        for module in self.model:
+            # A residual block has two convolutions of one width.
+            convolutions = [m for m in module.modules() if isinstance(m, nn.Conv2d)]
+            current = convolutions[-1].out_channels if convolutions else current
+            channels.append(current)
+        return tuple(channels[layer] for layer in layers)
+
+    def _run(self, images: Tensor, layers: Sequence[int], stop: int) -> tuple[Tensor, list[Tensor]]:
+        features, wanted = images, []
+        for index, module in enumerate(self.model[:stop]):
+            if getattr(module, 'inplace', False) and index - 1 in layers:
+                features = features.clone()  # the activation would overwrite what was asked for
+            features = module(features)
+            if index in layers:
+                wanted.append(features)
+        return features, wanted
 
 
 def _conv_norm_relu(in_channels: int, out_channels: int, kernel: int = 3, padding: int = 1) -> list:

@@ -19,6 +19,25 @@ def check_channel_order(data_preprocessor: nn.Module, *losses: nn.Module | None)
             )
 
 
+def check_generator_features(loss: nn.Module | None, *generators: nn.Module) -> None:
+    """Raise ``ValueError`` if a loss looks through generators that do not fit it."""
+    if loss is None or not loss.needs_generator:
+        return
+    for generator in generators:
+        if not hasattr(generator, 'encode'):
+            raise ValueError(
+                f'{type(loss).__name__} looks at features of the generator, and '
+                f'{type(generator).__name__} has no encode(images, layers); use '
+                'sesim_mmagic.ResNetBlurGenerator, or another structure loss'
+            )
+        found = generator.feature_channels(loss.layers)
+        if found != loss.channels:
+            raise ValueError(
+                f'the generator has {found} channels in the layers {loss.layers}, not the '
+                f'{loss.channels} of {type(loss).__name__}: set structure_loss.channels={found}'
+            )
+
+
 def check_training_batch(data: dict, keys: Sequence[str]) -> None:
     """Raise ``ValueError`` if images that the model needs are missing or differ in size.
 

@@ -1,6 +1,7 @@
 """Networks of several domains that are trained through one wrapper."""
 
 from collections.abc import Callable
+from typing import Any
 
 from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
@@ -14,9 +15,9 @@ class DomainNetworks(nn.ModuleDict):
     never averaged over ranks. This one can be called *through* the wrapper.
     """
 
-    def forward(self, images: Tensor, domain: str) -> Tensor:
+    def forward(self, images: Tensor, domain: str, **kwargs: Any) -> Any:
         """Output of ``domain``'s network."""
-        return self[domain](images)
+        return self[domain](images, **kwargs)
 
 
 class ThroughWrapper:

@@ -4,15 +4,22 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmagic.models import CycleGAN, Pix2Pix
+from mmengine.model import ExponentialMovingAverage
 from torch import Tensor, nn
 
 from sesim_mmagic.registry import MODELS
 
 from .acceleration import accelerate
-from .checks import check_channel_order, check_training_batch
+from .checks import check_channel_order, check_generator_features, check_training_batch
 from .domain_networks import DomainNetworks, drop_wrapper_names, reachable_networks, unwrapped
 from .image_buffer import ImageBuffer
-from .structure_step import StructureStep, Translation, training_keys, view_key
+from .structure_step import (
+    StructureStep,
+    Translation,
+    check_optimizers,
+    training_keys,
+    view_key,
+)
 
 
 class StructureLossMixin:
@@ -27,6 +34,9 @@ class StructureLossMixin:
             its translation. Defaults to None: exactly the host's training.
         channels_last (bool): Keep the networks in channels-last memory format.
             Defaults to False.
+        ema (dict, optional): Arguments of MMEngine's ``ExponentialMovingAverage`` of the
+            generators (``momentum``, ``interval``), which then do the inference.
+            Defaults to None.
         compile (bool | dict): Compile the networks; a dictionary holds arguments of
             ``torch.compile``. Defaults to False.
     """
@@ -35,6 +45,7 @@ class StructureLossMixin:
         self,
         *args: Any,
         structure_loss: dict | None = None,
+        ema: dict | None = None,
         channels_last: bool = False,
         compile: bool | dict = False,
         **kwargs: Any,
@@ -44,7 +55,11 @@ class StructureLossMixin:
         if self.discriminators is not None:
             self.discriminators = DomainNetworks(self.discriminators)
         self.structure_loss = MODELS.build(structure_loss) if structure_loss else None
+        self.generator_ema = None
+        if ema is not None:
+            self.generator_ema = ExponentialMovingAverage(self.generators, **ema)
         check_channel_order(self.data_preprocessor, self.structure_loss)
+        check_generator_features(self.structure_loss, *self.generators.values())
         accelerate(self, channels_last, compile)
         self._register_state_dict_hook(drop_wrapper_names)
 
@@ -69,6 +84,7 @@ class StructureLossMixin:
         ``structure_loss``.
         """
         domains = self._related_domains
+        check_optimizers(self.structure_loss, optim_wrapper)
         check_training_batch(data, training_keys(self.structure_loss, domains))
         # The host's step asks for one loss after the other and names real images and
         # translations alone: what else they need is at hand while it runs.
@@ -76,10 +92,23 @@ class StructureLossMixin:
         self._optim_wrapper, self._inputs = optim_wrapper, {}
         hook = self.data_preprocessor.register_forward_hook(self._keep_inputs)
         try:
-            return super().train_step(data, optim_wrapper)
+            log_vars = super().train_step(data, optim_wrapper)
         finally:
             hook.remove()
             del self._step, self._optim_wrapper, self._inputs
+        if self.generator_ema is not None:
+            self.generator_ema.update_parameters(unwrapped(self.generators))
+        return log_vars
+
+    def forward_test(self, *args: Any, **kwargs: Any) -> dict:
+        """The host's translation of images, by the moving average where there is one."""
+        if self.generator_ema is None:
+            return super().forward_test(*args, **kwargs)
+        trained, self.generators = self.generators, self.generator_ema.module
+        try:
+            return super().forward_test(*args, **kwargs)
+        finally:
+            self.generators = trained
 
     def _keep_inputs(self, preprocessor: nn.Module, args: tuple, output: dict) -> None:
         self._inputs = output['inputs']
@@ -108,7 +137,8 @@ class StructureLossMixin:
             return loss, log_vars
         directions = zip(self._reachable_domains, self._translations(outputs), strict=True)
         for target, images in directions:
-            structure = self._step.distance(images.source, images.translated)
+            generator = unwrapped(self.generators)[target]
+            structure = self._step.distance(images.source, images.translated, generator)
             loss = loss + structure
             log_vars[f'loss_structure_{target}'] = structure.detach()
         log_vars['loss'] = loss.detach()

@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from sesim_mmagic.registry import MODELS
 
 from .acceleration import accelerate
-from .checks import check_channel_order, check_training_batch
+from .checks import check_channel_order, check_generator_features, check_training_batch
 from .domain_networks import DomainNetworks, drop_wrapper_names, reachable_networks, unwrapped
 from .image_buffer import ImageBuffer
-from .structure_step import StructureStep, Translation, training_keys
+from .padding import pad_to_multiple
+from .structure_step import StructureStep, Translation, check_optimizers, training_keys
 
 
 @MODELS.register_module()
@@ -45,8 +46,11 @@ class OneSidedTranslator(BaseTranslationModel):
             image of the target. Defaults to None.
         identity_weight (float): Weight of the L1 distance between an image of the target
             domain and what the generator makes of it. Defaults to 0.
-        structure_identity_weight (float): Factor on the structure loss between those two.
-            Defaults to 0.
+        structure_identity_weight (float): Factor on the structure loss between those two
+            (identity NCE in CUT). Defaults to 0.
+        flip_equivariance (bool): Whether the generator sees every other batch mirrored, and its
+            translations are mirrored back for the structure loss (as in FastCUT).
+            Defaults to False.
         gradient_penalty_weight (float): Weight of the discriminator's gradient penalty
             towards norm 1 on mixed samples (Gulrajani et al., NeurIPS 2017). Defaults to 0.
         buffer_size (int): Size of the image buffer; 0 for none. Defaults to 50.
@@ -76,6 +80,7 @@ class OneSidedTranslator(BaseTranslationModel):
         style_loss: dict | None = None,
         identity_weight: float = 0.0,
         structure_identity_weight: float = 0.0,
+        flip_equivariance: bool = False,
         gradient_penalty_weight: float = 0.0,
         buffer_size: int = 50,
         ema: dict | None = None,
@@ -108,6 +113,7 @@ class OneSidedTranslator(BaseTranslationModel):
         self.target_domain = target_domain
         self.identity_weight = identity_weight
         self.structure_identity_weight = structure_identity_weight
+        self.flip_equivariance = flip_equivariance
         self.gradient_penalty_weight = gradient_penalty_weight
         self.size_divisor = size_divisor
 
@@ -122,6 +128,7 @@ class OneSidedTranslator(BaseTranslationModel):
         if ema is not None:
             self.generator_ema = ExponentialMovingAverage(self.generators[target_domain], **ema)
         check_channel_order(self.data_preprocessor, self.structure_loss, self.style_loss)
+        check_generator_features(self.structure_loss, self.generators[target_domain])
         accelerate(self, channels_last, compile)
         self._register_state_dict_hook(drop_wrapper_names)
 
@@ -151,12 +158,14 @@ class OneSidedTranslator(BaseTranslationModel):
         Returns:
             dict[str, Tensor]: Each loss, weighted, detached.
         """
+        check_optimizers(self.structure_loss, optim_wrapper)
         images = self._training_images(data)
         gen_optim, disc_optim = optim_wrapper['generators'], optim_wrapper['discriminators']
-        structure = StructureStep(self.structure_loss)
+        mirrored = self.flip_equivariance and bool(torch.rand(()) < 0.5)
+        structure = StructureStep(self.structure_loss, mirrored)
 
         with gen_optim.optim_context(self.generators):
-            translated, identity = self._translate_batch(images.source, images.target)
+            translated, identity = self._translate_batch(structure, images.source, images.target)
         images = images._replace(translated=translated)
 
         losses = structure.learn(optim_wrapper, [images])
@@ -172,9 +181,13 @@ class OneSidedTranslator(BaseTranslationModel):
         set_requires_grad(self.discriminators, True)
 
         if self.generator_ema is not None:
-            self.generator_ema.update_parameters(unwrapped(self.generators)[self.target_domain])
+            self.generator_ema.update_parameters(self._bare_generator)
         losses.update(disc_losses, **gen_losses)
         return {name: loss.detach() for name, loss in losses.items()}
+
+    @property
+    def _bare_generator(self) -> nn.Module:
+        return unwrapped(self.generators)[self.target_domain]
 
     def _training_images(self, data: dict) -> Translation:
         domains = self.source_domain, self.target_domain
@@ -184,13 +197,27 @@ class OneSidedTranslator(BaseTranslationModel):
         source, target, *views = (inputs[key] for key in keys)
         return Translation(source, None, target, *views)
 
-    def _translate_batch(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _translate_batch(
+        self, structure: StructureStep, source: Tensor, target: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
         """The translation and, if a loss wants it, what becomes of the target's images."""
-        if not (self.identity_weight or self.structure_identity_weight):
-            return self.generators(source, domain=self.target_domain), None
-        both = self.generators(torch.cat([source, target]), domain=self.target_domain)
-        translated, identity = both.split([len(source), len(target)])
-        return translated, identity
+        wants_identity = self.identity_weight or self.structure_identity_weight
+        given = [source, target] if wants_identity else [source]
+        images = torch.cat(given)
+        if structure.mirrored:
+            images = images.flip(3)
+        if structure.looks_through_generator and not structure.mirrored:
+            # The features of this very pass are what the loss sees in source and target.
+            outputs, features = self.generators(
+                images, domain=self.target_domain, layers=structure.loss.layers
+            )
+            looks = zip(*(f.detach().split([len(i) for i in given]) for f in features), strict=True)
+            for seen, look in zip(given, looks, strict=True):
+                structure.remember(seen, self._bare_generator, list(look))
+        else:
+            outputs = self.generators(images, domain=self.target_domain)
+        translated, *identity = outputs.split([len(i) for i in given])
+        return translated, identity[0] if wants_identity else None
 
     def _discriminator_losses(self, target: Tensor, translated: Tensor) -> dict[str, Tensor]:
         discriminate = reachable_networks(self.discriminators)[self.target_domain]
@@ -213,15 +240,15 @@ class OneSidedTranslator(BaseTranslationModel):
         discriminate = reachable_networks(self.discriminators)[self.target_domain]
         losses = {'loss_gan_g': self.gan_loss(discriminate(translated), target_is_real=True)}
         if self.structure_loss is not None:
-            losses['loss_structure'] = structure.distance(source, translated)
+            losses['loss_structure'] = structure.distance(source, translated, self._bare_generator)
         if self.style_loss is not None:
             losses['loss_style'] = self.style_loss(target, translated)
         if self.identity_weight:
-            losses['loss_identity'] = self.identity_weight * F.l1_loss(identity, target)
+            wanted = target.flip(3) if structure.mirrored else target
+            losses['loss_identity'] = self.identity_weight * F.l1_loss(identity, wanted)
         if self.structure_identity_weight:
-            losses['loss_structure_identity'] = self.structure_identity_weight * structure.distance(
-                target, identity
-            )
+            distance = structure.distance(target, identity, self._bare_generator)
+            losses['loss_structure_identity'] = self.structure_identity_weight * distance
         return losses
 
     # --------------------------------------------------------------- inference
@@ -273,19 +300,3 @@ class OneSidedTranslator(BaseTranslationModel):
         return outputs
 
     val_step = test_step
-
-
-def pad_to_multiple(images: Tensor, divisor: int) -> Tensor:
-    """Grow images at the bottom and right until both sides are multiples of ``divisor``.
-
-    Borders are reflected, or replicated where an image is too small to reflect. Sides become
-    at least two multiples long: a generator reflects its smallest map too.
-    """
-    height, width = images.shape[2:]
-    bottom, right = (
-        max(-side % divisor, 2 * divisor - side if divisor > 1 else 0) for side in (height, width)
-    )
-    if not (bottom or right):
-        return images
-    mode = 'reflect' if bottom < height and right < width else 'replicate'
-    return F.pad(images, (0, right, 0, bottom), mode=mode)

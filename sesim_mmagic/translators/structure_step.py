@@ -27,6 +27,34 @@ def wants_views(loss: nn.Module | None) -> bool:
     return isinstance(loss, LearnedStructureLoss) and loss.use_augmented_view
 
 
+def trains_with_generator(loss: nn.Module | None) -> bool:
+    """Whether a structure loss, not wrapped, has parameters without an objective of their own."""
+    return (
+        loss is not None
+        and not isinstance(loss, LearnedStructureLoss)
+        and any(parameter.requires_grad for parameter in loss.parameters())
+    )
+
+
+def check_optimizers(loss: nn.Module | None, optim_wrapper: OptimWrapperDict) -> None:
+    """Raise ``ValueError`` if parameters of a structure loss have no optimizer."""
+    loss = unwrapped(loss)
+    if isinstance(loss, LearnedStructureLoss) and OPTIMIZER_KEY not in optim_wrapper.keys():
+        raise ValueError(
+            f'{type(loss).__name__} learns, and no optimizer is there for it: give '
+            f'optim_wrapper a {OPTIMIZER_KEY!r} beside {sorted(optim_wrapper.keys())}'
+        )
+    if trains_with_generator(loss):
+        groups = optim_wrapper['generators'].optimizer.param_groups
+        held = {id(parameter) for group in groups for parameter in group['params']}
+        if any(id(parameter) not in held for parameter in loss.parameters()):
+            raise ValueError(
+                f'{type(loss).__name__} has parameters that train with the generator, and its '
+                "optimizer does not hold them: set optim_wrapper.generators.modules=['generators', "
+                "'structure_loss'] and optim_wrapper.discriminators.modules='discriminators'"
+            )
+
+
 def view_key(domain: str) -> str:
     """Name of a domain's images with another appearance."""
     return f'img_{domain}_aug'
@@ -50,25 +78,54 @@ class StructureStep:
     Args:
         loss (nn.Module, optional): A structure loss, maybe in a distributed wrapper; None
             learns nothing and cannot compare.
+        mirrored (bool): Whether translations are those of mirrored sources: what the loss sees
+            in them is mirrored back (flip equivariance, as in FastCUT). Defaults to False.
     """
 
-    def __init__(self, loss: nn.Module | None) -> None:
+    def __init__(self, loss: nn.Module | None, mirrored: bool = False) -> None:
         self.wrapped = loss
         self.loss = unwrapped(loss)
+        self.mirrored = mirrored
         self.learns = isinstance(self.loss, LearnedStructureLoss)
         self.uses_views = wants_views(self.loss)
-        # By identity of the images, which are kept so that it stays theirs.
-        self._looks: dict[int, tuple[Tensor, list[Tensor]]] = {}
+        self.looks_through_generator = loss is not None and self.loss.needs_generator
+        # By identity of images and generator; images are kept so that it stays theirs.
+        self._looks: dict[tuple[int, int], tuple[Tensor, list[Tensor]]] = {}
 
-    def look(self, images: Tensor) -> list[Tensor]:
-        """What the loss sees in images; computed once."""
-        if id(images) not in self._looks:
-            self._looks[id(images)] = images, self.loss.extract(images)
-        return self._looks[id(images)][1]
+    def look(self, images: Tensor, generator: nn.Module | None = None) -> list[Tensor]:
+        """What the loss sees in images, maybe through a bare generator; computed once."""
+        generator = generator if self.looks_through_generator else None
+        key = id(images), id(generator)
+        if key not in self._looks:
+            self._looks[key] = images, self.loss.extract(images, generator)
+        return self._looks[key][1]
 
-    def distance(self, source: Tensor, translated: Tensor) -> Tensor:
-        """Weighted distance between the structures of two batches, a scalar."""
-        return self.loss.compare(self.look(source), self.look(translated))
+    def remember(self, images: Tensor, generator: nn.Module, look: list[Tensor]) -> None:
+        """Take over what the loss would see in images through a generator."""
+        self._looks[id(images), id(generator)] = images, look
+
+    def _look_at_translation(
+        self, images: Tensor, generator: nn.Module | None = None
+    ) -> list[Tensor]:
+        look = self.look(images, generator)
+        return [features.flip(3) for features in look] if self.mirrored else look
+
+    def distance(
+        self, source: Tensor, translated: Tensor, generator: nn.Module | None = None
+    ) -> Tensor:
+        """Weighted distance between the structures of two batches, a scalar.
+
+        Args:
+            source (Tensor): Shape (B, 3, H, W), values in [-1, 1].
+            translated (Tensor): Same shape and range.
+            generator (nn.Module, optional): The bare generator, for losses that look through it.
+        """
+        looks = self.look(source, generator), self._look_at_translation(translated, generator)
+        # A loss whose parameters train with the generator is called through its wrapper, which
+        # averages their gradients.
+        return (
+            self.wrapped(*looks) if trains_with_generator(self.loss) else self.loss.compare(*looks)
+        )
 
     def learn(
         self, optim_wrapper: OptimWrapperDict, translations: Iterable[Translation]
@@ -81,17 +138,9 @@ class StructureStep:
 
         Returns:
             dict[str, Tensor]: ``loss_contrastive``, detached, if there is one.
-
-        Raises:
-            ValueError: If the loss has no optimizer.
         """
         if not self.learns:
             return {}
-        if OPTIMIZER_KEY not in optim_wrapper.keys():
-            raise ValueError(
-                f'{type(self.loss).__name__} learns, and no optimizer is there for it: give '
-                f'optim_wrapper a {OPTIMIZER_KEY!r} beside {sorted(optim_wrapper.keys())}'
-            )
         optim = optim_wrapper[OPTIMIZER_KEY]
         with optim.optim_context(self.wrapped):
             losses = [self._learning_loss(translation) for translation in translations]
@@ -100,7 +149,7 @@ class StructureStep:
         return dict(loss_contrastive=loss.detach())
 
     def _learning_loss(self, images: Translation) -> Tensor:
-        positives = [_detached(self.look(images.translated))]
+        positives = [_detached(self._look_at_translation(images.translated))]
         negatives = [self.loss.extract(_turned(images.target))]
         if self.uses_views:
             positives.append(self.loss.extract(images.source_view))

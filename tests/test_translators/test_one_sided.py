@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from mmengine.optim import AmpOptimWrapper
 
-from sesim_mmagic.translators.one_sided import pad_to_multiple
+from sesim_mmagic.translators.padding import pad_to_multiple
 from sesim_mmagic.translators.structure_step import StructureStep, Translation
 from tests.test_translators.tiny import TINY_FSESIM, TINY_VGG, batch, one_sided, optim_wrappers
 

@@ -1,0 +1,125 @@
+"""PatchNCE: contrast between patches of the generator's own features (CUT, FastCUT)."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sesim_mmagic.functional import info_nce, sample_positions
+from sesim_mmagic.registry import MODELS
+
+from .structure_loss import StructureLoss
+
+
+@MODELS.register_module()
+class PatchNCELoss(StructureLoss):
+    """Patchwise contrastive loss (Park et al., "Contrastive Learning for Unpaired
+    Image-to-Image Translation", ECCV 2020, Sec. 3).
+
+    A patch of the translation is to resemble the patch of the source at the same position more
+    than other patches of that source, in features of the generator's encoder behind a small
+    perceptron a layer. The perceptrons have no objective of their own: they train with the
+    generator, in its optimizer (``optim_wrapper.generators.modules=['generators',
+    'structure_loss']``). Their tensors have the names and shapes of CUT's ``latest_net_F.pth``.
+
+    Args:
+        layers (Sequence[int]): Layers of the generator, see ``ResNetBlurGenerator.encode``.
+            Defaults to CUT's (0, 4, 8, 12, 16).
+        channels (Sequence[int]): Channels of the generator in these layers. Defaults to those
+            of width 64: (3, 128, 256, 256, 256).
+        width (int): Width of hidden and last layer of the perceptrons. Defaults to 256.
+        num_patches (int): Positions a layer, the same in source and translation; -1 for all.
+            Defaults to 256.
+        temperature (float): Temperature of the contrastive loss. Defaults to 0.07.
+        loss_weight (float): Factor on the loss. Defaults to 1.
+
+    Raises:
+        ValueError: If an argument is out of range or ``channels`` does not fit ``layers``.
+    """
+
+    needs_generator = True
+
+    def __init__(
+        self,
+        layers: Sequence[int] = (0, 4, 8, 12, 16),
+        channels: Sequence[int] = (3, 128, 256, 256, 256),
+        width: int = 256,
+        num_patches: int = 256,
+        temperature: float = 0.07,
+        loss_weight: float = 1.0,
+    ) -> None:
+        super().__init__()
+        if len(layers) != len(channels) or not layers:
+            raise ValueError(
+                'PatchNCELoss: channels must name the channels of each of the layers, got '
+                f'layers={tuple(layers)}, channels={tuple(channels)}'
+            )
+        if num_patches != -1 and num_patches < 1:
+            raise ValueError(
+                'PatchNCELoss: num_patches must be a positive number, or -1 for every position; '
+                f'got {num_patches}'
+            )
+        if temperature <= 0 or width < 1:
+            raise ValueError(
+                'PatchNCELoss: temperature and width must be positive, got '
+                f'{temperature} and {width}'
+            )
+        self.layers = tuple(layers)
+        self.channels = tuple(channels)
+        self.num_patches = num_patches
+        self.temperature = temperature
+        self.loss_weight = loss_weight
+        for index, in_channels in enumerate(channels):
+            self.add_module(f'mlp_{index}', perceptron(in_channels, width))
+
+    def extract(self, images: Tensor, generator: nn.Module | None = None) -> list[Tensor]:
+        """Features of the generator's encoder, each of shape (B, C, h, w).
+
+        Raises:
+            ValueError: If no generator is given.
+        """
+        if generator is None:
+            raise ValueError('PatchNCELoss looks through the generator: give it beside the images')
+        return generator.encode(images, self.layers)
+
+    def forward(
+        self,
+        source: Tensor | list[Tensor],
+        translated: Tensor | list[Tensor],
+        generator: nn.Module | None = None,
+    ) -> Tensor:
+        """As of any structure loss; looks (lists) instead of images are compared as they are.
+
+        A distributed wrapper averages the perceptrons' gradients only if it is called itself.
+        """
+        if isinstance(source, list):
+            return self.compare(source, translated)
+        return super().forward(source, translated, generator)
+
+    def compare(self, source: list[Tensor], translated: list[Tensor]) -> Tensor:
+        """Weighted contrastive loss, averaged over layers, a scalar; the source is detached."""
+        losses = []
+        for index, (key, query) in enumerate(zip(source, translated, strict=True)):
+            positions = sample_positions(*query.shape[2:], self.num_patches, device=query.device)
+            keys, queries = (
+                self.get_submodule(f'mlp_{index}')(features.flatten(2).mT[:, positions])
+                for features in (key.detach(), query)
+            )
+            # The perceptron learns from the translation's patches alone, as in CUT.
+            losses.append(info_nce(queries, keys.detach(), temperature=self.temperature))
+        return self.loss_weight * torch.stack(losses).mean()
+
+    def extra_repr(self) -> str:
+        return (
+            f'layers={self.layers}, num_patches={self.num_patches}, '
+            f'temperature={self.temperature}, loss_weight={self.loss_weight}'
+        )
+
+
+def perceptron(in_channels: int, width: int) -> nn.Sequential:
+    """Two linear layers with a ReLU between; Xavier initialisation of gain 0.02, as CUT's."""
+    layers = nn.Sequential(nn.Linear(in_channels, width), nn.ReLU(), nn.Linear(width, width))
+    for layer in (layers[0], layers[2]):
+        nn.init.xavier_normal_(layer.weight, gain=0.02)
+        nn.init.zeros_(layer.bias)
+    return layers

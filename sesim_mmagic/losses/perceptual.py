@@ -1,0 +1,48 @@
+"""Perceptual loss: features compared as they are, a baseline."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sesim_mmagic.registry import MODELS
+
+from .structure_loss import StructureLoss
+
+
+@MODELS.register_module()
+class PerceptualLoss(StructureLoss):
+    """L1 distance between fixed features of source and translation (Johnson et al., ECCV 2016).
+
+    It sees what :class:`FSeSimLoss` sees and compares the features themselves, not how they
+    resemble each other: appearance that the features hold has to stay. Averaged over layers.
+
+    Args:
+        layers (Sequence[str]): Layers of the feature network.
+            Defaults to ('relu3_1', 'relu4_1', 'relu4_3').
+        loss_weight (float): Factor on the loss. Defaults to 10.
+        feature_net (dict): Config of the feature network; ``layers`` is added.
+            Defaults to VGG16 with torchvision's ImageNet weights, BGR input.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[str] = ('relu3_1', 'relu4_1', 'relu4_3'),
+        loss_weight: float = 10.0,
+        feature_net: dict | None = None,
+    ) -> None:
+        super().__init__()
+        self.loss_weight = loss_weight
+        feature_net = feature_net or dict(type='sesim_mmagic.VGG16Features')
+        self.feature_net = MODELS.build({**feature_net, 'layers': layers})
+        self.channel_order = self.feature_net.channel_order
+
+    def extract(self, images: Tensor, generator: nn.Module | None = None) -> list[Tensor]:
+        """Feature maps of the layers, each of shape (B, C, h, w)."""
+        return list(self.feature_net(images).values())
+
+    def compare(self, source: list[Tensor], translated: list[Tensor]) -> Tensor:
+        """Weighted mean absolute difference of the features, averaged over layers, a scalar."""
+        distances = [F.l1_loss(t, s) for s, t in zip(source, translated, strict=True)]
+        return self.loss_weight * torch.stack(distances).mean()

@@ -1,0 +1,31 @@
+"""Pixel loss: the strictest idea of content, a baseline."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sesim_mmagic.registry import MODELS
+
+from .structure_loss import StructureLoss
+
+
+@MODELS.register_module()
+class PixelLoss(StructureLoss):
+    """L1 distance between the pixels of source and translation.
+
+    It ties structure to colour; CVPR 2021, Sec. 2 names it first among content losses.
+
+    Args:
+        loss_weight (float): Factor on the loss. Defaults to 10.
+    """
+
+    def __init__(self, loss_weight: float = 10.0) -> None:
+        super().__init__()
+        self.loss_weight = loss_weight
+
+    def extract(self, images: Tensor, generator: nn.Module | None = None) -> list[Tensor]:
+        """The images themselves."""
+        return [images]
+
+    def compare(self, source: list[Tensor], translated: list[Tensor]) -> Tensor:
+        """Weighted mean absolute difference, a scalar."""
+        return self.loss_weight * F.l1_loss(translated[0], source[0])
