@@ -1,0 +1,13 @@
+_base_ = '../fsesim/fsesim_resnet_1xb1-534kiters_horse2zebra.py'
+
+# CUT's objective: GAN + (NCE(source, translation) + NCE(target, identity)) / 2, no image buffer.
+model = dict(
+    structure_loss=dict(_delete_=True, type='sesim_mmagic.PatchNCELoss', loss_weight=0.5),
+    structure_identity_weight=1.0,
+    buffer_size=0,
+)
+# CUT's learning rate; PatchNCE's perceptrons train with the generator.
+optim_wrapper = dict(
+    generators=dict(modules=['generators', 'structure_loss'], optimizer=dict(lr=2e-4)),
+    discriminators=dict(modules='discriminators', optimizer=dict(lr=2e-4)),
+)

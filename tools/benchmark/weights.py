@@ -1,0 +1,68 @@
+"""Choose the weights of structure losses on held-out scenes of the procedural world.
+
+    python tools/benchmark/weights.py [--factors 0.25 1 4] [--methods ...] [--iterations 250]
+        [--seed 2021] [--jobs 2] [--out work_dirs/weights]
+
+Trains every method with its config's weight (of the structure loss, or of CycleGAN's cycle) times
+each factor on the mismatched world and scores the validation scenes, which no test ever uses.
+Prints both sides of the bargain, foreground IoU (structure) and style (appearance), and their
+harmonic mean.
+"""
+
+import argparse
+from pathlib import Path
+
+from runs import ROOT, execute_all
+from worlds import METHODS, WORLDS, make_data, make_run
+
+WORLD = 'mismatch'
+
+
+def parse_args():
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--factors', nargs='+', type=float, default=[0.25, 1.0, 4.0])
+    weighted = [method for method in METHODS if method != 'none']
+    parser.add_argument('--methods', nargs='+', choices=weighted, default=weighted)
+    parser.add_argument('--iterations', type=int, default=250)
+    parser.add_argument('--seed', type=int, default=2021)
+    parser.add_argument('--jobs', type=int, default=2, help='trainings at a time, one core each')
+    parser.add_argument('--out', default='work_dirs/weights', help='folder for everything')
+    return parser.parse_args()
+
+
+def weight_of(method):
+    """Key and value of the weight in a method's config."""
+    from mmengine.config import Config
+
+    config = Config.fromfile(ROOT / f'configs/{METHODS[method][1]}_{WORLDS[WORLD].config}')
+    if method == 'cyclegan':
+        return 'model.loss_config.cycle_loss_weight', config.model.loss_config.cycle_loss_weight
+    return 'model.structure_loss.loss_weight', config.model.structure_loss.loss_weight
+
+
+def main():
+    """Run what is missing and print the table."""
+    args = parse_args()
+    out = Path(args.out)
+    data = make_data(WORLD, out)
+    runs = {}
+    for method in args.methods:
+        key, weight = weight_of(method)
+        for factor in args.factors:
+            settings = {key: weight * factor, 'test_dataloader.dataset.split': 'val'}
+            folder = out / f'weight{weight * factor:g}'
+            runs[method, weight * factor] = make_run(
+                WORLD, method, args.seed, args.iterations, folder, data, **settings
+            )
+    execute_all(list(runs.values()), args.jobs)
+    print('\n| method | weight | foreground IoU | style | harmonic mean |\n|---|---|---|---|---|')
+    for (method, weight), run in runs.items():
+        scores = run.result()['scores']
+        structure, style = scores['foreground_iou'], scores['style']
+        both = 2 * structure * style / max(structure + style, 1e-9)
+        print(f'| {METHODS[method][0]} | {weight:g} | {structure:.3f} | {style:.3f} | {both:.3f} |')
+
+
+if __name__ == '__main__':
+    main()

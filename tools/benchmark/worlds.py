@@ -1,0 +1,82 @@
+"""What the comparisons of structure losses share: data sets with a truth, and methods."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from runs import ROOT, Run
+
+#: Title and beginning of the config's path, for each method.
+METHODS = {
+    'none': ('no structure loss', 'baselines/no-structure'),
+    'pixel': ('pixel L1', 'baselines/pixel'),
+    'perceptual': ('perceptual', 'baselines/perceptual'),
+    'cut': ('CUT', 'cut/cut'),
+    'fastcut': ('FastCUT', 'cut/fastcut'),
+    'cyclegan': ('CycleGAN', 'cyclegan/cyclegan'),
+    'cyclegan-fsesim': ('CycleGAN + FSeSim', 'cyclegan/cyclegan-fsesim'),
+    'fsesim': ('FSeSim', 'fsesim/fsesim'),
+    'lsesim': ('LSeSim', 'lsesim/lsesim'),
+}
+
+
+@dataclass(frozen=True)
+class World:
+    """A data set with a truth, and the configs that methods train on it.
+
+    Args:
+        config: End of the configs' names.
+        iterations: Iterations of the configs.
+        domains: Source and target.
+        methods: Methods that are compared unless others are named.
+        scores: Scores of the table.
+    """
+
+    config: str
+    iterations: int
+    domains: tuple[str, str]
+    methods: tuple[str, ...]
+    scores: tuple[str, ...]
+
+
+PROCEDURAL = World(
+    'resnet-w24_1xb4_procedural64.py',
+    500,
+    ('textured', 'flat'),
+    tuple(METHODS),
+    ('foreground_iou', 'miou_permuted', 'boundary_f1', 'psnr', 'style'),
+)
+KAOKORE = World(
+    'resnet-w32_1xb1-4kiters_kaokore128.py',
+    4000,
+    ('sketch', 'painting'),
+    ('none', 'cut', 'fsesim', 'lsesim'),
+    ('psnr', 'ssim', 'boundary_f1'),
+)
+WORLDS = dict(mismatch=PROCEDURAL, matched=PROCEDURAL, kaokore=KAOKORE)
+
+
+def make_data(name: str, out: Path) -> Path:
+    """Folder of a world's data set; the procedural ones are written under ``out``."""
+    if name == 'kaokore':
+        return ROOT / 'data/kaokore_sketch'
+    from sesim_mmagic.datasets.procedural_world import write_world
+
+    return write_world(out / 'world', layout=name, num_train=2000)
+
+
+def make_run(
+    world: str, method: str, seed: int, iterations: int, out: Path, data: Path, **settings
+) -> Run:
+    """A training of a method on a world; ``settings`` by dotted keys, with '__' for the dots."""
+    title, config = METHODS[method]
+    settings = {key.replace('__', '.'): value for key, value in settings.items()}
+    for loader in ('train', 'val', 'test'):
+        settings[f'{loader}_dataloader.dataset.data_root'] = str(data)
+    return Run(
+        f'{title}, {world}',
+        f'configs/{config}_{WORLDS[world].config}',
+        str(out / f'{method}_seed{seed}_{iterations}iters'),
+        iterations,
+        seed,
+        settings,
+    )
