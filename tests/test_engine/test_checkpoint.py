@@ -4,12 +4,16 @@ import math
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from sesim_mmagic.engine import files
+from sesim_mmagic.engine import SafeCheckpointHook, files
+from sesim_mmagic.evaluation import PairedScores, ProceduralScores
+from sesim_mmagic.registry import METRICS
 from tests.test_engine import tiny
 
 
@@ -54,32 +58,184 @@ def test_kept_checkpoints_are_counted_across_a_resume(config, tmp_path):
     assert sorted(p.name for p in tmp_path.glob('*.pth')) == ['iter_6.pth', 'iter_8.pth']
 
 
-def test_best_checkpoint_follows_the_score(config, tmp_path, events, monkeypatch):
-    scores = iter([3.0, 1.0, 2.0])
+@METRICS.register_module(force=True)
+class Scripted(BaseMetric):
+    """Yields the scores it was given, one validation after the other."""
 
-    class Score(Hook):
-        priority = 'VERY_HIGH'
+    def __init__(self, scores, prefix=None):
+        super().__init__(prefix=prefix)
+        self.scores = {key: iter(values) for key, values in scores.items()}
 
-        def after_val_epoch(self, runner, metrics=None):
-            metrics['error'] = next(scores)
+    def process(self, data_batch, data_samples):
+        self.results.extend(data_samples)
 
-    cfg = tiny.load_config(config, tmp_path)
-    tiny.train(
+    def compute_metrics(self, results):
+        return {key: next(values) for key, values in self.scores.items()}
+
+
+def validated(config, work_dir, scores, save_best, *hooks, prefix='paired', **options):
+    """Train with validations after 2, 4 and 6 iterations that give these scores."""
+    cfg = tiny.load_config(config, work_dir)
+    metric = dict(type='sesim_mmagic.Scripted', scores=scores, prefix=prefix)
+    return tiny.train(
+        config,
+        work_dir,
+        *hooks,
+        **{
+            'val_dataloader': cfg.test_dataloader,
+            'val_cfg': dict(type='ValLoop'),
+            'val_evaluator': dict(type='mmengine.Evaluator', metrics=[metric]),
+            'train_cfg__val_interval': 2,
+            'default_hooks__checkpoint__save_best': save_best,
+            **options,
+        },
+    )
+
+
+def checkpoints(folder):
+    return sorted(p.name for p in folder.glob('*.pth*'))
+
+
+def test_best_checkpoint_follows_the_score(config, tmp_path, events):
+    validated(config, tmp_path, dict(lpips=[3.0, 1.0, 2.0]), 'paired/lpips')
+    assert checkpoints(tmp_path) == ['best_paired_lpips_iter_4.pth', 'iter_6.pth']
+    assert 'optimizer' not in tiny.load(tmp_path / 'best_paired_lpips_iter_4.pth')
+    assert events.index(('replace', 'best_paired_lpips_iter_4.pth')) < events.index(
+        ('remove', 'best_paired_lpips_iter_2.pth')
+    )
+
+
+LESS = (
+    'distribution/fid distribution/fid_clean distribution/kid_clean distribution/kid paired/lpips '
+    'structure/distance mine/distances'
+)
+GREATER = (
+    'paired/psnr paired/ssim paired/boundary_f1 distribution/density_clean distribution/coverage '
+    'procedural/foreground_iou procedural/miou procedural/miou_permuted procedural/boundary_f1 '
+    'procedural/psnr procedural/ssim procedural/style segmentation/pixel_accuracy '
+    'segmentation/class_accuracy segmentation/miou segmentation/map diversity/lpips'
+)
+
+
+def test_rule_of_every_score_is_known():
+    for rule, keys in (('less', LESS), ('greater', GREATER)):
+        for key in keys.split():
+            hook = SafeCheckpointHook(save_best=key)
+            assert hook.rules == [rule], key
+            hook = SafeCheckpointHook(save_best=[key, 'paired/other'], rule=['less', 'greater'])
+            assert hook.rules == ['less', 'greater']
+    with pytest.raises(ValueError, match=r"'mine/points'.*less or more.*'psnr'"):
+        SafeCheckpointHook(save_best='mine/points')
+
+
+def test_scores_of_the_metrics_have_a_rule():
+    """Whatever the metrics of the package call their scores, the hook knows them."""
+    truth = np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8)
+    for kind in (PairedScores, ProceduralScores):
+        metric = kind(target_domain='b')
+        scores = metric.compute_metrics([metric.score(truth, truth)])
+        for key in scores:
+            SafeCheckpointHook(save_best=f'{metric.default_prefix}/{key}')
+
+
+def test_several_scores_have_a_best_checkpoint_each(config, tmp_path):
+    runner = validated(
         config,
         tmp_path,
-        Score(),
-        val_dataloader=cfg.test_dataloader,
-        val_cfg=dict(type='ValLoop'),
-        val_evaluator=cfg.test_evaluator,
-        train_cfg__val_interval=2,
-        default_hooks__checkpoint__save_best='error',
-        default_hooks__checkpoint__rule='less',
+        dict(psnr=[3.0, 1.0, 2.0], lpips=[0.3, 0.1, 0.2]),
+        ['paired/psnr', 'paired/lpips'],
     )
-    assert sorted(p.name for p in tmp_path.glob('*.pth')) == ['best_error_iter_4.pth', 'iter_6.pth']
-    assert 'optimizer' not in tiny.load(tmp_path / 'best_error_iter_4.pth')
-    assert events.index(('replace', 'best_error_iter_4.pth')) < events.index(
-        ('remove', 'best_error_iter_2.pth')
+    assert checkpoints(tmp_path) == [
+        'best_paired_lpips_iter_4.pth',
+        'best_paired_psnr_iter_2.pth',  # though only one checkpoint of the training is kept
+        'iter_6.pth',
+    ]
+    hook = next(h for h in runner.hooks if isinstance(h, SafeCheckpointHook))
+    assert hook.best(runner) == [
+        dict(key=f'paired/{key}', rule=rule, value=value, checkpoint=str(tmp_path / name))
+        for key, rule, value, name in (
+            ('psnr', 'greater', 3.0, 'best_paired_psnr_iter_2.pth'),
+            ('lpips', 'less', 0.1, 'best_paired_lpips_iter_4.pth'),
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ('key', 'scores'),
+    [
+        ('psnr', [math.nan, 1.0, math.inf]),
+        ('psnr', [math.inf, np.float32(1.0), math.nan]),
+        ('fid', [-math.inf, torch.tensor(3.0), math.nan]),
+    ],
+)
+def test_score_that_is_not_finite_is_never_the_best(config, tmp_path, key, scores):
+    validated(config, tmp_path, {key: scores}, f'paired/{key}')
+    assert checkpoints(tmp_path) == [f'best_paired_{key}_iter_4.pth', 'iter_6.pth']
+    log = ''.join(path.read_text() for path in tmp_path.rglob('*.log'))
+    assert f"'paired/{key}' is {scores[0]}: no checkpoint becomes the best" in log
+    tiny.load(tmp_path / 'iter_6.pth')  # holds the score as a plain number
+
+
+def test_best_score_survives_a_resume_and_a_move(config, tmp_path):
+    first, moved = tmp_path / 'first', tmp_path / 'moved'
+    validated(config, first, dict(psnr=[5.0, 7.0]), 'paired/psnr', train_cfg__max_iters=4)
+    first.rename(moved)
+    (moved / 'last_checkpoint').write_text(str(moved / 'iter_4.pth'))
+    validated(
+        config, moved, dict(psnr=[6.0, 7.0]), 'paired/psnr', resume=True, train_cfg__max_iters=8
     )
+    assert checkpoints(moved) == ['best_paired_psnr_iter_4.pth', 'iter_8.pth']
+    validated(config, moved, dict(psnr=[8.0]), 'paired/psnr', resume=True, train_cfg__max_iters=10)
+    assert checkpoints(moved) == ['best_paired_psnr_iter_10.pth', 'iter_10.pth']
+
+
+def test_best_score_of_another_name_does_not_count_after_a_resume(config, tmp_path):
+    validated(config, tmp_path, dict(psnr=[5.0]), 'paired/psnr', train_cfg__max_iters=2)
+    validated(config, tmp_path, dict(fid=[9.0]), 'paired/fid', resume=True, train_cfg__max_iters=4)
+    assert 'best_paired_fid_iter_4.pth' in checkpoints(tmp_path)
+
+
+class Kill(Hook):
+    """Ends a training the hard way at one iteration."""
+
+    def __init__(self, iteration):
+        self.iteration = iteration
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter == self.iteration:
+            raise KeyboardInterrupt
+
+
+def test_best_checkpoint_between_two_checkpoints_is_noted_after_a_resume(config, tmp_path):
+    """A new best between the checkpoints of a resumed training is known to the next one."""
+    options = dict(default_hooks__checkpoint__interval=4, train_cfg__max_iters=8)
+    with pytest.raises(KeyboardInterrupt):
+        validated(config, tmp_path, dict(psnr=[1, 2]), 'paired/psnr', Kill(4), **options)
+    options['resume'] = True
+    with pytest.raises(KeyboardInterrupt):
+        validated(config, tmp_path, dict(psnr=[3]), 'paired/psnr', Kill(6), **options)
+    assert checkpoints(tmp_path) == ['best_paired_psnr_iter_6.pth', 'iter_6.pth']
+    validated(config, tmp_path, dict(psnr=[2.5]), 'paired/psnr', **options)
+    assert checkpoints(tmp_path) == ['best_paired_psnr_iter_6.pth', 'iter_8.pth']
+
+
+def test_score_that_is_not_evaluated(config, tmp_path):
+    with pytest.raises(ValueError, match=r"save_best=\['paired/ssim'\].*Evaluated: .*paired/psnr"):
+        validated(config, tmp_path, dict(psnr=[1, 2, 3]), 'paired/ssim')
+    # The name of the metric alone tells it before the first iteration.
+    with pytest.raises(ValueError, match=r"'distribution/fid', but the scores .*'paired/'"):
+        validated(config, tmp_path, dict(psnr=[]), 'distribution/fid')
+    with pytest.raises(ValueError, match=r'val_evaluator holds no metric.*Add the metric'):
+        validated(config, tmp_path, {}, 'paired/psnr', val_evaluator__metrics=[])
+    with pytest.raises(ValueError, match='there is no validation: set val_dataloader'):
+        tiny.train(config, tmp_path, default_hooks__checkpoint__save_best='paired/psnr')
+    with pytest.raises(ValueError, match=r"save_best=\['error/fid'\].*Evaluated: \['psnr'\]"):
+        validated(config, tmp_path, dict(psnr=[1]), 'error/fid', prefix=None)
+
+
+def test_first_score_decides_automatically(config, tmp_path):
+    validated(config, tmp_path, dict(lpips=[3.0, 1.0, 2.0], psnr=[9, 1, 1]), 'auto')
+    assert checkpoints(tmp_path) == ['best_paired_lpips_iter_4.pth', 'iter_6.pth']
 
 
 class Spoil(Hook):

@@ -1,6 +1,7 @@
 """Checkpoints that survive a kill, a NaN and a change from several ranks to one."""
 
 from collections import OrderedDict
+from pathlib import Path
 
 import torch
 from mmengine.dist import gather_object, get_rank, get_world_size, is_main_process
@@ -8,6 +9,13 @@ from mmengine.hooks import CheckpointHook
 from torch import nn
 
 from sesim_mmagic.engine.files import POINTER, write_atomically
+from sesim_mmagic.engine.hooks.best_score import (
+    GREATER_IS_BETTER,
+    LESS_IS_BETTER,
+    check_evaluated,
+    chosen_scores,
+    unknown_rule,
+)
 from sesim_mmagic.engine.hooks.common import resume_advice
 from sesim_mmagic.engine.weights import plain_names, unwrapped
 from sesim_mmagic.registry import HOOKS
@@ -29,11 +37,18 @@ class SafeCheckpointHook(CheckpointHook):
     * Names of weights carry no trace of ``MMSeparateDistributedDataParallel``, under which
       MMEngine 0.10.7 saves ``generators.module.*`` and cannot load it again.
 
+    * ``save_best`` knows of every score of this package whether less or more is better. Scores
+      that are not finite never are the best; a score that no metric yields is an error, before
+      the training where that is certain, else at the first validation.
+
     The model may hold its buffers in the attribute ``image_buffers`` (an ``nn.ModuleDict``).
 
     Args: as :class:`mmengine.hooks.CheckpointHook`. ``backend_args`` defaults to atomic writes
         where checkpoints go to a local folder.
     """
+
+    _default_greater_keys = GREATER_IS_BETTER
+    _default_less_keys = LESS_IS_BETTER
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -43,9 +58,16 @@ class SafeCheckpointHook(CheckpointHook):
         self._rank_buffers = None
 
     def before_train(self, runner):
-        """Set up storage and warn where gradient accumulation and the interval do not fit."""
+        """Set up storage; check ``save_best`` and the interval of gradient accumulation.
+
+        Raises:
+            ValueError: No metric of the validation yields a score of ``save_best``.
+        """
         super().before_train(runner)
         self.file_backend = _RemoveLater(self.file_backend)
+        if self.save_best:
+            check_evaluated(self.key_indicators, runner.val_loop)
+            self._resume_best(runner)
         self._check_accumulation(runner)
 
     def before_save_checkpoint(self, runner, checkpoint):
@@ -107,8 +129,73 @@ class SafeCheckpointHook(CheckpointHook):
                 self.file_backend.remove(outdated)
         self.file_backend.flush()
 
+    def after_val_epoch(self, runner, metrics):
+        """Save the checkpoint if it is the best.
+
+        Raises:
+            ValueError: A score of ``save_best`` was not evaluated.
+        """
+        if self.save_best:
+            self._save_best_checkpoint(runner, metrics)
+
+    def best(self, runner):
+        """The best checkpoints so far: ``key``, ``rule``, ``value`` and ``checkpoint`` of each.
+
+        Returns:
+            list[dict]: One entry for each score of ``save_best`` that chose a checkpoint.
+        """
+        info = runner.message_hub.runtime_info
+        return [
+            dict(
+                key=key,
+                rule=rule,
+                value=info[self._noted('best_score', key)],
+                checkpoint=info[self._noted('best_ckpt', key)],
+            )
+            for key, rule in self._keys_and_rules()
+            if self._noted('best_ckpt', key) in info
+        ]
+
+    def _init_rule(self, rules, key_indicators):
+        try:
+            super()._init_rule(rules, key_indicators)
+        except ValueError:
+            raise unknown_rule(key_indicators) from None
+
+    def _keys_and_rules(self):
+        return list(zip(self.key_indicators, self.rules, strict=True)) if self.save_best else []
+
+    def _noted(self, what, key):
+        """Name under which MMEngine keeps the best score or checkpoint in the message hub."""
+        return what if len(self.key_indicators) == 1 else f'{what}_{key}'
+
+    def _resume_best(self, runner):
+        """Find the best checkpoints again, also in a work directory that was moved."""
+        info = runner.message_hub.runtime_info
+        for key, _ in self._keys_and_rules():
+            noted = info.get(self._noted('best_ckpt', key))
+            if noted is None:
+                continue
+            name = Path(noted).name
+            if key != 'auto' and not name.startswith(f'best_{key}_'.replace('/', '_')):
+                # Of another score: MMEngine would compare the two.
+                for what in ('best_ckpt', 'best_score'):
+                    runner.message_hub.pop_info(self._noted(what, key))
+                path = None
+            else:
+                path = self.file_backend.join_path(self.out_dir, name)
+                runner.message_hub.update_info(self._noted('best_ckpt', key), path)
+            if len(self.key_indicators) == 1:
+                self.best_ckpt_path = path
+            else:
+                self.best_ckpt_path_dict[key] = path
+        # MMEngine notes a new best in a checkpoint of the training only after it has saved one in
+        # this process; without the note, a training resumed later would not know of it.
+        self.last_ckpt = info.get('last_ckpt')
+
     def _save_best_checkpoint(self, runner, metrics):
-        super()._save_best_checkpoint(runner, metrics)
+        scores = chosen_scores(self.key_indicators, metrics, runner.logger)
+        super()._save_best_checkpoint(runner, scores)
         self.file_backend.flush()
 
     def _rotate(self, runner, step):
