@@ -10,6 +10,7 @@ from sesim_mmagic.datasets.procedural import PALETTE
 from sesim_mmagic.registry import METRICS
 
 from . import scores
+from .lpips_distance import LPIPSDistance
 from .translation_metric import TranslationMetric
 
 
@@ -55,10 +56,6 @@ class PairedMetric(TranslationMetric):
             )
         return truth, picture
 
-    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
-        """Mean of every score over the pictures of all ranks."""
-        return {key: float(np.mean([r[key] for r in results])) for key in results[0]}
-
 
 @METRICS.register_module()
 class PairedScores(PairedMetric):
@@ -67,18 +64,34 @@ class PairedScores(PairedMetric):
     Args:
         target_domain (str): See :class:`PairedMetric`.
         source_domain (str, optional): See :class:`PairedMetric`.
+        lpips (dict, optional): Arguments of :class:`LPIPSDistance` (``net``, ``backbone``,
+            ``seed``) if LPIPS is wanted too, ``{}`` for its usual ones. Defaults to None: no
+            LPIPS, which needs weights.
+        **kwargs: Those of :class:`TranslationMetric`.
     """
 
     default_prefix = 'paired'
 
+    def __init__(
+        self,
+        target_domain: str,
+        source_domain: str | None = None,
+        *,
+        lpips: dict | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(target_domain, source_domain, **kwargs)
+        self.lpips = None if lpips is None else LPIPSDistance(**lpips, device=self.device)
+
     def score(self, truth: np.ndarray, picture: np.ndarray) -> dict[str, float]:
         """Scores of one translation."""
         edges = [scores.picture_edges(image) for image in (truth, picture)]
-        return dict(
+        result = dict(
             psnr=scores.psnr(truth, picture),
             ssim=scores.ssim(truth, picture),
             boundary_f1=scores.boundary_f1(*edges),
         )
+        return result if self.lpips is None else result | dict(lpips=self.lpips(truth, picture))
 
 
 @METRICS.register_module()

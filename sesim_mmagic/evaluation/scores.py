@@ -37,6 +37,17 @@ def confusion_matrix(truth: np.ndarray, labels: np.ndarray, num_classes: int) ->
     return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
+def pixel_accuracy(confusion: np.ndarray) -> float:
+    """Share of pixels that have their true class."""
+    return float(np.diag(confusion).sum() / confusion.sum())
+
+
+def class_accuracy(confusion: np.ndarray) -> float:
+    """Share of a class's pixels that are found, mean over the classes that the truth holds."""
+    of_class = confusion.sum(axis=1)
+    return float((np.diag(confusion)[of_class > 0] / of_class[of_class > 0]).mean())
+
+
 def intersection_over_union(confusion: np.ndarray) -> np.ndarray:
     """IoU of each class; NaN for one that neither truth nor translation holds."""
     hits = np.diag(confusion).astype(np.float64)

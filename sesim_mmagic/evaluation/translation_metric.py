@@ -12,15 +12,17 @@ from mmengine.evaluator import BaseMetric
 class TranslationMetric(BaseSampleWiseMetric):
     """Measures what a test loop yields, a picture at a time, in MMEngine's loops and MMagic's.
 
-    A subclass says what to keep of a sample (:meth:`measure`) and what follows from all of them
-    (``compute_metrics``). Every sample gives exactly one entry of ``results``: so the pictures of
-    all ranks count once each, without those that a sampler repeats to make the shares even.
+    A subclass says what to keep of a sample (:meth:`measure`) and, where it is not the mean, what
+    follows from all of them (:meth:`compute_metrics`). Every sample gives exactly one entry of
+    ``results``: so the pictures of all ranks count once each, without those that a sampler
+    repeats to make the shares even.
 
     Args:
         target_domain (str): Domain of the translations: samples hold ``fake_{target_domain}``.
         source_domain (str, optional): Domain of the sources. Defaults to None: the metric does
             not look at them.
-        **kwargs: Those of MMEngine's ``BaseMetric`` (``collect_device``, ``prefix``).
+        **kwargs: Those of MMEngine's ``BaseMetric`` (``collect_device``, ``prefix``) and
+            ``device``, where networks of the metric run ('cpu').
     """
 
     metric = 'translation'  # MMagic wants a name; ours give several numbers
@@ -42,6 +44,10 @@ class TranslationMetric(BaseSampleWiseMetric):
         """What the metric keeps of one sample (small: it is gathered from all ranks)."""
         raise NotImplementedError
 
+    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
+        """Mean of every score over the samples of all ranks."""
+        return {key: float(np.mean([r[key] for r in results])) for key in results[0]}
+
     def evaluate(self, size: int | None = None) -> dict[str, float]:
         """Scores over all ranks; ``size`` is MMEngine's, MMagic gave it to :meth:`prepare`."""
         return BaseMetric.evaluate(self, self.size if size is None else size)
@@ -50,17 +56,39 @@ class TranslationMetric(BaseSampleWiseMetric):
         """The picture under ``key`` as it would be saved: (H, W, 3), RGB, uint8.
 
         Raises:
-            ValueError: If the sample has none.
+            ValueError: If the sample has none, or several.
         """
-        if sample.get(key) is None:
+        return to_rgb(self._images(sample, key, 'one picture (3, H, W)', 3))
+
+    def pictures(self, sample: Mapping, key: str) -> np.ndarray:
+        """The pictures of one source under ``key`` as they would be saved: (N, H, W, 3).
+
+        Raises:
+            ValueError: If the sample has none, or a single one without a dimension N.
+        """
+        return to_rgb(self._images(sample, key, 'several pictures of a source (N, 3, H, W)', 4))
+
+    def _images(self, sample: Mapping, key: str, wanted: str, dimensions: int) -> torch.Tensor:
+        images = sample.get(key)
+        if images is None:
             raise ValueError(
                 f'{type(self).__name__}: a sample has no {key}, only {sorted(sample)}; the test '
                 'pipeline must load that domain, and the model translate into the target domain'
             )
-        return to_rgb(sample[key])
+        if images.dim() != dimensions:
+            raise ValueError(
+                f'{type(self).__name__}: {key} must be {wanted}, got shape {tuple(images.shape)}'
+            )
+        return images
 
 
-def to_rgb(image: torch.Tensor) -> np.ndarray:
-    """A BGR tensor (3, H, W) in [0, 255] as the RGB picture (H, W, 3) that would be saved."""
-    image = image.detach().float().round().clamp(0, 255).byte().cpu()
-    return np.ascontiguousarray(image.numpy()[::-1].transpose(1, 2, 0))
+def to_rgb(images: torch.Tensor) -> np.ndarray:
+    """BGR tensors (..., 3, H, W) in [0, 255] as the RGB pictures (..., H, W, 3) to be saved."""
+    images = images.detach().float().round().clamp(0, 255).byte().cpu()
+    return np.ascontiguousarray(np.moveaxis(images.numpy()[..., ::-1, :, :], -3, -1))
+
+
+def to_batch(pictures: np.ndarray, device: torch.device | str = 'cpu') -> torch.Tensor:
+    """RGB pictures (H, W, 3) or (B, H, W, 3), uint8, as a float batch (B, 3, H, W) in [0, 255]."""
+    batch = torch.from_numpy(pictures.reshape(-1, *pictures.shape[-3:]))
+    return batch.permute(0, 3, 1, 2).to(device).float()

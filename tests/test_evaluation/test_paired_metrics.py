@@ -15,7 +15,7 @@ from sesim_mmagic.datasets.procedural import (
     render_scene,
     sample_scene,
 )
-from sesim_mmagic.evaluation import PairedScores, ProceduralScores, scores
+from sesim_mmagic.evaluation import LPIPSDistance, PairedScores, ProceduralScores, scores
 from sesim_mmagic.registry import METRICS
 from tests.test_evaluation.samples import evaluate, sample, tensor
 
@@ -97,6 +97,23 @@ def test_paired_scores():
     f1 = [scores.boundary_f1(*[scores.picture_edges(x) for x in pair]) for pair in pairs]
     assert result['paired/boundary_f1'] == pytest.approx(np.mean(f1))
     assert 0 < result['paired/boundary_f1'] < 1
+
+
+def test_paired_scores_with_lpips():
+    """Only where it is asked for; the mean over pictures, beside the other scores."""
+    pairs = [(truth, noisy(truth, i, 40)) for i, (truth, _) in enumerate(scenes(3))]
+    samples = [sample(*pair) for pair in pairs]
+    result = evaluate(samples, 'PairedScores', lpips=dict(net='alex', backbone=None, seed=4))
+    distance = LPIPSDistance(backbone=None, seed=4)
+    assert result.pop('paired/lpips') == pytest.approx(np.mean([distance(*p) for p in pairs]))
+    assert distance(*pairs[0]) > 0
+    assert result == evaluate(samples, 'PairedScores')
+
+
+def test_lpips_without_its_weights():
+    truth = next(scenes(1))[0]
+    with pytest.raises(FileNotFoundError, match=r"LPIPS backbone weights 'nowhere\.pth'"):
+        evaluate([sample(truth, truth)], 'PairedScores', lpips=dict(backbone='nowhere.pth'))
 
 
 def test_translations_are_rounded_as_they_are_saved():

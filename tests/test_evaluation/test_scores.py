@@ -5,8 +5,8 @@ from itertools import permutations
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, jaccard_score
 from sklearn.metrics import confusion_matrix as sklearn_confusion
-from sklearn.metrics import jaccard_score
 
 from sesim_mmagic.datasets.procedural import (
     LAYOUTS,
@@ -71,6 +71,20 @@ def test_confusion_of_8_bit_labels_does_not_overflow():
     truth, found = np.full((4, 4), 20, np.uint8), np.full((4, 4), 19, np.uint8)
     confusion = scores.confusion_matrix(truth, found, 21)
     assert confusion[20, 19] == confusion.sum() == 16
+
+
+def test_accuracies_are_those_of_sklearn(rng):
+    truth, found = label_pair(rng)
+    confusion = scores.confusion_matrix(truth, found, 4)
+    flat = truth.ravel(), found.ravel()
+    assert scores.pixel_accuracy(confusion) == pytest.approx(accuracy_score(*flat))
+    assert scores.class_accuracy(confusion) == pytest.approx(balanced_accuracy_score(*flat))
+
+
+def test_class_accuracy_is_of_classes_that_are_there():
+    confusion = np.array([[3, 1, 0], [0, 0, 0], [0, 2, 2]])
+    assert scores.class_accuracy(confusion) == pytest.approx((3 / 4 + 2 / 4) / 2)
+    assert scores.pixel_accuracy(confusion) == pytest.approx(5 / 8)
 
 
 def test_iou_is_that_of_sklearn(rng):
