@@ -11,73 +11,69 @@ queries of the view, is their own.
 """
 
 import argparse
-from pathlib import Path
 
-import cv2
 import torch
+from common import (
+    add_side,
+    build,
+    figure_path,
+    load_part,
+    point,
+    read_config,
+    read_square,
+    recoloured,
+    refusals_of,
+    to_images,
+    write_figure,
+)
 
-from sesim_mmagic.apis import read_weights
-from sesim_mmagic.datasets import AppearanceView, read_picture
+from sesim_mmagic.engine.map_figure import Cell
 from sesim_mmagic.functional import sample_positions, self_similarity
 from sesim_mmagic.losses import LearnedStructureLoss
-from sesim_mmagic.registry import MODELS
 
 STATES = ('VGG16', 'untrained', 'trained')
 
 
-def parse_args():
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def parse_args(argv=None):
+    """Parse the command line; mistakes end here with status 2."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('config')
     parser.add_argument('checkpoint')
     parser.add_argument('pictures', nargs='+')
     parser.add_argument(
         '--points',
         nargs='+',
-        default=['0.35,0.3', '0.6,0.6'],
-        help='queries, as shares of the size',
+        type=point,
+        default=[(0.35, 0.3), (0.6, 0.6)],
+        metavar='X,Y',
+        help='queries, as shares of width and height (default: 0.35,0.3 0.6,0.6)',
     )
-    parser.add_argument('--side', type=int, default=128, help='pictures are resized to this square')
-    parser.add_argument('--out', default='maps.png')
-    args = parser.parse_args()
-    args.points = [tuple(float(value) for value in point.split(',')) for point in args.points]
-    if any(len(point) != 2 or not all(0 <= v < 1 for v in point) for point in args.points):
-        parser.error('--points are pairs X,Y of shares of width and height, from 0 to below 1')
-    return args
+    add_side(parser, 128)
+    parser.add_argument('--out', type=figure_path, default='maps.png')
+    return parser, parser.parse_args(argv)
 
 
 def build_losses(config, checkpoint):
     """The loss of a config as it starts and as it was trained.
 
     Raises:
+        FileNotFoundError: If a file is missing.
         ValueError: If the config's structure loss does not learn, or the checkpoint has no heads.
     """
-    from mmengine.config import Config
-    from mmengine.registry import init_default_scope
-
-    config = Config.fromfile(config)
-    init_default_scope(config.default_scope)
-    torch.manual_seed(config.randomness.seed)
-    losses = [MODELS.build(config.model.structure_loss) for _ in range(2)]
+    config = read_config(config)
+    settings = config.model.structure_loss, config.randomness.seed
+    losses = [build(*settings) for _ in range(2)]
     if not isinstance(losses[0], LearnedStructureLoss):
         raise ValueError(
             f'{config.filename}: model.structure_loss is {type(losses[0]).__name__}, which does '
             'not learn; give a config with an LSeSimLoss'
         )
-    prefix = 'structure_loss.'
-    weights = read_weights(checkpoint)
-    weights = {k[len(prefix) :]: v for k, v in weights.items() if k.startswith(prefix)}
-    if weights.keys() != losses[1].state_dict().keys():
-        raise ValueError(f'{checkpoint} does not hold the heads of {config.filename}')
     for loss in losses:
         loss.init_weights()
-    losses[1].load_state_dict(weights)
+    load_part(losses[1], 'structure_loss', config, checkpoint)
     return losses
-
-
-def to_images(picture):
-    """(H, W, 3) BGR uint8 to (1, 3, H, W) in [-1, 1]."""
-    return torch.from_numpy(picture.transpose(2, 0, 1).copy())[None].float() / 127.5 - 1
 
 
 def features_of(losses, images):
@@ -102,9 +98,7 @@ def maps_of(losses, picture, point):
 
 def found_in_another_view(losses, picture, queries=256):
     """For each layer and state the share of queries that find themselves in another view."""
-    torch.manual_seed(0)
-    view = AppearanceView(['img'], colour_map=1.0).transform(dict(img=picture))['img_aug']
-    looks = [features_of(losses, to_images(p)) for p in (picture, view)]
+    looks = [features_of(losses, to_images(p)) for p in (picture, recoloured(picture, seed=0))]
     shares = []
     for states, view_states in zip(*looks, strict=True):
         positions = sample_positions(*states[0].shape[2:], queries)
@@ -117,46 +111,25 @@ def found_in_another_view(losses, picture, queries=256):
     return torch.tensor(shares)
 
 
-def draw(path, layers, rows):
-    """Write the figure; ``rows`` hold a picture, a point and its maps."""
-    import matplotlib
-
-    matplotlib.use('Agg')
-    from matplotlib import pyplot
-
-    columns = 1 + len(layers) * len(STATES)
-    figure, axes = pyplot.subplots(
-        len(rows), columns, figsize=(1.5 * columns, 1.6 * len(rows)), squeeze=False
-    )
-    for axis in axes.flat:
-        axis.set_axis_off()
-    for line, (picture, point, maps) in zip(axes, rows, strict=True):
-        line[0].imshow(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
-        line[0].plot(point[0] * picture.shape[1], point[1] * picture.shape[0], 'x', color='cyan')
-        for axis, values in zip(line[1:], (m for layer in maps for m in layer), strict=True):
-            axis.imshow(values, cmap='viridis')
-    titles = [f'{layer}\n{state}' for layer in layers for state in STATES]
-    for axis, title in zip(axes[0], ['query', *titles], strict=True):
-        axis.set_title(title, fontsize=8)
-    figure.tight_layout(pad=0.3)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
-
-
 @torch.no_grad()
-def main():
+def main(argv=None):
     """Draw the figure and print the shares."""
-    args = parse_args()
-    losses = build_losses(args.config, args.checkpoint)
-    pictures = [cv2.resize(read_picture(p), (args.side, args.side)) for p in args.pictures]
-    rows = [(p, point, maps_of(losses, p, point)) for p in pictures for point in args.points]
+    parser, args = parse_args(argv)
+    with refusals_of(parser):
+        losses = build_losses(args.config, args.checkpoint)
+        pictures = [read_square(path, args.side) for path in args.pictures]
     layers = losses[0].feature_net.layers
-    draw(Path(args.out), layers, rows)
+    rows = []
+    for picture in pictures:
+        for at in args.points:
+            maps = [m for states in maps_of(losses, picture, at) for m in states]
+            cells = [Cell(picture, at), *(Cell(values, at) for values in maps)]
+            rows.append((f'{at[0]:.3g},{at[1]:.3g}', cells))
+    write_figure(args.out, [('', ['query']), *((layer, STATES) for layer in layers)], rows)
     shares = torch.stack([found_in_another_view(losses, p) for p in pictures]).mean(dim=0)
     print('queries that find themselves in another view:')
     for layer, values in zip(layers, shares, strict=True):
         print(f'{layer}: ' + ', '.join(f'{s} {v:.2f}' for s, v in zip(STATES, values, strict=True)))
-    print(f'maps: {args.out}')
 
 
 if __name__ == '__main__':

@@ -1,0 +1,251 @@
+"""Where content losses find errors: same structure in another appearance, and another structure.
+
+    python tools/analysis/content_losses.py SOURCE SAME_STRUCTURE OTHER_STRUCTURE
+    python tools/analysis/content_losses.py SOURCE OTHER_STRUCTURE --recolour
+    python tools/analysis/content_losses.py --pairs FOLDER_A FOLDER_B [--limit N]
+        [--feature-net random|torchvision|PATH] [--trained CONFIG CHECKPOINT] [--out FIGURE.png]
+
+Prints what the pixel, perceptual, PatchNCE, FSeSim and LSeSim losses (all positions as queries, on
+a grid for PatchNCE; without weights) say about both pictures against the source: a content loss is
+of use if it is lower for the same structure. The figure shows the error of each position, dark to
+bright on one scale a loss. ``--recolour`` makes the picture of the same structure from the source,
+by random curves and an exchange of channels. ``--pairs`` counts over a folder: pictures of one name
+have the same structure, the other structure is that of the next name; the figure shows the first.
+
+LSeSim's heads and PatchNCE's generator and perceptrons are untrained (``--seed``) unless
+``--trained``, once or twice, gives the config and the checkpoint of a training with such a loss.
+"""
+
+import argparse
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import torch
+from common import (
+    add_feature_net,
+    add_side,
+    build,
+    figure_path,
+    load_part,
+    read_config,
+    read_square,
+    recoloured,
+    refusals_of,
+    to_images,
+    weights_of,
+    write_figure,
+)
+from error_maps import absolute_errors, on_one_grid, patch_nce_errors, spatial_errors, values_of
+from mmengine.model import initialize
+
+from sesim_mmagic.apis import list_pictures
+from sesim_mmagic.engine.map_figure import Cell
+from sesim_mmagic.losses import LSeSimLoss, PatchNCELoss
+
+
+class Line(NamedTuple):
+    """A loss in table and figure."""
+
+    name: str
+    note: str  # whether what can be trained is
+    errors: object  # from images (1 + M, 3, H, W) to a map (M, h, w) a layer
+
+    @property
+    def title(self):
+        return f'{self.name}, {self.note}' if self.note else self.name
+
+
+class Triple(NamedTuple):
+    """Pictures (H, W, 3), BGR, uint8."""
+
+    source: object
+    same: object
+    other: object
+
+
+def parse_args(argv=None):
+    """Parse the command line; mistakes end here with status 2."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('pictures', nargs='*', metavar='PICTURE')
+    parser.add_argument(
+        '--recolour', action='store_true', help='make the picture of the same structure'
+    )
+    parser.add_argument('--pairs', nargs=2, metavar=('FOLDER_A', 'FOLDER_B'))
+    parser.add_argument('--limit', type=int, help='so many pairs (default: all)')
+    add_feature_net(parser)
+    parser.add_argument(
+        '--trained',
+        nargs=2,
+        action='append',
+        default=[],
+        metavar=('CONFIG', 'CHECKPOINT'),
+        help='a training with LSeSimLoss or PatchNCELoss',
+    )
+    parser.add_argument('--seed', type=int, default=0, help='of what is untrained, and of colours')
+    add_side(parser, 128)
+    parser.add_argument('--out', type=figure_path, default='content_losses.png')
+    args = parser.parse_args(argv)
+    wanted = 0 if args.pairs else 2 if args.recolour else 3
+    if len(args.pictures) != wanted or (args.pairs and args.recolour):
+        parser.error(
+            'give SOURCE SAME_STRUCTURE OTHER_STRUCTURE, or SOURCE OTHER_STRUCTURE --recolour, or '
+            f'--pairs FOLDER_A FOLDER_B alone; got {len(args.pictures)} pictures'
+        )
+    if args.limit is not None and (not args.pairs or args.limit < 2):
+        parser.error('--limit goes with --pairs and is 2 or more: others are of the next pair')
+    return parser, args
+
+
+def build_lines(feature_net, trained, seed):
+    """The losses, in the order of the table.
+
+    Args:
+        feature_net (dict): Config of the feature network of all losses but trained ones.
+        trained (list[tuple[str, str]]): Config and checkpoint of trainings with an LSeSim or a
+            PatchNCE loss.
+        seed (int): Of what is untrained.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If a config has another loss, or a checkpoint does not fit its config.
+    """
+
+    def fixed(name):
+        return build(dict(type=f'sesim_mmagic.{name}', feature_net=feature_net))
+
+    lines = [
+        Line('pixel', '', partial(absolute_errors, build(dict(type='sesim_mmagic.PixelLoss')))),
+        Line('perceptual', '', partial(absolute_errors, fixed('PerceptualLoss'))),
+        Line('FSeSim', '', partial(spatial_errors, fixed('FSeSimLoss'))),
+    ]
+    learned = {}
+    for config, checkpoint in trained:
+        line = trained_line(config, checkpoint)
+        if line.name in learned:
+            raise ValueError(f'--trained: two trainings with {line.name}; give one')
+        learned[line.name] = line
+    if 'PatchNCE' not in learned:
+        loss = build(dict(type='sesim_mmagic.PatchNCELoss'), seed)
+        generator = build(dict(type='sesim_mmagic.ResNetBlurGenerator'), seed)
+        initialize(generator, generator.init_cfg)  # its init_weights() logs every weight
+        errors = partial(patch_nce_errors, loss, generator=generator)
+        learned['PatchNCE'] = Line('PatchNCE', 'untrained', errors)
+    if 'LSeSim' not in learned:
+        loss = build(dict(type='sesim_mmagic.LSeSimLoss', feature_net=feature_net), seed)
+        learned['LSeSim'] = Line('LSeSim', 'untrained', partial(spatial_errors, loss))
+    return [*lines[:2], learned['PatchNCE'], lines[2], learned['LSeSim']]
+
+
+def trained_line(config, checkpoint):
+    """The loss of a training; see :func:`build_lines` for what is raised."""
+    config = read_config(config)
+    loss = build(config.model.structure_loss)
+    if not isinstance(loss, (LSeSimLoss, PatchNCELoss)):
+        raise ValueError(
+            f'{config.filename}: its structure loss is {type(loss).__name__}; --trained takes '
+            'trainings with LSeSimLoss or PatchNCELoss, the other losses learn nothing'
+        )
+    load_part(loss, 'structure_loss', config, checkpoint)
+    if isinstance(loss, LSeSimLoss):
+        name, errors = 'LSeSim', partial(spatial_errors, loss)
+    else:
+        generator = build(config.model.generator)
+        load_part(generator, f'generators.{config.model.target_domain}', config, checkpoint)
+        name, errors = 'PatchNCE', partial(patch_nce_errors, loss, generator=generator)
+    order = config.model.get('data_preprocessor', {}).get('output_channel_order') or 'BGR'
+    if order.upper() == 'RGB':
+        return Line(name, 'trained', lambda images: errors(images.flip(1)))
+    return Line(name, 'trained', errors)
+
+
+def triples_of(args):
+    """The pictures that are compared.
+
+    Raises:
+        FileNotFoundError: If a picture or a folder is missing.
+        ValueError: If a picture cannot be read, or two folders hold fewer than two pairs.
+    """
+    if not args.pairs:
+        pictures = [read_square(path, args.side) for path in args.pictures]
+        if args.recolour:
+            pictures.insert(1, recoloured(pictures[0], args.seed))
+        return [Triple(*pictures)]
+    folders = [Path(folder) for folder in args.pairs]
+    sources, sames = ({path.stem: path for path in list_pictures(f)} for f in folders)
+    names = sorted(sources.keys() & sames.keys())[: args.limit]
+    if len(names) < 2:
+        raise ValueError(
+            f'{folders[0]} ({len(sources)} pictures) and {folders[1]} ({len(sames)}) have '
+            f'{len(names)} names in common; pairs are pictures of one name, and at least two are '
+            'needed'
+        )
+    sources = [read_square(sources[name], args.side) for name in names]
+    sames = [read_square(sames[name], args.side) for name in names]
+    return [
+        Triple(*pictures) for pictures in zip(sources, sames, [*sames[1:], sames[0]], strict=True)
+    ]
+
+
+def print_table(lines, values):
+    """Print the values, shape (pairs, losses, 2), of one or of several pairs."""
+    count = len(values)
+    head = 'same structure scores lower'
+    print(f'{"loss":<22}{"same":>10}{"other":>10}{"ratio":>8}  {head}')
+    for line, pairs in zip(lines, values.unbind(1), strict=True):
+        lower = int((pairs[:, 0] < pairs[:, 1]).sum())
+        verdict = ('no', 'yes')[lower] if count == 1 else f'{lower} of {count} pairs'
+        same, other = pairs.mean(dim=0).tolist()
+        ratio = (pairs[:, 0] / pairs[:, 1]).mean().item()
+        print(f'{line.title:<22}{same:>10.4f}{other:>10.4f}{ratio:>8.2f}  {verdict}')
+    if count > 1:
+        print('values are means over pairs; the ratio is the mean of same / other of each pair')
+
+
+def draw(path, heading, triple, lines, layers, values):
+    """Write the figure of one triple; ``layers`` holds each loss's maps, ``values`` (losses, 2)."""
+    groups = [(heading, ['source', 'compared'])]
+    rows = [
+        ('same structure', [Cell(triple.source), Cell(triple.same)]),
+        ('other structure', [Cell(triple.source), Cell(triple.other)]),
+    ]
+    for line, errors, (same, other) in zip(lines, layers, values.tolist(), strict=True):
+        groups.append((line.title, [f'same {same:.2f} other {other:.2f}']))
+        for (_, cells), picture in zip(rows, coloured(on_one_grid(errors)), strict=True):
+            cells.append(Cell(picture))
+    write_figure(path, groups, rows)
+
+
+def coloured(maps):
+    """Maps (M, h, w) as pictures on one scale: dark is the least value of all, bright the most.
+
+    A figure would colour each map by itself, and hide which of them is larger.
+    """
+    shares = (maps - maps.min()) / (maps.max() - maps.min()).clamp_min(1e-12)
+    levels = (255 * shares).round().byte().numpy()
+    return [cv2.applyColorMap(level, cv2.COLORMAP_VIRIDIS) for level in levels]
+
+
+@torch.no_grad()
+def main(argv=None):
+    """Print the table and draw the figure."""
+    parser, args = parse_args(argv)
+    with refusals_of(parser):
+        triples = triples_of(args)
+        lines = build_lines(args.feature_net, args.trained, args.seed)
+        values = []
+        for triple in triples:
+            images = to_images(*triple)
+            layers = [line.errors(images) for line in lines]
+            values.append(torch.stack([values_of(errors) for errors in layers]))
+            if len(values) == 1:
+                first = layers
+    print_table(lines, torch.stack(values))
+    draw(args.out, weights_of(args.feature_net), triples[0], lines, first, values[0])
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,139 @@
+"""Self-similarity of chosen points through the layers of VGG16, two pictures side by side.
+
+    python tools/analysis/similarity_layers.py PICTURE_A PICTURE_B [--points X,Y ... | --click]
+        [--points-b X,Y ...] [--layers LAYER ...] [--feature-net random|torchvision|PATH]
+        [--out FIGURE.png]
+
+One row a picture and point (the cross): for each layer its cosine similarity to every position,
+coloured from the smallest to the largest value. Prints for each point and layer the spatial
+distance of the two maps (FSeSim's, cosine, A as source and B as target): 0 where what is alike in
+A is alike in B.
+"""
+
+import argparse
+
+import cv2
+import torch
+from common import (
+    add_feature_net,
+    add_side,
+    build,
+    figure_path,
+    point,
+    read_square,
+    refusals_of,
+    to_images,
+    weights_of,
+    write_figure,
+)
+
+from sesim_mmagic.engine.map_figure import Cell
+from sesim_mmagic.functional import spatial_distance
+
+LAYERS = ('relu1_2', 'relu2_2', 'relu3_1', 'relu3_3', 'relu4_1', 'relu4_3')
+
+
+def parse_args(argv=None):
+    """Parse the command line; mistakes end here with status 2."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('picture_a')
+    parser.add_argument('picture_b')
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument(
+        '--points',
+        nargs='+',
+        type=point,
+        default=[(0.35, 0.3)],
+        metavar='X,Y',
+        help='queries, as shares of width and height (default: 0.35,0.3)',
+    )
+    choice.add_argument(
+        '--click', action='store_true', help='choose the points with the mouse, in a window'
+    )
+    parser.add_argument(
+        '--points-b',
+        nargs='+',
+        type=point,
+        metavar='X,Y',
+        help='the points of B, as many as of A (default: the same)',
+    )
+    parser.add_argument('--layers', nargs='+', default=LAYERS, help=f'default: {" ".join(LAYERS)}')
+    add_feature_net(parser)
+    add_side(parser, 256)
+    parser.add_argument('--out', type=figure_path, default='similarity_layers.png')
+    return parser, parser.parse_args(argv)
+
+
+def clicked_points(picture):
+    """Points that the user clicks in a window, as shares of width and height.
+
+    Raises:
+        ValueError: If no window can be opened, or it was closed without a click.
+    """
+    from matplotlib import pyplot
+
+    figure = pyplot.figure()
+    if figure.canvas.required_interactive_framework is None:
+        raise ValueError(
+            f'--click needs a window, and matplotlib has none here (its backend is '
+            f'{pyplot.get_backend()}); give --points X,Y, or set DISPLAY or MPLBACKEND'
+        )
+    return ask_for_points(figure, picture)
+
+
+def ask_for_points(figure, picture):
+    """See :func:`clicked_points`; ``figure`` belongs to a canvas that can be clicked."""
+    axes = figure.add_subplot()
+    axes.set_axis_off()
+    axes.set_title('left: a point; right: take the last one back; enter: done')
+    axes.imshow(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+    height, width = picture.shape[:2]
+    # Pixels have their centres at whole numbers; a click at the rim belongs to the picture.
+    clicks = [((x + 0.5) / width, (y + 0.5) / height) for x, y in figure.ginput(-1, timeout=0)]
+    points = [p for p in clicks if all(0 <= share < 1 for share in p)]
+    if not points:
+        raise ValueError('no point of the picture was clicked; click one, or give --points X,Y')
+    return points
+
+
+def distances_of(maps_a, maps_b):
+    """Spatial distance of two lists of maps (1, N, h, w), one a layer: shape (N, layers)."""
+    pairs = zip(maps_a, maps_b, strict=True)
+    rows = [spatial_distance(a.flatten(2), b.flatten(2), reduction='none')[0] for a, b in pairs]
+    return torch.stack(rows, dim=1)
+
+
+@torch.no_grad()
+def main(argv=None):
+    """Print the distances and draw the figure."""
+    parser, args = parse_args(argv)
+    with refusals_of(parser):
+        settings = dict(layers=args.layers, feature_net=args.feature_net)
+        loss = build(dict(type='sesim_mmagic.FSeSimLoss', **settings))
+        pictures = [read_square(path, args.side) for path in (args.picture_a, args.picture_b)]
+        points_a = clicked_points(pictures[0]) if args.click else args.points
+        points_b = args.points_b or points_a
+        if len(points_b) != len(points_a):
+            raise ValueError(f'--points-b: {len(points_b)} points for {len(points_a)} of picture A')
+        points = points_a, points_b
+        maps = [
+            loss.similarity_maps(to_images(picture), of_picture)
+            for picture, of_picture in zip(pictures, points, strict=True)
+        ]
+        distances = distances_of(*maps)
+    print('distance of the maps of A and B'.ljust(34) + ''.join(f'{x:>9}' for x in args.layers))
+    rows = []
+    for index, (at, values) in enumerate(zip(zip(*points, strict=True), distances, strict=True)):
+        names = [f'{name} {x:.3g},{y:.3g}' for name, (x, y) in zip('AB', at, strict=True)]
+        print('  '.join(names).ljust(34) + ''.join(f'{value:>9.4f}' for value in values))
+        for name, picture, place, layers in zip(names, pictures, at, maps, strict=True):
+            cells = [Cell(layer[0, index].numpy(), place) for layer in layers]
+            rows.append((name, [Cell(picture, place), *cells]))
+    groups = [('', ['picture']), (weights_of(args.feature_net), args.layers)]
+    write_figure(args.out, groups, rows)
+
+
+if __name__ == '__main__':
+    main()
