@@ -1,0 +1,251 @@
+"""Metrics of a set of translations beside a set of real pictures."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmagic.datasets.unpaired_image_dataset import IMG_EXTENSIONS
+from mmengine.device import get_device
+from mmengine.dist import all_gather_object, get_dist_info
+from mmengine.logging import print_log
+from PIL import Image
+
+from sesim_mmagic.datasets import read_picture
+from sesim_mmagic.registry import METRICS, MODELS
+
+from . import set_scores
+from .feature_cache import BATCH_SIZE, FeatureCache, picture_digest
+from .translation_metric import TranslationMetric
+
+SCORES = ('fid', 'kid', 'density', 'coverage')
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A picture that counts once: its file if known, its pixels' digest, its features (C,)."""
+
+    path: str | None
+    digest: str
+    features: np.ndarray
+
+
+@METRICS.register_module()
+class DistributionScores(TranslationMetric):
+    """FID, KID, density and coverage of translations, all in the features of one network.
+
+    Every source and every real picture counts once, by its path (``img_{domain}_path``), however
+    often a test set repeats the pictures of its smaller folder. Samples without paths count one by
+    one. Pictures are those that would be saved, in 8 bits; neither their order nor the number of
+    ranks matters.
+
+    Keys of results end in the network's name: ``fid_clean``, ``fid_legacy`` (see
+    :class:`InceptionFeatures` for which to compare with what), ``fid_vgg16``; and so ``kid_clean``
+    (mean over subsets), ``kid_std_clean``, ``density_clean``, ``coverage_clean``. For the best
+    checkpoint: ``save_best='distribution/fid_clean', rule='less'``.
+
+    FID is biased upwards by few pictures, so only figures of equally many compare; KID is not
+    biased. A set smaller than the number of features is warned of.
+
+    Args:
+        target_domain (str): Domain of the translations ``fake_{target_domain}``.
+        source_domain (str): Domain of the sources, by whose paths translations count once.
+        feature_net (dict, optional): Config of a :class:`FeatureNetwork`. Defaults to None:
+            ``dict(type='sesim_mmagic.InceptionFeatures')``.
+        scores (Sequence[str]): Which of ``'fid'``, ``'kid'``, ``'density'`` and ``'coverage'``.
+            Defaults to all.
+        kid_subsets (int): Number of random subsets for KID. Defaults to 100.
+        kid_subset_size (int): Pictures of each set in a subset; the size of the smaller set where
+            that is less. Defaults to 1000.
+        num_neighbours (int): Neighbours for density and coverage. Defaults to 5, as their paper.
+        seed (int): Seed of KID's subsets. Defaults to 0.
+        real_folder (str, optional): Folder of real pictures, folders below it included, instead
+            of the samples' ``img_{target_domain}``. Defaults to None.
+        real_size (tuple[int, int], optional): Height and width in pixels that the pictures of
+            ``real_folder`` are brought to, by Pillow's bicubic resizing with antialiasing, the
+            aspect ratio not kept. Defaults to None: the size of the translations.
+        cache_dir (str, optional): Folder that keeps features of real pictures over runs (see
+            :class:`FeatureCache`). Defaults to None: they are kept over validations of a run.
+        **kwargs: Those of :class:`TranslationMetric`; ``device`` defaults to the accelerator.
+
+    Raises:
+        ValueError: If an argument is unknown or too small, or does not fit another. On
+            evaluation: if there are fewer pictures than a score needs.
+        FileNotFoundError: At the first sample, if weights or pictures of ``real_folder`` are
+            missing.
+    """
+
+    default_prefix = 'distribution'
+
+    def __init__(
+        self,
+        target_domain: str,
+        source_domain: str,
+        feature_net: dict | None = None,
+        scores: Sequence[str] = SCORES,
+        kid_subsets: int = 100,
+        kid_subset_size: int = 1000,
+        num_neighbours: int = 5,
+        seed: int = 0,
+        real_folder: str | None = None,
+        real_size: tuple[int, int] | None = None,
+        cache_dir: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.setdefault('device', get_device())
+        super().__init__(target_domain, source_domain, **kwargs)
+        check_at_least(1, kid_subsets=kid_subsets, num_neighbours=num_neighbours)
+        check_at_least(2, kid_subset_size=kid_subset_size)
+        if isinstance(scores, str) or not scores or not set(scores) <= set(SCORES):
+            raise ValueError(
+                f'DistributionScores: scores must be a list of {", ".join(SCORES)}; got {scores!r}'
+            )
+        if real_size is not None and real_folder is None:
+            raise ValueError('DistributionScores: real_size is for the pictures of a real_folder')
+        network = MODELS.build(feature_net or dict(type='sesim_mmagic.InceptionFeatures'))
+        self.cache = FeatureCache(network, self.device, cache_dir)
+        self.scores = tuple(scores)
+        self.kid_subsets = kid_subsets
+        self.kid_subset_size = kid_subset_size
+        self.num_neighbours = num_neighbours
+        self.seed = seed
+        self.real_folder = real_folder
+        self.real_size = real_size
+        self._real_files: list[str] = []
+        self._fake_sizes: set[tuple[int, int]] = set()
+        self._folder_pictures: list[Seen] = []
+        self._warned = False
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Features of the translations of a batch and, without ``real_folder``, of its truths."""
+        if self.real_folder is not None and not self._real_files:
+            self._real_files = list_pictures(self.real_folder)
+        pictures = [self.picture(sample, f'fake_{self.target_domain}') for sample in data_samples]
+        self._fake_sizes.update(picture.shape[:2] for picture in pictures)
+        paths = [sample.get(f'img_{self.source_domain}_path') for sample in data_samples]
+        # Translations are new at every validation; real pictures come again.
+        fakes = _seen(paths, pictures, self.cache.compute(pictures))
+        reals = [None] * len(fakes)
+        if self.real_folder is None:
+            key = f'img_{self.target_domain}'
+            pictures = [self.picture(sample, key) for sample in data_samples]
+            paths = [sample.get(f'{key}_path') for sample in data_samples]
+            reals = _seen(paths, pictures, self.cache(pictures))
+        self.results.extend(dict(fake=f, real=r) for f, r in zip(fakes, reals, strict=True))
+
+    def evaluate(self, size: int | None = None) -> dict[str, float]:
+        """Scores over all ranks, which share the work of reading ``real_folder``."""
+        if self.real_folder is not None:
+            self._folder_pictures = self._read_folder()
+        self._fake_sizes.clear()
+        return super().evaluate(size)
+
+    def _read_folder(self) -> list[Seen]:
+        """What all ranks see of ``real_folder`` together."""
+        size = self.real_size or self._size_of_translations()
+        rank, world_size = get_dist_info()
+        files = self._real_files[rank::world_size]
+        seen = []
+        for start in range(0, len(files), BATCH_SIZE):
+            paths = files[start : start + BATCH_SIZE]
+            pictures = [read_resized(path, size) for path in paths]
+            seen += _seen(paths, pictures, self.cache(pictures))
+        return [picture for part in all_gather_object(seen) for picture in part]
+
+    def _size_of_translations(self) -> tuple[int, int]:
+        sizes = set().union(*all_gather_object(self._fake_sizes))
+        if len(sizes) != 1:
+            raise ValueError(
+                'DistributionScores: pictures of real_folder are brought to the size of the '
+                f'translations, but these have {sorted(sizes) or "none"}; give real_size'
+            )
+        return sizes.pop()
+
+    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
+        """Scores of the pictures of all ranks."""
+        real = self._folder_pictures or [result['real'] for result in results]
+        real, fake = features_once(real), features_once([result['fake'] for result in results])
+        self._check_numbers(len(real), len(fake))
+        found = {}
+        if 'fid' in self.scores:
+            self._warn_of_few(*real.shape, len(fake))
+            found['fid'] = set_scores.fid(real, fake)
+        if 'kid' in self.scores:
+            smaller = min(len(real), len(fake))
+            subset_size = min(self.kid_subset_size, smaller)
+            # Subsets that take all there is are one and the same.
+            subsets = self.kid_subsets if subset_size < max(len(real), len(fake)) else 1
+            found['kid'], found['kid_std'] = set_scores.kid(
+                real, fake, subsets, subset_size, self.seed
+            )
+        if {'density', 'coverage'} & set(self.scores):
+            density, coverage = set_scores.density_and_coverage(real, fake, self.num_neighbours)
+            both = dict(density=density, coverage=coverage)
+            found.update({name: both[name] for name in both if name in self.scores})
+        return {f'{score}_{self.cache.network.name}': value for score, value in found.items()}
+
+    def _check_numbers(self, num_real: int, num_fake: int) -> None:
+        least = dict.fromkeys(('fid', 'kid'), 2)
+        least.update(dict.fromkeys(('density', 'coverage'), self.num_neighbours + 2))
+        for score in self.scores:
+            if min(num_real, num_fake) < least[score]:
+                raise ValueError(
+                    f'DistributionScores: {score} needs at least {least[score]} real pictures and '
+                    f'as many translations of different sources, got {num_real} and {num_fake}; '
+                    'test on more pictures, or leave it out of scores'
+                )
+
+    def _warn_of_few(self, num_real: int, num_features: int, num_fake: int) -> None:
+        if min(num_real, num_fake) < num_features and not self._warned:
+            print_log(
+                f'FID of {num_real} real pictures and {num_fake} translations in {num_features} '
+                'features: fewer pictures than features leave covariances without full rank, and '
+                'the figure is too high; compare it with such of equally many pictures alone',
+                'current',
+                logging.WARNING,
+            )
+            self._warned = True
+
+
+def check_at_least(least: int, **settings: int) -> None:
+    """``ValueError`` if a setting of the metric is smaller."""
+    for name, value in settings.items():
+        if value < least:
+            raise ValueError(f'DistributionScores: {name} must be at least {least}, got {value}')
+
+
+def _seen(
+    paths: Sequence[str | None], pictures: Sequence[np.ndarray], features: Sequence[np.ndarray]
+) -> list[Seen]:
+    digests = map(picture_digest, pictures)
+    return [Seen(*entry) for entry in zip(paths, digests, features, strict=True)]
+
+
+def features_once(pictures: Sequence[Seen]) -> np.ndarray:
+    """Features (pictures, C) of every file once, in an order that follows from their pixels."""
+    files = {picture.path or number: picture for number, picture in enumerate(pictures)}
+    in_order = sorted(files.values(), key=lambda picture: picture.digest)
+    return np.array([picture.features for picture in in_order])
+
+
+def list_pictures(folder: str | Path) -> list[str]:
+    """Paths of the pictures in a folder and in those below it, in order.
+
+    Raises:
+        FileNotFoundError: If there is no such folder, or no picture in it.
+    """
+    paths = sorted(str(p) for p in Path(folder).rglob('*') if p.suffix in IMG_EXTENSIONS)
+    if not paths:
+        raise FileNotFoundError(
+            f'real_folder {str(folder)!r} does not exist or holds no picture; name a folder of '
+            f'real pictures (names ending in {", ".join(e for e in IMG_EXTENSIONS if e.islower())})'
+        )
+    return paths
+
+
+def read_resized(path: str, size: tuple[int, int]) -> np.ndarray:
+    """A picture file as RGB, uint8, at ``size`` (height, width): bicubic with antialiasing."""
+    picture = Image.fromarray(np.ascontiguousarray(read_picture(path)[..., ::-1]))
+    return np.asarray(picture.resize((size[1], size[0]), Image.Resampling.BICUBIC))

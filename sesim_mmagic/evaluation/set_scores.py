@@ -1,0 +1,98 @@
+"""Scores of two sets of features, the real ones and those of translations.
+
+Features have shape (pictures, C). The estimators are those of torchmetrics and prdc.
+"""
+
+import io
+import warnings
+from contextlib import redirect_stdout
+
+import numpy as np
+import torch
+from prdc import compute_prdc
+from torch import Tensor, nn
+
+from sesim_mmagic.datasets import seeded_generators
+
+
+class _Given(nn.Module):
+    """Hands features on: torchmetrics wants a network, ours has already run."""
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.num_features = num_features
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features
+
+
+def fid(real: np.ndarray, fake: np.ndarray) -> float:
+    """Fréchet distance of the Gaussians around two sets (Heusel et al., NeurIPS 2017).
+
+    Args:
+        real (np.ndarray): Features of at least 2 real pictures.
+        fake (np.ndarray): Features of at least 2 translations.
+
+    Returns:
+        float: Non-negative but for rounding; computed in float64 with unbiased covariances.
+    """
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
+    # Only the main process computes; torchmetrics would wait for the other ranks.
+    metric = FrechetInceptionDistance(_Given(real.shape[1]), sync_on_compute=False)
+    return float(_fed(metric, real, fake).compute())
+
+
+def kid(
+    real: np.ndarray, fake: np.ndarray, subsets: int, subset_size: int, seed: int
+) -> tuple[float, float]:
+    """Squared MMD with the kernel (x·y / C + 1)³ (Binkowski et al., ICLR 2018), unbiased.
+
+    Args:
+        real (np.ndarray): Features of at least ``subset_size`` real pictures.
+        fake (np.ndarray): Features of at least ``subset_size`` translations.
+        subsets (int): Number of random subsets.
+        subset_size (int): Pictures of each set in a subset, at least 2.
+        seed (int): Seed of the subsets; the global generators are left as they were.
+
+    Returns:
+        tuple[float, float]: Mean and standard deviation over subsets; the mean of small or
+        equal sets may be negative.
+    """
+    from torchmetrics.image.kid import KernelInceptionDistance
+
+    with warnings.catch_warnings(), seeded_generators(seed):
+        warnings.filterwarnings('ignore', 'Metric `Kernel Inception Distance` will save')
+        metric = KernelInceptionDistance(
+            _Given(real.shape[1]), subsets=subsets, subset_size=subset_size, sync_on_compute=False
+        )
+        mean, deviation = _fed(metric, real, fake).compute()
+    return float(mean), float(deviation)
+
+
+def density_and_coverage(
+    real: np.ndarray, fake: np.ndarray, num_neighbours: int
+) -> tuple[float, float]:
+    """Fidelity and diversity by nearest neighbours (Naeem et al., ICML 2020).
+
+    A real picture's ball reaches to its ``num_neighbours``-th nearest real neighbour. Density is
+    the mean number of balls that hold a translation, over ``num_neighbours`` (it may exceed 1);
+    coverage is the share of balls that hold at least one translation.
+
+    Args:
+        real (np.ndarray): Features of at least ``num_neighbours + 2`` real pictures.
+        fake (np.ndarray): Features of at least ``num_neighbours + 2`` translations.
+        num_neighbours (int): Number of neighbours.
+
+    Returns:
+        tuple[float, float]: Density and coverage.
+    """
+    with redirect_stdout(io.StringIO()):  # prdc prints
+        found = compute_prdc(real.astype(np.float64), fake.astype(np.float64), num_neighbours)
+    return float(found['density']), float(found['coverage'])
+
+
+def _fed(metric: nn.Module, real: np.ndarray, fake: np.ndarray) -> nn.Module:
+    metric.update(torch.from_numpy(real).double(), real=True)
+    metric.update(torch.from_numpy(fake).double(), real=False)
+    return metric
