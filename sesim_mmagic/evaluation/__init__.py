@@ -1,6 +1,27 @@
 """How good a translation is."""
 
+from .distribution_metrics import DistributionScores
+from .diversity import LPIPSDiversity
+from .feature_networks import InceptionFeatures, PooledFeatures
+from .lpips_distance import LPIPSDistance
 from .paired_metrics import PairedMetric, PairedScores, ProceduralScores
+from .segmentation import SegmentationScores
+from .segmentors import PaletteSegmentor, TorchScriptSegmentor
+from .structure_distance import StructureDistance
 from .translation_metric import TranslationMetric
 
-__all__ = ['PairedMetric', 'PairedScores', 'ProceduralScores', 'TranslationMetric']
+__all__ = [
+    'DistributionScores',
+    'InceptionFeatures',
+    'LPIPSDistance',
+    'LPIPSDiversity',
+    'PairedMetric',
+    'PairedScores',
+    'PaletteSegmentor',
+    'PooledFeatures',
+    'ProceduralScores',
+    'SegmentationScores',
+    'StructureDistance',
+    'TorchScriptSegmentor',
+    'TranslationMetric',
+]
