@@ -9,7 +9,8 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=100, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    # Atomic, refuses weights that are not finite, keeps every rank's image buffer.
+    # Atomic, refuses weights that are not finite, keeps every rank's image buffer. save_best='KEY'
+    # keeps the best by a score of val_evaluator too.
     checkpoint=dict(
         type='sesim_mmagic.SafeCheckpointHook',
         interval=10000,
@@ -24,6 +25,8 @@ custom_hooks = [
     dict(type='sesim_mmagic.FiniteLossHook'),
     dict(type='sesim_mmagic.CheckpointMatchHook'),
     dict(type='sesim_mmagic.SaveTranslationsHook'),
+    # results.json and report.html, renewed by every validation and test.
+    dict(type='sesim_mmagic.ResultsHook'),
 ]
 
 env_cfg = dict(

@@ -4,9 +4,11 @@ from sesim_mmagic.engine.hooks import (
     CheckpointMatchHook,
     FiniteLossHook,
     ProgressHook,
+    ResultsHook,
     SafeCheckpointHook,
     SaveTranslationsHook,
     SeedIterationsHook,
+    read_results,
 )
 from sesim_mmagic.engine.html_report import write_report
 from sesim_mmagic.engine.loops import ResumableIterTrainLoop
@@ -17,9 +19,11 @@ __all__ = [
     'CpuAmpOptimWrapper',
     'FiniteLossHook',
     'ProgressHook',
+    'ResultsHook',
     'ResumableIterTrainLoop',
     'SafeCheckpointHook',
     'SaveTranslationsHook',
     'SeedIterationsHook',
+    'read_results',
     'write_report',
 ]

@@ -1,5 +1,6 @@
-"""A page that shows pictures side by side with tables of scores, without a server."""
+"""Pages of scores, curves and pictures side by side, without a server."""
 
+import base64
 import html
 import os
 from pathlib import Path
@@ -23,6 +24,7 @@ table.pictures { table-layout: fixed; }
 table.pictures th, table.pictures td { padding: .25rem; }
 table.pictures img { display: block; width: 100%; height: auto; }
 table.pictures img.small { image-rendering: pixelated; }
+img.figure { display: block; max-width: 100%; height: auto; }
 td.name { color: #555; font-size: .85rem; overflow-wrap: anywhere; }
 """
 # In rem: the page fits four columns, more make it scroll sideways.
@@ -54,12 +56,23 @@ def write_report(path, title, columns, rows, tables=(), note=''):
         FileNotFoundError: A picture does not exist.
     """
     path = Path(path)
-    parts = [f'<h1>{html.escape(title)}</h1>']
+    parts = [score_table(*table) for table in tables]
+    write_page(path, title, [*parts, _picture_table(path.parent, columns, rows)], note)
+
+
+def write_page(path, title, parts, note=''):
+    """Write an HTML page; the file appears once it is complete.
+
+    Args:
+        path (str | Path): The page to write.
+        title (str): Heading.
+        parts (Iterable[str]): HTML of :func:`score_table`, :func:`figure` and :func:`link`.
+        note (str): Text below the heading.
+    """
+    parts = list(parts)
     if note:
-        parts.append(f'<p class="note">{html.escape(note)}</p>')
-    parts += [_score_table(*table) for table in tables]
-    parts.append(_picture_table(path.parent, columns, rows))
-    body = '\n'.join(parts)
+        parts.insert(0, f'<p class="note">{html.escape(note)}</p>')
+    body = '\n'.join([f'<h1>{html.escape(title)}</h1>', *parts])
     write_atomically(
         path,
         (
@@ -71,19 +84,64 @@ def write_report(path, title, columns, rows, tables=(), note=''):
     )
 
 
-def _score_table(caption, header, lines):
+def figure(caption, svg):
+    """HTML of a drawing under a caption.
+
+    Args:
+        caption (str): Heading, also read out where pictures are not shown.
+        svg (str): SVG document; the page holds it.
+
+    Returns:
+        str: For :func:`write_page`.
+    """
+    # An image of its own: the names inside several drawings do not get in each other's way.
+    data = base64.b64encode(svg.encode()).decode()
+    return (
+        f'<h2>{html.escape(caption)}</h2>\n<img class="figure" '
+        f'src="data:image/svg+xml;base64,{data}" alt="{html.escape(caption, quote=True)}">'
+    )
+
+
+def link(text, target):
+    """HTML of a link.
+
+    Args:
+        text (str): What to click.
+        target (str): Path relative to the folder of the page.
+
+    Returns:
+        str: For :func:`write_page`.
+    """
+    return f'<p><a href="{quote(target)}">{html.escape(text)}</a></p>'
+
+
+def score_table(caption, header, lines):
+    """HTML of a table under a caption.
+
+    Args:
+        caption (str): Heading.
+        header (Sequence[str]): First line; none if it is empty.
+        lines (Iterable[Sequence]): Numbers that are not whole are shown with three decimals,
+            None as a dash.
+
+    Returns:
+        str: For :func:`write_page`.
+    """
     head = ''.join(f'<th>{html.escape(str(cell))}</th>' for cell in header)
+    head = f'<tr>{head}</tr>\n' if head else ''
     body = ''.join(
         '<tr>' + ''.join(f'<td>{html.escape(_text(cell))}</td>' for cell in line) + '</tr>\n'
         for line in lines
     )
     return (
         f'<h2>{html.escape(caption)}</h2>\n<div class="wide"><table class="scores">'
-        f'<tr>{head}</tr>\n{body}</table></div>'
+        f'{head}{body}</table></div>'
     )
 
 
 def _text(value):
+    if value is None:
+        return '\u2013'
     if not isinstance(value, float):  # NumPy's float64 is one
         return str(value)
     return f'{value:.2e}' if 0 < abs(value) < 0.001 else f'{value:.3f}'

@@ -1,0 +1,269 @@
+"""What a training and its tests came to: one JSON file and one page in the work directory."""
+
+import json
+import math
+import resource
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.dist import get_world_size, is_main_process
+from mmengine.hooks import Hook
+
+import sesim_mmagic
+from sesim_mmagic.engine.files import write_atomically
+from sesim_mmagic.engine.hooks.checkpoint import SafeCheckpointHook
+from sesim_mmagic.engine.hooks.common import run_name
+from sesim_mmagic.engine.hooks.translations import SaveTranslationsHook
+from sesim_mmagic.engine.results_page import write_results_page
+from sesim_mmagic.registry import HOOKS
+
+RESULTS = 'results.json'
+_SPLITS = dict(train='train', val='val (held-out)', test='test')
+# Points of a curve, at most; each is the mean of as many iterations as that takes.
+_CURVE_POINTS = 200
+
+
+@HOOKS.register_module()
+class ResultsHook(Hook):
+    """Write ``results.json`` and ``report.html`` into the work directory.
+
+    Both are renewed after every validation, at the end of a training and after every test, whether
+    the test follows the training or is a run of its own. They hold
+
+    * ``config``, ``sesim_mmagic`` (version), ``seed``;
+    * ``training``: ``iterations`` so far and ``max_iterations``, ``ranks``, ``seconds`` (all
+      iterations, with the time to load data and write checkpoints), ``seconds_per_iteration``
+      (median), ``peak_memory_mb`` of rank 0 and what it is of (``memory_of``);
+    * ``validation``: ``split``, ``pictures`` and ``history``, the ``metrics`` by ``iteration``;
+    * ``best``: ``key``, ``rule``, ``value``, ``iteration`` and ``checkpoint`` for each score of
+      ``save_best``;
+    * ``tests``: ``split``, ``pictures``, ``checkpoint``, ``iteration`` and ``metrics`` of each
+      checkpoint that was tested, the last test of it;
+    * ``losses``: curves, pairs of an iteration and the mean loss since the pair before.
+
+    A score that is no finite number is null. Paths are relative to the work directory where they
+    lie in it. A training that starts anew forgets what was there; one that is resumed goes on with
+    what belongs to the iterations before. Rank 0 writes.
+
+    Raises:
+        ValueError: On resume and in a test, if there is a ``results.json`` that cannot be read.
+    """
+
+    # After the best checkpoint was saved and the pictures of the test were.
+    priority = 'LOWEST'
+
+    def __init__(self):
+        self._results = None
+        self._trained = False
+        self._loaded_iteration = None
+
+    def after_load_checkpoint(self, runner, checkpoint):
+        """Note how long the weights were trained."""
+        self._loaded_iteration = checkpoint.get('meta', {}).get('iter')
+
+    def before_train(self, runner):
+        """Start anew, or go on with what belongs to the iterations before."""
+        self._trained = True
+        if not is_main_process():
+            return
+        found = read_results(runner.work_dir) if runner.iter > 0 else None
+        self._results = _until(found or {}, runner.iter)
+
+    def after_val_epoch(self, runner, metrics=None):
+        """Add a validation of the training."""
+        if not is_main_process() or not self._trained:
+            return
+        dataset = runner.val_dataloader.dataset
+        validation = self._results.setdefault('validation', {})
+        validation.update(split=_split(dataset, 'val'), pictures=len(dataset))
+        history = validation.setdefault('history', [])
+        history[:] = [entry for entry in history if entry['iteration'] < runner.iter]
+        history.append(dict(iteration=runner.iter, metrics=_numbers(metrics)))
+        self._write_training(runner)
+
+    def after_train(self, runner):
+        """Write the results of the whole training."""
+        if is_main_process():
+            self._write_training(runner)
+
+    def after_test_epoch(self, runner, metrics=None):
+        """Add a test, in the place of an earlier one of the same checkpoint."""
+        if not is_main_process():
+            return
+        if not self._trained:
+            self._results = read_results(runner.work_dir) or {}
+        dataset = runner.test_dataloader.dataset
+        test = dict(
+            split=_split(dataset, 'test'),
+            pictures=len(dataset),
+            **self._tested_weights(runner),
+            metrics=_numbers(metrics),
+        )
+        page = _page_of_pictures(runner)
+        if page:
+            test['page'] = page
+        others = [
+            other
+            for other in self._results.get('tests', [])
+            if (other['checkpoint'], other['split']) != (test['checkpoint'], test['split'])
+        ]
+        self._results['tests'] = [*others, test]
+        self._write(runner)
+
+    def _tested_weights(self, runner):
+        if self._trained:
+            path = runner.message_hub.runtime_info.get('last_ckpt')
+            return dict(checkpoint=_inside(runner, path), iteration=runner.iter)
+        # `--cfg-options load_from` and tools/test.py both end up there.
+        return dict(checkpoint=_inside(runner, runner._load_from), iteration=self._loaded_iteration)
+
+    def _write_training(self, runner):
+        earlier = self._results.get('training', {})
+        memory, memory_of = _peak_memory()
+        times = _history(runner, 'train/time')
+        self._results.update(
+            seed=runner.seed,
+            training=dict(
+                iterations=runner.iter,
+                max_iterations=runner.max_iters,
+                ranks=get_world_size(),
+                seconds=float(times.sum()),
+                seconds_per_iteration=float(np.median(times)) if len(times) else None,
+                peak_memory_mb=max(memory, earlier.get('peak_memory_mb', 0)),
+                memory_of=memory_of,
+            ),
+            best=self._best(runner),
+            losses=_loss_curves(runner),
+        )
+        self._write(runner)
+
+    def _best(self, runner):
+        history = self._results.get('validation', {}).get('history', [])
+        best = []
+        for hook in runner.hooks:
+            for entry in hook.best(runner) if isinstance(hook, SafeCheckpointHook) else ():
+                iterations = [
+                    validation['iteration']
+                    for validation in history
+                    if validation['metrics'].get(entry['key']) == entry['value']
+                ]
+                best.append(
+                    dict(
+                        entry,
+                        iteration=iterations[0] if iterations else None,
+                        checkpoint=_inside(runner, entry['checkpoint']),
+                    )
+                )
+        return best
+
+    def _write(self, runner):
+        self._results.update(config=run_name(runner), sesim_mmagic=sesim_mmagic.__version__)
+        keys = 'config sesim_mmagic seed training best validation tests losses'.split()
+        results = {key: self._results[key] for key in keys if key in self._results}
+        text = json.dumps(results, indent=2, allow_nan=False)
+        write_atomically(Path(runner.work_dir, RESULTS), text + '\n')
+        write_results_page(runner.work_dir, results)
+
+
+def read_results(folder):
+    """Read the results that a :class:`ResultsHook` wrote.
+
+    Args:
+        folder (str | Path): Work directory of a training or a test.
+
+    Returns:
+        dict | None: See :class:`ResultsHook`; None if there are none.
+
+    Raises:
+        ValueError: The file cannot be read.
+    """
+    path = Path(folder, RESULTS)
+    if not path.is_file():
+        return None
+    try:
+        results = json.loads(path.read_text())
+        if isinstance(results, dict):
+            return results
+    except ValueError:
+        pass
+    raise ValueError(
+        f"'{path}' does not hold the results of a training or test: move it away and run again."
+    )
+
+
+def _until(results, iteration):
+    """Results without what belongs to later iterations; those will be trained again."""
+    if 'validation' in results:
+        history = results['validation']['history']
+        results['validation']['history'] = [v for v in history if v['iteration'] <= iteration]
+    if 'tests' in results:
+        tests = results['tests']
+        results['tests'] = [test for test in tests if (test['iteration'] or 0) <= iteration]
+    return results
+
+
+def _split(dataset, default):
+    """Which pictures these are, in words: a validation on the test pictures is to be seen."""
+    return _SPLITS.get(getattr(dataset, 'split', default), default)
+
+
+def _numbers(metrics):
+    """Scores as JSON holds them: floats, and None for what is not finite; no tables or texts."""
+    values = {k: float(v) for k, v in (metrics or {}).items() if np.size(v) == 1 and _is_number(v)}
+    return {key: value if math.isfinite(value) else None for key, value in values.items()}
+
+
+def _is_number(value):
+    return torch.is_tensor(value) or np.issubdtype(np.asarray(value).dtype, np.number)
+
+
+def _inside(runner, path):
+    """A path relative to the work directory where it lies in it; None stays None."""
+    if path is None:
+        return None
+    folder = Path(runner.work_dir).resolve()
+    # Of a link the place counts, not what it points to.
+    path = Path(path).parent.resolve() / Path(path).name
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
+
+
+def _page_of_pictures(runner):
+    for hook in runner.hooks:
+        if isinstance(hook, SaveTranslationsHook):
+            page = _inside(
+                runner, Path(hook.out_dir or Path(runner.work_dir, 'test'), 'index.html')
+            )
+            return page if not Path(page).is_absolute() else None
+    return None
+
+
+def _history(runner, key):
+    """Values of one log variable, one an iteration; the checkpoint keeps them."""
+    buffer = runner.message_hub.log_scalars.get(key)
+    return np.asarray(buffer.data[0], dtype=np.float64) if buffer is not None else np.zeros(0)
+
+
+def _loss_curves(runner):
+    curves = {}
+    for key in runner.message_hub.log_scalars:
+        if not key.startswith('train/loss'):
+            continue
+        values = _history(runner, key)
+        parts = np.array_split(values, min(_CURVE_POINTS, len(values)))
+        ends = runner.iter - len(values) + np.cumsum([len(part) for part in parts])
+        means = [float(part.mean()) for part in parts]
+        curves[key.removeprefix('train/')] = [
+            [int(end), mean if math.isfinite(mean) else None]
+            for end, mean in zip(ends, means, strict=True)
+        ]
+    return curves
+
+
+def _peak_memory():
+    """Most memory so far in MB (2^20 bytes), and of what."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20, 'tensors on the GPU'
+    unit = 1 if sys.platform == 'darwin' else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20, 'process'
