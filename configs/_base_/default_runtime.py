@@ -18,6 +18,8 @@ default_hooks = dict(
         max_keep_ckpts=3,
         save_optimizer=True,
     ),
+    # Translations of the same few pictures with their self-similarity, for every vis_backend.
+    fixed_inputs=dict(type='sesim_mmagic.FixedInputsHook', interval=5000),
 )
 custom_hooks = [
     # Randomness of an iteration depends on the seed, the rank and the iteration alone.

@@ -3,6 +3,7 @@
 from sesim_mmagic.engine.hooks import (
     CheckpointMatchHook,
     FiniteLossHook,
+    FixedInputsHook,
     ProgressHook,
     ResultsHook,
     SafeCheckpointHook,
@@ -18,6 +19,7 @@ __all__ = [
     'CheckpointMatchHook',
     'CpuAmpOptimWrapper',
     'FiniteLossHook',
+    'FixedInputsHook',
     'ProgressHook',
     'ResultsHook',
     'ResumableIterTrainLoop',

@@ -19,6 +19,20 @@ def to_picture(image):
     return image.astype(np.uint8).transpose(1, 2, 0)
 
 
+def to_model_range(image, channel_order='bgr'):
+    """Turn an image as a test step gives it into what networks and losses see.
+
+    Args:
+        image (Tensor): (3, H, W), BGR, values in [0, 255].
+        channel_order (str | None): 'bgr', 'rgb', or None where it does not matter.
+
+    Returns:
+        Tensor: (1, 3, H, W), in the channel order asked for, values in [-1, 1].
+    """
+    image = image.flip(0) if channel_order == 'rgb' else image
+    return image[None].float() / 127.5 - 1
+
+
 def write_picture(path, picture):
     """Write a picture as PNG; the file appears once it is complete.
 

@@ -1,0 +1,209 @@
+"""A training seen through the same few inputs again and again."""
+
+import copy
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from mmengine.dataset import pseudo_collate
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.registry import DATASETS
+
+from sesim_mmagic.engine.hooks.common import source_domain
+from sesim_mmagic.engine.map_figure import Cell, draw_maps
+from sesim_mmagic.engine.pictures import to_model_range, to_picture
+from sesim_mmagic.engine.weights import unwrapped
+from sesim_mmagic.registry import HOOKS
+
+
+@HOOKS.register_module()
+class FixedInputsHook(Hook):
+    """Show, during training, translations of fixed inputs and their self-similarity.
+
+    The inputs are the first pictures of the validation set or, where the config has none, of the
+    test set. A row is a direction, an input and a query (the cross): input, translation, and for
+    each layer of the structure loss the query's similarity to every position of the input and of
+    the translation, as the loss sees it. Each map is coloured from its smallest value to its
+    largest, which stand below: the cosine distance does not see scale either. A structure loss
+    without self-similarity, or none, leaves the pictures alone.
+
+    The figure goes to every backend of the visualizer as an image ``name`` of the step. With
+    local files it is ``<work directory>/<time>/vis_data/vis_image/<name>_<step>.png``.
+
+    The training does not notice: random states, modes of the modules and buffers are as before,
+    and rank 0 alone draws, without a word to the others.
+
+    Args:
+        interval (int): Iterations between two figures; there is one after the last, too.
+            Defaults to 5000.
+        num_inputs (int | None): Number of inputs. Defaults to None: two, or one where there is no
+            second.
+        points (Sequence[tuple[float, float]]): Queries (x, y) as shares of width and height,
+            from 0 to below 1. Defaults to two.
+        name (str): Name of the image. Defaults to 'fixed_inputs'.
+
+    Raises:
+        ValueError: An argument is out of range.
+    """
+
+    # After whatever changes weights or refuses them.
+    priority = 'LOW'
+
+    def __init__(
+        self, interval=5000, num_inputs=None, points=((0.35, 0.3), (0.6, 0.6)), name='fixed_inputs'
+    ):
+        numbers = dict(interval=interval)
+        if num_inputs is not None:
+            numbers['num_inputs'] = num_inputs
+        for setting, value in numbers.items():
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(
+                    f'FixedInputsHook: {setting} must be a whole number, 1 or more, got {value!r}; '
+                    'leave the hook out to draw nothing'
+                )
+        # Else a mistake would show at the first figure.
+        if not points or any(len(p) != 2 or not all(0 <= v < 1 for v in p) for p in points):
+            raise ValueError(
+                'FixedInputsHook: points must be one or more pairs (x, y) of shares of width and '
+                f'height, from 0 to below 1; got {points}'
+            )
+        self.interval = interval
+        self.num_inputs = num_inputs
+        self.points = points
+        self.name = name
+
+    def before_train(self, runner):
+        """Read the inputs, on rank 0.
+
+        Raises:
+            ValueError: There is no data set, it has too few samples, or these lack the pictures
+                that the model translates.
+        """
+        if is_main_process():
+            with _untouched(unwrapped(runner.model)):
+                self._samples = self._read(runner)
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        """Draw, where it is due, on rank 0."""
+        due = self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(runner)
+        if due and is_main_process():
+            model = unwrapped(runner.model)
+            with _untouched(model), torch.no_grad():
+                figure = self._figure(model)
+            runner.visualizer.add_image(self.name, figure, runner.iter + 1)
+
+    def _read(self, runner):
+        part, config = _dataset_config(runner.cfg)
+        dataset = DATASETS.build(config)
+        number = min(2, len(dataset)) if self.num_inputs is None else self.num_inputs
+        if len(dataset) < number:
+            raise ValueError(
+                f'FixedInputsHook: num_inputs is {number}, but the data set of '
+                f'{part} has {len(dataset)} samples; set num_inputs to that or less'
+            )
+        samples = [dataset[i] for i in range(number)]
+        for source, target in _directions(unwrapped(runner.model)):
+            for i, sample in enumerate(samples):
+                if f'img_{source}' not in sample['inputs']:
+                    raise ValueError(
+                        f"FixedInputsHook: sample {i} of {part} has no picture 'img_{source}' to "
+                        f"translate into '{target}', only {sorted(sample['inputs'])}; pack it in "
+                        'the pipeline, or leave the hook out'
+                    )
+        return samples
+
+    def _figure(self, model):
+        loss = unwrapped(getattr(model, 'structure_loss', None))
+        has_maps = hasattr(loss, 'similarity_maps')
+        layers = loss.feature_net.layers if has_maps else ()
+        names = ['input', 'translation']
+        directions = _directions(model)
+        rows = []
+        for i, sample in enumerate(self._samples):
+            # The preprocessor and the model write into samples.
+            output = model.val_step(pseudo_collate([copy.deepcopy(sample)]))[0]
+            for source, target in directions:
+                path = output.get(f'img_{source}_path')
+                label = Path(path).stem if path else f'input {i}'
+                label = label if len(directions) == 1 else f'{label} to {target}'
+                images = sample['inputs'][f'img_{source}'], output.get(f'fake_{target}')
+                rows += self._rows(label, images, loss if has_maps else None)
+        return draw_maps([('', names), *((layer, names) for layer in layers)], rows)
+
+    def _rows(self, label, images, loss):
+        """Rows of one input: one for each query or, without a loss, one."""
+        pictures = [to_picture(image) for image in images]
+        if loss is None:
+            return [(label, [Cell(picture) for picture in pictures])]
+        device = next(loss.buffers()).device  # of the frozen features
+        images = (to_model_range(image.to(device), loss.channel_order) for image in images)
+        of_input, of_translation = (loss.similarity_maps(image, self.points) for image in images)
+        # In the order of the columns, each (N, h, w).
+        pairs = zip(of_input, of_translation, strict=True)
+        maps = [m[0].float().cpu().numpy() for pair in pairs for m in pair]
+        return [
+            (label, [*(Cell(p, point) for p in pictures), *(Cell(m[n], point) for m in maps)])
+            for n, point in enumerate(self.points)
+        ]
+
+
+def _dataset_config(config):
+    """Which data loader the inputs come from, and the config of its data set."""
+    for part in ('val_dataloader', 'test_dataloader'):
+        loader = config.get(part)
+        # MMagic's loops for several data sets take lists.
+        loader = loader[0] if isinstance(loader, list | tuple) and loader else loader
+        if loader:
+            return part, loader['dataset']
+    raise ValueError(
+        'FixedInputsHook takes its inputs from the data set of val_dataloader or test_dataloader, '
+        'and the config has neither; give one, or leave the hook out'
+    )
+
+
+def _directions(model):
+    """Source and target of each translation.
+
+    Raises:
+        ValueError: The model translates nothing.
+    """
+    if not hasattr(model, 'get_other_domains'):
+        raise ValueError(
+            f'FixedInputsHook needs a translation model, got {type(model).__name__}; leave the '
+            'hook out'
+        )
+    return [(source_domain(model, target), target) for target in model._reachable_domains]
+
+
+@contextmanager
+def _untouched(model):
+    """Let a model be used by this rank alone, and leave no trace of it.
+
+    MMagic's CycleGAN and Pix2Pix translate in training mode: that sets modes, draws dropout and
+    moves statistics of batch normalisation. A distributed wrapper may talk to other ranks, which
+    are not here: networks are taken out of theirs.
+    """
+    from sesim_mmagic.datasets.random_state import seeded_generators  # imports MMagic
+
+    wrapped = {n: child for n, child in model.named_children() if is_model_wrapper(child)}
+    modes = {module: module.training for module in model.modules()}
+    # Feature networks may read their weights, which are buffers, at the first use: leave them.
+    buffers = [(buffer, buffer.clone()) for buffer in unwrapped(model.generators).buffers()]
+    devices = {p.device for p in model.parameters() if p.device.type == 'cuda'}
+    with seeded_generators(0), torch.random.fork_rng(devices):
+        for device in devices:  # seeded_generators leaves accelerators alone
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(0)
+        for name, child in wrapped.items():
+            model._modules[name] = child.module
+        try:
+            yield
+        finally:
+            model._modules.update(wrapped)
+            for module, training in modes.items():
+                module.training = training
+            with torch.no_grad():
+                for buffer, before in buffers:
+                    buffer.copy_(before)
