@@ -62,7 +62,7 @@ class StructureLoss(nn.Module, metaclass=ABCMeta):
         """
         check_same_shape(source, translated)
         with torch.no_grad():
-            source_look = self.extract(source, generator)
+            source_look = self.extract(source.detach(), generator)
         return self.compare(source_look, self.extract(translated, generator))
 
 

@@ -11,6 +11,8 @@ from mmengine.optim import OptimWrapper
 from tests.test_translators.tiny import (
     TINY_FSESIM,
     TINY_LSESIM,
+    TINY_PATCH_NCE,
+    TINY_RESNET,
     VIEWS,
     batch,
     cyclegan,
@@ -25,6 +27,11 @@ BUILDERS = dict(
     ),
     cyclegan=lambda: cyclegan(structure_loss=TINY_FSESIM),
     one_sided_learned=lambda: one_sided(structure_loss=TINY_LSESIM),
+    one_sided_patch_nce=lambda: one_sided(
+        structure_loss=TINY_PATCH_NCE, structure_identity_weight=1.0
+    ),
+    one_sided_mirrored=lambda: one_sided(structure_loss=TINY_PATCH_NCE, flip_equivariance=True),
+    cyclegan_patch_nce=lambda: cyclegan(structure_loss=TINY_PATCH_NCE, generator=TINY_RESNET),
     cyclegan_learned=lambda: cyclegan(structure_loss=TINY_LSESIM),
 )
 

@@ -8,6 +8,7 @@ from mmengine.registry import init_default_scope
 from sesim_mmagic.losses import LearnedStructureLoss
 from sesim_mmagic.registry import MODELS
 from sesim_mmagic.translators.domain_networks import unwrapped
+from sesim_mmagic.translators.structure_step import trains_with_generator
 
 TINY_VGG = dict(type='sesim_mmagic.VGG16Features', pretrained=None, seed=0, width=0.125)
 TINY_FSESIM = dict(
@@ -18,6 +19,15 @@ TINY_FSESIM = dict(
     feature_net=TINY_VGG,
 )
 TINY_LSESIM = {**TINY_FSESIM, 'type': 'sesim_mmagic.LSeSimLoss'}
+TINY_PATCH_NCE = dict(
+    type='sesim_mmagic.PatchNCELoss',
+    layers=(0, 4, 8, 12),
+    channels=(3, 8, 16, 16),
+    width=8,
+    num_patches=16,
+    temperature=0.5,
+)
+TINY_RESNET = dict(type='sesim_mmagic.ResNetBlurGenerator', base_channels=4, num_blocks=1)
 VIEWS = ('img_horse', 'img_zebra', 'img_horse_aug', 'img_zebra_aug')
 HOST_NETWORKS = dict(
     generator=dict(
@@ -43,7 +53,7 @@ def build(config):
 def one_sided(**kwargs):
     config = dict(
         type='sesim_mmagic.OneSidedTranslator',
-        generator=dict(type='sesim_mmagic.ResNetBlurGenerator', base_channels=4, num_blocks=1),
+        generator=TINY_RESNET,
         discriminator=dict(type='sesim_mmagic.BlurPatchGAN', base_channels=4, num_layers=2),
         source_domain='horse',
         target_domain='zebra',
@@ -96,12 +106,18 @@ def batch(size=2, height=32, width=32, seed=0, keys=('img_horse', 'img_zebra')):
 
 
 def optim_wrappers(model, wrapper=OptimWrapper, optimizer=torch.optim.Adam, lr=1e-3, **kwargs):
-    keys = ['generators', 'discriminators']
-    if isinstance(unwrapped(getattr(model, 'structure_loss', None)), LearnedStructureLoss):
-        keys.append('structure_loss')
+    """Optimizers as the configs build them."""
+    loss = getattr(model, 'structure_loss', None)
+    parameters = {
+        key: list(getattr(model, key).parameters()) for key in ('generators', 'discriminators')
+    }
+    if isinstance(unwrapped(loss), LearnedStructureLoss):
+        parameters['structure_loss'] = list(loss.parameters())
+    elif trains_with_generator(unwrapped(loss)):
+        parameters['generators'] += loss.parameters()
     return OptimWrapperDict(
         **{
-            key: wrapper(optimizer=optimizer(getattr(model, key).parameters(), lr=lr), **kwargs)
-            for key in keys
+            key: wrapper(optimizer=optimizer(found, lr=lr), **kwargs)
+            for key, found in parameters.items()
         }
     )

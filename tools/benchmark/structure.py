@@ -1,14 +1,15 @@
 """Compare structure losses and their baselines at equal steps and at equal time, over seeds.
 
     python tools/benchmark/structure.py WORLD [WORLD ...] [--methods ...] [--seeds 2022 2023 2024]
-        [--iterations N] [--jobs 2] [--out work_dirs/structure]
+        [--iterations N] [--pace 1] [--jobs 2] [--out work_dirs/structure]
 
 WORLD is ``mismatch`` or ``matched`` (the procedural world, made on the spot) or ``kaokore``
 (``data/kaokore_sketch``). Every method trains for N iterations with every seed; then every method
 once more, for as many iterations as fit into FSeSim's time by the median step of these trainings.
-Every learning rate decays over its own run. Scores are of the last iteration, on the test pictures.
-What has ended is not run again, what was interrupted goes on. At the end: ``table.md``,
-``results.json`` and ``grid.png`` (the first seed at equal time).
+Every learning rate decays over its own run; ``--pace 2`` doubles all of them, for short runs.
+Scores are of the last iteration, on the test pictures. What has ended is not run again, what was
+interrupted goes on. At the end: a table, results as JSON and a grid of pictures (the first seed at
+equal time).
 """
 
 import argparse
@@ -31,12 +32,13 @@ def parse_args():
     parser.add_argument('--methods', nargs='+', choices=METHODS, help="the worlds' unless given")
     parser.add_argument('--seeds', nargs='+', type=int, default=[2022, 2023, 2024])
     parser.add_argument('--iterations', type=int, help="of every method; the config's unless given")
+    parser.add_argument('--pace', type=float, default=1.0, help='factor on all learning rates')
     parser.add_argument('--jobs', type=int, default=2, help='trainings at a time, one core each')
     parser.add_argument('--data-root', help='folder of the data set, if it lies elsewhere')
     parser.add_argument('--out', default='work_dirs/structure', help='folder for everything')
     args = parser.parse_args()
-    if args.jobs < 1 or (args.iterations or 2) < 2:
-        parser.error('--jobs must be positive and --iterations 2 or more')
+    if args.jobs < 1 or args.pace <= 0 or (args.iterations or 2) < 2:
+        parser.error('--jobs and --pace must be positive and --iterations 2 or more')
     if len({WORLDS[world].scores for world in args.worlds}) > 1:
         parser.error('these worlds have different scores: compare them one after the other')
     if args.methods and REFERENCE not in args.methods:
@@ -48,13 +50,13 @@ def equal_steps(args, world, folder, data):
     """Runs of every method and seed for the same number of iterations."""
     iterations = args.iterations or WORLDS[world].iterations
     return {
-        (method, seed): make_run(world, method, seed, iterations, folder, data)
+        (method, seed): make_run(world, method, seed, iterations, args.pace, folder, data)
         for seed in args.seeds
         for method in args.methods or WORLDS[world].methods
     }
 
 
-def equal_time(runs, world, folder, data):
+def equal_time(args, runs, world, folder, data):
     """Runs of the same methods and seeds, for the time of the reference."""
     seconds = {}
     for (method, _), run in runs.items():
@@ -65,7 +67,7 @@ def equal_time(runs, world, folder, data):
         return max(2, round(run.iterations * seconds[REFERENCE] / seconds[method]))
 
     return {
-        (method, seed): make_run(world, method, seed, fitting(method, run), folder, data)
+        (method, seed): make_run(world, method, seed, fitting(method, run), args.pace, folder, data)
         for (method, seed), run in runs.items()
     }
 
@@ -138,7 +140,7 @@ def main():
     execute_all([run for runs in budgets.values() for run in runs.values()], args.jobs)
     for world in args.worlds:
         runs = budgets[world, 'equal steps']
-        budgets[world, 'equal time'] = equal_time(runs, world, folders[world], data[world])
+        budgets[world, 'equal time'] = equal_time(args, runs, world, folders[world], data[world])
     execute_all([run for runs in budgets.values() for run in runs.values()], args.jobs)
     report(out, args, budgets)
 

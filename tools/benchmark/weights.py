@@ -1,7 +1,7 @@
 """Choose the weights of structure losses on held-out scenes of the procedural world.
 
     python tools/benchmark/weights.py [--factors 0.25 1 4] [--methods ...] [--iterations 250]
-        [--seed 2021] [--jobs 2] [--out work_dirs/weights]
+        [--pace 2] [--seed 2021] [--jobs 2] [--out work_dirs/weights]
 
 Trains every method with its config's weight (of the structure loss, or of CycleGAN's cycle) times
 each factor on the mismatched world and scores the validation scenes, which no test ever uses.
@@ -12,8 +12,8 @@ harmonic mean.
 import argparse
 from pathlib import Path
 
-from runs import ROOT, execute_all
-from worlds import METHODS, WORLDS, make_data, make_run
+from runs import execute_all
+from worlds import METHODS, load_config, make_data, make_run
 
 WORLD = 'mismatch'
 
@@ -25,6 +25,7 @@ def parse_args():
     weighted = [method for method in METHODS if method != 'none']
     parser.add_argument('--methods', nargs='+', choices=weighted, default=weighted)
     parser.add_argument('--iterations', type=int, default=250)
+    parser.add_argument('--pace', type=float, default=2.0, help='factor on all learning rates')
     parser.add_argument('--seed', type=int, default=2021)
     parser.add_argument('--jobs', type=int, default=2, help='trainings at a time, one core each')
     parser.add_argument('--out', default='work_dirs/weights', help='folder for everything')
@@ -33,9 +34,7 @@ def parse_args():
 
 def weight_of(method):
     """Key and value of the weight in a method's config."""
-    from mmengine.config import Config
-
-    config = Config.fromfile(ROOT / f'configs/{METHODS[method][1]}_{WORLDS[WORLD].config}')
+    config, _ = load_config(WORLD, method)
     if method == 'cyclegan':
         return 'model.loss_config.cycle_loss_weight', config.model.loss_config.cycle_loss_weight
     return 'model.structure_loss.loss_weight', config.model.structure_loss.loss_weight
@@ -53,7 +52,7 @@ def main():
             settings = {key: weight * factor, 'test_dataloader.dataset.split': 'val'}
             folder = out / f'weight{weight * factor:g}'
             runs[method, weight * factor] = make_run(
-                WORLD, method, args.seed, args.iterations, folder, data, **settings
+                WORLD, method, args.seed, args.iterations, args.pace, folder, data, settings
             )
     execute_all(list(runs.values()), args.jobs)
     print('\n| method | weight | foreground IoU | style | harmonic mean |\n|---|---|---|---|---|')

@@ -1,0 +1,44 @@
+"""Pixel and perceptual loss: content losses that structure losses are measured against."""
+
+import pytest
+import torch
+
+from sesim_mmagic.losses import PerceptualLoss, PixelLoss
+from tests.test_losses.test_fsesim import TINY_VGG, pictures
+
+LAYERS = ('relu2_2', 'relu3_1')
+
+
+def test_pixel_loss_is_the_mean_difference():
+    source, translated = pictures(0), pictures(1)
+    expected = 3.0 * (source - translated).abs().sum() / source.numel()
+    assert PixelLoss(loss_weight=3.0)(source, translated).item() == pytest.approx(expected.item())
+    assert PixelLoss()(source, source).item() == 0
+
+
+def test_perceptual_loss_is_the_mean_difference_of_features():
+    loss = PerceptualLoss(LAYERS, loss_weight=3.0, feature_net=TINY_VGG)
+    source, translated = pictures(0), pictures(1)
+    features = [loss.feature_net(images) for images in (source, translated)]
+    expected = sum((features[0][n] - features[1][n]).abs().mean() for n in LAYERS) * 3.0 / 2
+    assert loss(source, translated).item() == pytest.approx(expected.item(), rel=1e-6)
+    assert loss.channel_order == 'bgr'
+    assert not list(loss.parameters()) and not loss.state_dict()
+
+
+@pytest.mark.parametrize(
+    'loss', [PixelLoss(), PerceptualLoss(LAYERS, feature_net=TINY_VGG)], ids=['pixel', 'perceptual']
+)
+def test_gradients_reach_the_translation_alone(loss):
+    source, translated = (pictures(seed).double().requires_grad_() for seed in range(2))
+    loss.double()(source, translated).backward()
+    assert source.grad is None and translated.grad.abs().sum() > 0
+    with pytest.raises(ValueError, match='must have one shape'):
+        loss(source, translated[..., :-1])
+
+
+def test_perceptual_gradcheck():
+    loss = PerceptualLoss(('relu1_2',), feature_net=TINY_VGG).double()
+    source = pictures(0, dtype=torch.float64)[:1, :, :4, :6]
+    translated = pictures(1, dtype=torch.float64)[:1, :, :4, :6].requires_grad_()
+    assert torch.autograd.gradcheck(lambda images: loss(source, images), (translated,))
