@@ -1,6 +1,7 @@
 _base_ = '../fsesim/fsesim_resnet-w24_1xb4_procedural64.py'
 
-# The same features as FSeSim, compared as they are.
+# The same features as FSeSim, compared as they are; the best of three weights on held-out scenes,
+# see README.md.
 fsesim = _base_.model.structure_loss
 model = dict(
     structure_loss=dict(
@@ -8,6 +9,6 @@ model = dict(
         type='sesim_mmagic.PerceptualLoss',
         layers=fsesim.layers,
         feature_net=fsesim.feature_net,
-        loss_weight=10.0,
+        loss_weight=0.5,
     )
 )

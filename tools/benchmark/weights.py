@@ -1,19 +1,18 @@
 """Choose the weights of structure losses on held-out scenes of the procedural world.
 
-    python tools/benchmark/weights.py [--factors 0.25 1 4] [--methods ...] [--iterations 250]
-        [--pace 2] [--seed 2021] [--jobs 2] [--out work_dirs/weights]
+    python tools/benchmark/weights.py --methods pixel perceptual --weights 0.5 2.5 10
+        [--iterations 250] [--pace 2] [--seed 2021] [--jobs 2] [--out work_dirs/weights]
 
-Trains every method with its config's weight (of the structure loss, or of CycleGAN's cycle) times
-each factor on the mismatched world and scores the validation scenes, which no test ever uses.
-Prints both sides of the bargain, foreground IoU (structure) and style (appearance), and their
-harmonic mean.
+Trains every method with each weight (of the structure loss, or of CycleGAN's cycle) on the
+mismatched world and scores the validation scenes, which no test ever uses. Prints both sides of
+the bargain, foreground IoU (structure) and style (appearance), and their harmonic mean.
 """
 
 import argparse
 from pathlib import Path
 
 from runs import execute_all
-from worlds import METHODS, load_config, make_data, make_run
+from worlds import METHODS, make_data, make_run
 
 WORLD = 'mismatch'
 
@@ -21,23 +20,15 @@ WORLD = 'mismatch'
 def parse_args():
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--factors', nargs='+', type=float, default=[0.25, 1.0, 4.0])
     weighted = [method for method in METHODS if method != 'none']
-    parser.add_argument('--methods', nargs='+', choices=weighted, default=weighted)
+    parser.add_argument('--methods', nargs='+', choices=weighted, required=True)
+    parser.add_argument('--weights', nargs='+', type=float, required=True)
     parser.add_argument('--iterations', type=int, default=250)
     parser.add_argument('--pace', type=float, default=2.0, help='factor on all learning rates')
     parser.add_argument('--seed', type=int, default=2021)
     parser.add_argument('--jobs', type=int, default=2, help='trainings at a time, one core each')
     parser.add_argument('--out', default='work_dirs/weights', help='folder for everything')
     return parser.parse_args()
-
-
-def weight_of(method):
-    """Key and value of the weight in a method's config."""
-    config, _ = load_config(WORLD, method)
-    if method == 'cyclegan':
-        return 'model.loss_config.cycle_loss_weight', config.model.loss_config.cycle_loss_weight
-    return 'model.structure_loss.loss_weight', config.model.structure_loss.loss_weight
 
 
 def main():
@@ -47,11 +38,11 @@ def main():
     data = make_data(WORLD, out)
     runs = {}
     for method in args.methods:
-        key, weight = weight_of(method)
-        for factor in args.factors:
-            settings = {key: weight * factor, 'test_dataloader.dataset.split': 'val'}
-            folder = out / f'weight{weight * factor:g}'
-            runs[method, weight * factor] = make_run(
+        part = 'loss_config.cycle_loss' if method == 'cyclegan' else 'structure_loss.loss'
+        for weight in args.weights:
+            settings = {f'model.{part}_weight': weight, 'test_dataloader.dataset.split': 'val'}
+            folder = out / f'weight{weight:g}'
+            runs[method, weight] = make_run(
                 WORLD, method, args.seed, args.iterations, args.pace, folder, data, settings
             )
     execute_all(list(runs.values()), args.jobs)
