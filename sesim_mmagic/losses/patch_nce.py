@@ -103,7 +103,7 @@ class PatchNCELoss(StructureLoss):
             positions = sample_positions(*query.shape[2:], self.num_patches, device=query.device)
             keys, queries = (
                 self.get_submodule(f'mlp_{index}')(features.flatten(2).mT[:, positions])
-                for features in (key.detach(), query)
+                for features in (key, query)
             )
             # The perceptron learns from the translation's patches alone, as in CUT.
             losses.append(info_nce(queries, keys.detach(), temperature=self.temperature))
