@@ -59,6 +59,7 @@ def test_some_pairs(distance):
     assert pairs == LPIPSDiversity(TARGET, max_pairs=4, lpips=RANDOM).pairs(6)
     drawn = [LPIPSDiversity(TARGET, max_pairs=4, seed=seed).pairs(6) for seed in range(8)]
     assert len({tuple(p) for p in drawn}) > 4
+    assert all(len(set(p)) == 4 for p in drawn)
     assert {pair for p in drawn for pair in p} == set(combinations(range(6), 2))
     several = outputs(0, 6), outputs(1, 6)
     expected = np.mean([distance(one[i], one[j]) for one in several for i, j in pairs])

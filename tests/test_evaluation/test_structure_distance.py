@@ -111,6 +111,7 @@ def test_the_usual_loss():
     loss = metric.loss
     assert type(loss).__name__ == 'FSeSimLoss' and not loss.feature_net.weights_ready
     assert (loss.num_patches, loss.distance, loss.normalise, loss.loss_weight) == (-1, 'cos', 1, 1)
+    assert loss.patch_size == 64 and loss.feature_net.layers == ('relu3_1', 'relu4_1', 'relu4_3')
     assert loss.feature_net.pretrained == 'torchvision'
 
 
@@ -136,7 +137,8 @@ def test_a_loss_of_ones_own():
 @pytest.mark.parametrize(
     ('loss', 'message'),
     [
-        (dict(type='sesim_mmagic.LSeSimLoss'), 'LSeSimLoss compares by weights that a training'),
+        (dict(type='sesim_mmagic.LSeSimLoss'), 'LSeSimLoss compares by weights'),
+        (dict(type='sesim_mmagic.PatchNCELoss'), 'PatchNCELoss compares by weights'),
         (fsesim(num_patches=64), 'draws num_patches=64 positions.*set num_patches=-1'),
     ],
 )
