@@ -210,7 +210,7 @@ class PooledFeatures(FeatureNetwork):
         built = MODELS.build(dict(network))
         name = type(built).__name__.lower().removesuffix('features')
         super().__init__(_name(name, getattr(built, 'seed', None)), dict(network))
-        self.network = built.eval().requires_grad_(False)
+        self.network = built.eval()  # no running statistics change
 
     def init_weights(self) -> None:
         """Read or draw the weights; once."""

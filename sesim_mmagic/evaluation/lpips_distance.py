@@ -4,7 +4,6 @@ The ``lpips`` package brings the small weights of the layers; those of the backb
 torchvision's.
 """
 
-import os
 import warnings
 from collections.abc import Mapping
 
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sesim_mmagic.networks.state_dicts import read_state_dict
+from sesim_mmagic.networks.state_dicts import download_torchvision_weights, read_state_dict
 
 from .translation_metric import to_batch
 
@@ -124,14 +123,7 @@ def read_backbone_weights(net: str, backbone: str) -> Mapping[str, Tensor]:
     import torchvision
 
     weights = getattr(torchvision.models, BACKBONES[net]).IMAGENET1K_V1
-    cache = os.path.join(torch.hub.get_dir(), 'checkpoints', os.path.basename(weights.url))
-    try:
-        return weights.get_state_dict(progress=True, check_hash=True)
-    except (OSError, RuntimeError) as error:
-        raise FileNotFoundError(
-            f'cannot download the backbone of LPIPS {weights.url} ({error}); fetch the file on a '
-            f'machine with network access and put it at {cache}, or set backbone to its path'
-        ) from error
+    return download_torchvision_weights(weights, 'backbone of LPIPS', 'backbone')
 
 
 def _unread_network(net: str, seed: int | None) -> nn.Module:

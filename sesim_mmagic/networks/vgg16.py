@@ -1,6 +1,5 @@
 """VGG16 as a frozen feature network (Simonyan and Zisserman, ICLR 2015, configuration D)."""
 
-import os
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor, nn
 
 from sesim_mmagic.registry import MODELS
 
-from .state_dicts import read_state_dict
+from .state_dicts import download_torchvision_weights, read_state_dict
 
 # Channels of the convolutions, one tuple a resolution; a 2 x 2 max pooling between tuples.
 STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
@@ -197,15 +196,9 @@ def read_vgg16_weights(pretrained: str) -> Mapping[str, Tensor]:
     if pretrained == 'torchvision':
         from torchvision.models import VGG16_Weights
 
-        weights = VGG16_Weights.IMAGENET1K_V1
-        cache = os.path.join(torch.hub.get_dir(), 'checkpoints', os.path.basename(weights.url))
-        try:
-            return weights.get_state_dict(progress=True, check_hash=True)
-        except (OSError, RuntimeError) as error:
-            raise FileNotFoundError(
-                f'cannot download the VGG16 weights {weights.url} ({error}); fetch the file on a '
-                f'machine with network access and put it at {cache}, or set pretrained to its path'
-            ) from error
+        return download_torchvision_weights(
+            VGG16_Weights.IMAGENET1K_V1, 'VGG16 weights', 'pretrained'
+        )
     return read_state_dict(
         pretrained,
         'VGG16 weights',
