@@ -1,3 +1,4 @@
+import base64
 import re
 
 import cv2
@@ -5,6 +6,8 @@ import numpy as np
 import pytest
 
 from sesim_mmagic.engine import write_report
+from sesim_mmagic.engine.curves import Panel, draw_curves
+from sesim_mmagic.engine.html_report import figure, link, score_table, write_page
 
 
 @pytest.fixture
@@ -56,3 +59,34 @@ def test_picture_outside_the_folder_is_refused(tmp_path, picture):
 def test_row_of_another_length_is_refused(tmp_path, picture):
     with pytest.raises(ValueError, match="Row 'x' has 1 pictures for 2 columns"):
         write_report(tmp_path / 'page' / 'index.html', 't', ('a', 'b'), [('x', [picture])])
+
+
+def test_page_of_parts(tmp_path):
+    parts = [
+        score_table('A & B', (), [('x', None), ('y', 0.5)]),
+        figure('"Curves"', '<svg>é</svg>'),
+        link('50% < 1', 'a b/50%#1.html'),
+    ]
+    write_page(tmp_path / 'page.html', 'Title', parts, note='below')
+    text = (tmp_path / 'page.html').read_text()
+    order = ['<h1>Title', 'below', 'A &amp; B', '>\u2013<', '>0.500<', 'Curves', '50% &lt; 1']
+    assert [text.index(part) for part in order] == sorted(text.index(part) for part in order)
+    assert '<tr></tr>' not in text and '<th>' not in text
+    assert 'href="a%20b/50%25%231.html"' in text and 'alt="&quot;Curves&quot;"' in text
+    (data,) = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', text)
+    assert base64.b64decode(data).decode() == '<svg>é</svg>'
+
+
+def test_curves_show_every_panel():
+    panels = [Panel(f'score {i}', [(1, 0.5), (2, None), (3, 0.7)]) for i in range(4)]
+    panels.append(Panel('never', [(1, None)], marks=[(1, None)]))
+    plain = draw_curves(panels)
+    assert plain == draw_curves(panels)  # equal curves give equal files
+    for panel in panels:
+        assert f'>{panel.title}</text>' in plain
+    panels[0].ring, panels[0].marks = [(3, 0.7)], [(3, 0.6)]
+    named = draw_curves(panels, dict(line='held-out', ring='best', marks='test'))
+    for name in ('held-out', 'best', 'test'):
+        assert named.count(f'>{name}</text>') == 1 and f'>{name}</text>' not in plain
+    with pytest.raises(ValueError, match='no panel'):
+        draw_curves([])
