@@ -145,7 +145,9 @@ def test_pooled_features_are_spatial_means(channel_order):
         channel_order=channel_order,
     )
     batch = pictures(2, 3, 12, 10)
-    found = PooledFeatures(config)(batch)
+    network = PooledFeatures(config)
+    found = network(batch)
+    assert not network.network.training
     rgb = VGG16Features(config['layers'], pretrained=None, seed=0, width=0.125, channel_order='rgb')
     maps = rgb(batch.float() / 255 * 2 - 1)
     expected = [maps[layer].flatten(2).sum(2) / maps[layer][0, 0].numel() for layer in maps]
