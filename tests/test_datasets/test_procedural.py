@@ -6,6 +6,7 @@ import os
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 from sesim_mmagic.datasets import folders, procedural_world, write_world
 from sesim_mmagic.datasets.procedural import (
@@ -220,24 +221,24 @@ def test_a_larger_world_contains_the_smaller(tmp_path):
 
 
 def test_validation_scenes_are_scenes_of_their_own(tmp_path):
-    equal = dict(SMALL, num_train=8, num_test=8, num_val=8)
+    equal = dict(SMALL, size=64, num_train=8, num_test=8, num_val=8)
     files = contents(write_world(tmp_path / 'world', **equal))
     labels = [
         {data for name, data in files.items() if name.startswith(f'{part}Labels/')}
         for part in ('val', 'test')
     ]
     assert len(labels[0]) == len(labels[1]) == 8 and not labels[0] & labels[1]
-    # Layout of the source: few large shapes in B, many small ones in A.
-    ground = {
+    # Layout of the source, B: few large shapes, where A has many small ones.
+    shapes = {
         folder: np.mean(
             [
-                (colours == picture(path)[..., None, :]).all(axis=-1).any(axis=-1).mean()
+                ndimage.label((picture(path) != PALETTE[0]).any(axis=-1))[1]
                 for path in sorted((tmp_path / 'world' / folder).iterdir())
             ]
         )
-        for folder, colours in (('valB', TEXTURE_COLOURS[0]), ('testB', TEXTURE_COLOURS[0]))
+        for folder in ('trainA', 'testA', 'valA')
     }
-    assert abs(ground['valB'] - ground['testB']) < 0.15
+    assert max(shapes['testA'], shapes['valA']) < 0.6 * shapes['trainA'], shapes
 
 
 def test_pictures_are_those_of_worlds_without_validation(tmp_path):
