@@ -26,6 +26,7 @@ custom_hooks = [
     dict(type='sesim_mmagic.SeedIterationsHook'),
     dict(type='sesim_mmagic.FiniteLossHook'),
     dict(type='sesim_mmagic.CheckpointMatchHook'),
+    dict(type='sesim_mmagic.MetricWeightsHook'),
     dict(type='sesim_mmagic.SaveTranslationsHook'),
     # results.json and report.html, renewed by every validation and test.
     dict(type='sesim_mmagic.ResultsHook'),
@@ -50,7 +51,7 @@ vis_backends = [dict(type='VisBackend')]
 visualizer = dict(type='Visualizer', vis_backends=vis_backends)
 
 train_cfg = dict(type='sesim_mmagic.ResumableIterTrainLoop', val_interval=10000)
-# MMEngine's loops translate every picture once. MMagic's FID and the like need its own loops:
+# MMEngine's loops translate every picture once. MMagic's own metrics need its own loops:
 # val_cfg = dict(type='MultiValLoop'), val_evaluator = dict(type='Evaluator', metrics=...).
 val_cfg = dict(type='ValLoop')
 val_evaluator = []

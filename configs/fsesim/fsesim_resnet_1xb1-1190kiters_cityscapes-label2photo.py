@@ -15,6 +15,12 @@ train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=train_pipelin
 val_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
+# KID chooses the checkpoint: unlike FID it is not biased by few pictures.
+metric = dict(type='sesim_mmagic.DistributionScores', target_domain='photo', source_domain='label')
+val_evaluator = [dict(metric, scores=['kid'])]
+test_evaluator = [metric]
+default_hooks = dict(checkpoint=dict(save_best='distribution/kid_clean'))
+
 # 200 + 200 passes over 2975 pictures
 max_iters = 1190000
 train_cfg = dict(max_iters=max_iters)

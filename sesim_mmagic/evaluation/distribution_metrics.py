@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from mmagic.datasets.unpaired_image_dataset import IMG_EXTENSIONS
-from mmengine.device import get_device
 from mmengine.dist import all_gather_object, get_dist_info
 from mmengine.logging import print_log
 from PIL import Image
@@ -44,7 +43,7 @@ class DistributionScores(TranslationMetric):
     Keys of results end in the network's name: ``fid_clean``, ``fid_legacy`` (see
     :class:`InceptionFeatures` for which to compare with what), ``fid_vgg16``; and so ``kid_clean``
     (mean over subsets), ``kid_std_clean``, ``density_clean``, ``coverage_clean``. For the best
-    checkpoint: ``save_best='distribution/fid_clean', rule='less'``.
+    checkpoint: ``save_best='distribution/fid_clean'``.
 
     FID is biased upwards by few pictures, so only figures of equally many compare; KID is not
     biased. A set smaller than the number of features is warned of.
@@ -68,7 +67,7 @@ class DistributionScores(TranslationMetric):
             aspect ratio not kept. Defaults to None: the size of the translations.
         cache_dir (str, optional): Folder that keeps features of real pictures over runs (see
             :class:`FeatureCache`). Defaults to None: they are kept over validations of a run.
-        **kwargs: Those of :class:`TranslationMetric`; ``device`` defaults to the accelerator.
+        **kwargs: Those of :class:`TranslationMetric`.
 
     Raises:
         ValueError: If an argument is unknown or too small, or does not fit another. On
@@ -94,7 +93,6 @@ class DistributionScores(TranslationMetric):
         cache_dir: str | None = None,
         **kwargs: Any,
     ) -> None:
-        kwargs.setdefault('device', get_device())
         super().__init__(target_domain, source_domain, **kwargs)
         check_at_least(1, kid_subsets=kid_subsets, num_neighbours=num_neighbours)
         check_at_least(2, kid_subset_size=kid_subset_size)
@@ -117,6 +115,10 @@ class DistributionScores(TranslationMetric):
         self._fake_sizes: set[tuple[int, int]] = set()
         self._folder_pictures: list[Seen] = []
         self._warned = False
+
+    def init_weights(self) -> None:
+        """Read the weights of the feature network."""
+        self.cache.prepare()
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Features of the translations of a batch and, without ``real_folder``, of its truths."""

@@ -53,6 +53,10 @@ class LPIPSDiversity(TranslationMetric):
         self.seed = seed
         self.distance = LPIPSDistance(**(lpips or {}), device=self.device)
 
+    def init_weights(self) -> None:
+        """Read the weights of LPIPS."""
+        self.distance.init_weights()
+
     def measure(self, sample: Mapping) -> dict[str, float]:
         """Mean distance between the translations of one source.
 

@@ -58,6 +58,10 @@ class LPIPSDistance:
         self.device = device
         self._network: nn.Module | None = None
 
+    def init_weights(self) -> None:
+        """Read the weights; the first picture does it, unless done before."""
+        _ = self.network
+
     @property
     def network(self) -> nn.Module:
         """The network of the lpips package with its weights.

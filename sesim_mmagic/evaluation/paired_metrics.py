@@ -83,6 +83,11 @@ class PairedScores(PairedMetric):
         super().__init__(target_domain, source_domain, **kwargs)
         self.lpips = None if lpips is None else LPIPSDistance(**lpips, device=self.device)
 
+    def init_weights(self) -> None:
+        """Read the weights of LPIPS, if it is asked for."""
+        if self.lpips is not None:
+            self.lpips.init_weights()
+
     def score(self, truth: np.ndarray, picture: np.ndarray) -> dict[str, float]:
         """Scores of one translation."""
         edges = [scores.picture_edges(image) for image in (truth, picture)]

@@ -30,8 +30,7 @@ class SegmentationScores(TranslationMetric):
     * ``mAP``: the name of ``miou`` in DRN's code and hence in the tables of CUT and SeSim. No
       average precision is computed there: it is the same number, repeated under this name.
 
-    Where a class is missing from all labels, pix2pix's code counts it as 0; DRN's and this
-    one leave it out.
+    A class that is missing from all labels is left out, as in DRN's code.
 
     Args:
         target_domain (str): Samples hold ``fake_{target_domain}``.
@@ -69,6 +68,11 @@ class SegmentationScores(TranslationMetric):
         self.num_classes = num_classes
         self.label_map = label_map
         self.ignore_index = ignore_index
+
+    def init_weights(self) -> None:
+        """Read the segmentor's weights, if it has any."""
+        if hasattr(self.segmentor, 'init_weights'):
+            self.segmentor.init_weights()
 
     def measure(self, sample: Mapping) -> dict[str, np.ndarray]:
         """Confusion matrix of one translation, int64.

@@ -51,6 +51,11 @@ class TorchScriptSegmentor(nn.Module):
         self.register_buffer('std', torch.tensor(std).view(1, 3, 1, 1), persistent=False)
         self.network: nn.Module | None = None
 
+    def init_weights(self) -> None:
+        """Read the network; the first picture does it, unless done before."""
+        if self.network is None:
+            self.network = _read_torchscript(self.path).eval()
+
     def forward(self, pictures: Tensor) -> Tensor:
         """Logits (B, C, H, W) of pictures (B, 3, H, W), RGB, values in [0, 255].
 
@@ -58,8 +63,8 @@ class TorchScriptSegmentor(nn.Module):
             FileNotFoundError: If there is no file.
             ValueError: If the file is no TorchScript, or its network gives no logits.
         """
-        if self.network is None:
-            self.network = _read_torchscript(self.path).to(pictures.device).eval()
+        self.init_weights()
+        self.network.to(pictures.device)
         inputs = pictures
         if self.size is not None:
             # Bicubic weights overshoot; a saved picture would not.

@@ -61,6 +61,10 @@ class StructureDistance(TranslationMetric):
                 'another score every time; set num_patches=-1 for all of them'
             )
 
+    def init_weights(self) -> None:
+        """Read the weights of the loss's feature network."""
+        self.loss.init_weights()
+
     @torch.no_grad()
     def measure(self, sample: Mapping) -> dict[str, float]:
         """Distance of one translation from its source.

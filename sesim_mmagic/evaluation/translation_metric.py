@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmagic.evaluation.metrics.base_sample_wise_metric import BaseSampleWiseMetric
+from mmengine.device import get_device
 from mmengine.evaluator import BaseMetric
 
 
@@ -22,15 +23,26 @@ class TranslationMetric(BaseSampleWiseMetric):
         source_domain (str, optional): Domain of the sources. Defaults to None: the metric does
             not look at them.
         **kwargs: Those of MMEngine's ``BaseMetric`` (``collect_device``, ``prefix``) and
-            ``device``, where networks of the metric run ('cpu').
+            ``device``, where networks of the metric run (by default the accelerator).
     """
 
     metric = 'translation'  # MMagic wants a name; ours give several numbers
 
     def __init__(self, target_domain: str, source_domain: str | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{'device': get_device(), **kwargs})
         self.target_domain = target_domain
         self.source_domain = source_domain
+
+    def init_weights(self) -> None:
+        """Read the weights of the metric's networks, if it has any.
+
+        They are read when the first picture comes; this is for whoever wants to know before a
+        training that they are there.
+
+        Raises:
+            FileNotFoundError: If a file is missing or cannot be downloaded.
+            ValueError: If a file holds something else.
+        """
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Measure the samples of a batch.

@@ -21,7 +21,8 @@ SIDE = 64
 def test_there_is_a_config_for_every_promised_task():
     promised = (
         'horse2zebra', 'zebra2horse', 'apple2orange', 'cat2dog', 'summer2winter', 'cityscapes',
-        'kaokore', 'procedural', 'cyclegan', 'pix2pix',
+        'kaokore', 'procedural', 'cyclegan', 'pix2pix', 'no-structure', 'pixel', 'perceptual',
+        'cut', 'fastcut', 'lsesim',
     )  # fmt: skip
     assert [name for name in promised if not any(name in path for path in CONFIGS)] == []
 
@@ -60,11 +61,21 @@ def shrink(config):
         if key in config:
             config[key] = value
     if config.get('held_out'):
-        config['held_out'] = 1
+        config['held_out'] = 2
     if config.get('keep_ratio'):
         config['scale'] = (65536, SIDE)
     if config.get('type') == 'sesim_mmagic.VGG16Features':
         config.update(pretrained=None, seed=0, width=0.125)
+    if config.get('type') == 'sesim_mmagic.PatchNCELoss':
+        config.update(layers=(0, 4, 8, 12), channels=(3, 8, 16, 16))
+    if config.get('type') == 'sesim_mmagic.DistributionScores':
+        features = dict(type='sesim_mmagic.VGG16Features', layers=('relu2_2',))
+        config.update(
+            feature_net=dict(type='sesim_mmagic.PooledFeatures', network=features),
+            num_neighbours=1,
+        )
+    if config.get('save_best') == 'distribution/kid_clean':
+        config['save_best'] = 'distribution/kid_vgg16_random'
     for value in config.values():
         shrink(value)
 

@@ -1,8 +1,6 @@
 # Folders trainA trainB testA testB; a leaf sets data_root and appends the naming of domains.
 #
-# 50 pictures of each domain are held out of training, to choose a checkpoint by: add a metric to
-# val_evaluator, such as dict(type='sesim_mmagic.DistributionScores', target_domain=...,
-# source_domain=...), and set default_hooks.checkpoint.save_best='distribution/kid_clean'. With
+# 50 pictures of each domain are held out of training, to choose a checkpoint by. With
 # pictures of one's own in valA and valB instead: held_out=0 for both data loaders. The paper's
 # recipe trains on all pictures (schedules count them all) and picks the best checkpoint on the
 # test set; scores of that kind need
