@@ -2,6 +2,7 @@
 
 import copy
 import os
+import random
 import socket
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -280,6 +281,30 @@ def test_networks_are_taken_out_of_their_wrappers_and_put_back(tmp_path):
             assert dict(model.named_children()) == wrapped
     finally:
         dist.destroy_process_group()
+
+
+def test_modes_and_random_states_are_put_back_and_draws_are_the_same_each_time():
+    """Whatever the test path of a model does to them."""
+    model = MODELS.build(CYCLEGAN).train()
+    model.discriminators.eval()
+
+    def draw():
+        return random.random(), np.random.rand(), torch.rand(1).item()
+
+    modes = [module.training for module in model.modules()]
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    expected = draw()
+    random.setstate(states[0])
+    np.random.set_state(states[1])
+    torch.set_rng_state(states[2])
+    inside = []
+    for mode in (True, False):
+        with fixed_inputs._untouched(model):
+            model.train(mode)
+            inside.append(draw())
+        assert [module.training for module in model.modules()] == modes
+    assert draw() == expected
+    assert inside[0] == inside[1] != expected
 
 
 @pytest.mark.slow
