@@ -51,31 +51,78 @@ def test_losses_benchmark_refuses_another_folder(tmp_path):
     assert 'holds no models/sc_model.py' in ended.stderr
 
 
-def structure(tmp_path, *arguments):
-    return run('tools/benchmark/structure.py', 'mismatch', '--out', tmp_path, *arguments)
+ARGUMENTS = (
+    'tools/benchmark/structure.py', 'mismatch', 'matched', '--methods', 'fsesim', 'lsesim',
+    '--iterations', 4, '--seeds', 1, '--pace', 2,
+)  # fmt: skip
 
 
-def test_structure_benchmark_at_both_budgets_and_again(tmp_path):
-    arguments = '--iterations', 3, '--seeds', 1
-    output = structure(tmp_path, *arguments)
-    table = [line.split(' | ') for line in output.splitlines() if line.startswith('| ')]
-    assert table[0][:3] == ['| budget', 'method', 'iterations']
-    assert [row[:2] for row in table[2:]] == [
-        ['| equal steps', 'FSeSim'],
-        ['| equal steps', 'LSeSim'],
-        ['| equal time', 'LSeSim'],
+@pytest.fixture(scope='module')
+def comparison(tmp_path_factory):
+    """Folder and output of a comparison of two methods on two worlds."""
+    folder = tmp_path_factory.mktemp('structure')
+    return folder, run(*ARGUMENTS, '--out', folder)
+
+
+def test_structure_benchmark_at_both_budgets(comparison):
+    folder, output = comparison
+    table = (folder / 'mismatch_matched_table.md').read_text()
+    assert table in output
+    lines = [line.strip('| ').split(' | ') for line in table.splitlines()]
+    assert lines[0][:5] == ['world', 'budget', 'method', 'iterations', 'steps/s']
+    assert [line[:3] for line in lines[2:]] == [
+        [world, budget, method]
+        for budget in ('equal steps', 'equal time')
+        for world in ('mismatch', 'matched')
+        for method in ('FSeSim', 'LSeSim')
     ]
-    results = json.loads((tmp_path / 'results.json').read_text())
-    fsesim, lsesim, timed = results
-    assert fsesim['run']['iterations'] == lsesim['run']['iterations'] == 3
-    fitting = 3 * fsesim['step_seconds'] / lsesim['step_seconds']
-    assert timed['run']['iterations'] == max(2, round(fitting))
-    # 8 scenes: input, three translations, truth
-    assert Image.open(tmp_path / 'grid.png').size == (5 * 64, 8 * 64)
+    results = json.loads((folder / 'mismatch_matched_results.json').read_text())
+    found = {(r['world'], r['budget'], r['method']): r for r in results}
+    for world in ('mismatch', 'matched'):
+        seconds = [found[world, 'equal steps', m]['step_seconds'] for m in ('fsesim', 'lsesim')]
+        fitting = max(2, round(4 * seconds[0] / seconds[1]))
+        assert found[world, 'equal time', 'lsesim']['run']['iterations'] == fitting
+        assert found[world, 'equal time', 'fsesim'] == {
+            **found[world, 'equal steps', 'fsesim'],
+            'budget': 'equal time',
+        }
+    settings = found['matched', 'equal steps', 'lsesim']['run']['settings']
+    assert settings['optim_wrapper.structure_loss.optimizer.lr'] == pytest.approx(4e-4)
+    assert settings['train_dataloader.dataset.data_root'] == str(folder / 'matched/world')
+    grid = Image.open(folder / 'mismatch_matched_grid.png')
+    assert grid.height > 1.7 * grid.width, '8 scenes: input, two translations, truth'
 
-    written = (tmp_path / 'fsesim_seed1_3iters/iter_3.pth').stat().st_mtime_ns
-    assert structure(tmp_path, *arguments).splitlines()[-2:] == output.splitlines()[-2:]
-    assert (tmp_path / 'fsesim_seed1_3iters/iter_3.pth').stat().st_mtime_ns == written
+
+def test_structure_benchmark_runs_nothing_twice(comparison):
+    folder, output = comparison
+    written = {path: path.stat().st_mtime_ns for path in folder.rglob('iter_*.pth')}
+    assert run(*ARGUMENTS, '--out', folder).endswith(output[output.index('| world') :])
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob('iter_*.pth')} == written
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (('mismatch', 'kaokore'), 'have different scores'),
+        (('mismatch', '--methods', 'lsesim'), 'must hold fsesim'),
+        (('mismatch', '--pace', '0'), 'must be positive'),
+    ],
+)
+def test_structure_benchmark_refuses(arguments, message):
+    command = [sys.executable, 'tools/benchmark/structure.py', *arguments]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 2 and message in ended.stderr
+
+
+def test_weights_are_compared_on_held_out_scenes(tmp_path):
+    arguments = '--methods', 'pixel', '--weights', 0.5, 2, '--iterations', 2
+    output = run('tools/benchmark/weights.py', *arguments, '--out', tmp_path)
+    rows = [line.split(' | ') for line in output.splitlines() if line.startswith('| pixel')]
+    assert [row[1] for row in rows] == ['0.5', '2']
+    result = json.loads((tmp_path / 'weight2/pixel_seed2021_2iters/result.json').read_text())
+    assert result['run']['settings']['model.structure_loss.loss_weight'] == 2
+    results = json.loads((tmp_path / 'weight2/pixel_seed2021_2iters/results.json').read_text())
+    assert results['tests'][0]['split'] == 'val (held-out)'
 
 
 def test_a_result_of_other_settings_is_not_taken(tmp_path, monkeypatch):
@@ -90,11 +137,11 @@ def test_a_result_of_other_settings_is_not_taken(tmp_path, monkeypatch):
         run.result()
 
 
-def test_maps_of_trained_heads(tmp_path):
-    structure(tmp_path, '--methods', 'lsesim', '--iterations', 2, '--seeds', 1)
+def test_maps_of_trained_heads(comparison, tmp_path):
+    folder, _ = comparison
     config = 'configs/lsesim/lsesim_resnet-w24_1xb4_procedural64.py'
-    checkpoint = tmp_path / 'lsesim_seed1_2iters/iter_2.pth'
-    picture = tmp_path / 'world/testB/00000.png'
+    checkpoint = folder / 'mismatch/lsesim_seed1_4iters/iter_4.pth'
+    picture = folder / 'mismatch/world/testB/00000.png'
     figure = tmp_path / 'figure/maps.png'
     command = ['tools/analysis/learned_maps.py', config, checkpoint, picture, '--out', figure]
     output = run(*command, '--side', 64)
