@@ -278,3 +278,14 @@ def test_long_curves_are_means_of_parts(monkeypatch, config, tmp_path):
 def test_hook_runs_after_what_it_reports(config, tmp_path):
     runner = Runner.from_cfg(tiny.load_config(config, tmp_path, **options(config, [])))
     assert isinstance(runner.hooks[-1], ResultsHook)
+
+
+def test_curve_of_a_loss_that_begins_later_is_in_its_place(config, tmp_path):
+    class Forget(Hook):
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            if runner.iter == 4:
+                runner.message_hub.log_scalars.pop('train/loss_structure')
+
+    seen = {}
+    tiny.train(config, tmp_path, Forget(), Losses(seen), **options(config, [1, 2, 3]))
+    assert read(tmp_path)['losses']['loss_structure'] == [[5, seen[5]], [6, seen[6]]]
