@@ -16,6 +16,7 @@ import torch.multiprocessing as mp
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.model import MMSeparateDistributedDataParallel, is_model_wrapper
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from sesim_mmagic.engine import FixedInputsHook
@@ -264,9 +265,16 @@ def run_rank(rank, port, config, work_dir):
     (work_dir / f'drawn_{rank}').write_text(str(len(drawn)))
 
 
-def test_networks_are_taken_out_of_their_wrappers_and_put_back(tmp_path):
+@pytest.fixture
+def cyclegan(no_default_scope):
+    """MMagic's CycleGAN, whatever ran before."""
+    init_default_scope('mmagic')
+    return MODELS.build(CYCLEGAN)
+
+
+def test_networks_are_taken_out_of_their_wrappers_and_put_back(cyclegan, tmp_path):
     """A wrapper that sends buffers around waits in every forward pass for the other ranks."""
-    model = MODELS.build(CYCLEGAN)
+    model = cyclegan
     dist.init_process_group('gloo', init_method=f'file://{tmp_path}/meet', rank=0, world_size=1)
     try:
         MMSeparateDistributedDataParallel(model, find_unused_parameters=True)
@@ -283,9 +291,9 @@ def test_networks_are_taken_out_of_their_wrappers_and_put_back(tmp_path):
         dist.destroy_process_group()
 
 
-def test_modes_and_random_states_are_put_back_and_draws_are_the_same_each_time():
+def test_modes_and_random_states_are_put_back_and_draws_are_the_same_each_time(cyclegan):
     """Whatever the test path of a model does to them."""
-    model = MODELS.build(CYCLEGAN).train()
+    model = cyclegan.train()
     model.discriminators.eval()
 
     def draw():
