@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sesim_mmagic.functional import sample_positions, self_similarity, spatial_distance
 from sesim_mmagic.functional.self_similarity import check_distance
 from sesim_mmagic.registry import MODELS
 
-from .structure_loss import StructureLoss
+from .feature_loss import FeatureLoss
 
 
 @MODELS.register_module()
-class FSeSimLoss(StructureLoss):
+class FSeSimLoss(FeatureLoss):
     """Spatially-correlative loss on fixed VGG16 features (Zheng et al., CVPR 2021, Sec. 3.1).
 
     Per layer: draw query positions, the same for source and translation; map each query's
@@ -46,7 +46,7 @@ class FSeSimLoss(StructureLoss):
         loss_weight: float = 10.0,
         feature_net: dict | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(layers, loss_weight, feature_net)
         if num_patches != -1 and num_patches < 1:
             raise ValueError(
                 f'{type(self).__name__}: num_patches must be a positive number, or -1 for every '
@@ -61,14 +61,6 @@ class FSeSimLoss(StructureLoss):
         self.patch_size = patch_size
         self.distance = distance
         self.normalise = normalise
-        self.loss_weight = loss_weight
-        feature_net = feature_net or dict(type='sesim_mmagic.VGG16Features')
-        self.feature_net = MODELS.build({**feature_net, 'layers': layers})
-        self.channel_order = self.feature_net.channel_order
-
-    def extract(self, images: Tensor, generator: nn.Module | None = None) -> list[Tensor]:
-        """Feature maps of the layers, each of shape (B, C, h, w)."""
-        return list(self.feature_net(images).values())
 
     def compare(self, source: list[Tensor], translated: list[Tensor]) -> Tensor:
         """Weighted spatial distance between two lists of feature maps, a scalar."""

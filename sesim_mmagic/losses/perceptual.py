@@ -4,15 +4,15 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from sesim_mmagic.registry import MODELS
 
-from .structure_loss import StructureLoss
+from .feature_loss import FeatureLoss
 
 
 @MODELS.register_module()
-class PerceptualLoss(StructureLoss):
+class PerceptualLoss(FeatureLoss):
     """L1 distance between fixed features of source and translation (Johnson et al., ECCV 2016).
 
     It sees what :class:`FSeSimLoss` sees and compares the features themselves, not how they
@@ -32,15 +32,7 @@ class PerceptualLoss(StructureLoss):
         loss_weight: float = 10.0,
         feature_net: dict | None = None,
     ) -> None:
-        super().__init__()
-        self.loss_weight = loss_weight
-        feature_net = feature_net or dict(type='sesim_mmagic.VGG16Features')
-        self.feature_net = MODELS.build({**feature_net, 'layers': layers})
-        self.channel_order = self.feature_net.channel_order
-
-    def extract(self, images: Tensor, generator: nn.Module | None = None) -> list[Tensor]:
-        """Feature maps of the layers, each of shape (B, C, h, w)."""
-        return list(self.feature_net(images).values())
+        super().__init__(layers, loss_weight, feature_net)
 
     def compare(self, source: list[Tensor], translated: list[Tensor]) -> Tensor:
         """Weighted mean absolute difference of the features, averaged over layers, a scalar."""
