@@ -1,8 +1,8 @@
-"""A metric whose weights are missing stops a training before its first iteration."""
+"""What a validation would stumble over stops a training before its first iteration."""
 
 import pytest
 
-from sesim_mmagic.engine import MetricWeightsHook
+from sesim_mmagic.engine import MetricCheckHook
 from tests.test_engine import tiny
 
 
@@ -46,5 +46,14 @@ def test_weights_are_missed_before_the_first_iteration(metric, tmp_path):
     config = tiny.write_config(tmp_path / 'config.py', tiny.write_pictures(tmp_path / 'data'))
     settings = with_metric(config, tmp_path / 'work', metric)
     with pytest.raises(FileNotFoundError, match="'no.pth' do"):
-        tiny.train(config, tmp_path / 'work', MetricWeightsHook(), **settings)
+        tiny.train(config, tmp_path / 'work', MetricCheckHook(), **settings)
+    assert not list((tmp_path / 'work').glob('*.pth'))
+
+
+def test_domains_are_those_of_the_model(tmp_path):
+    config = tiny.write_config(tmp_path / 'config.py', tiny.write_pictures(tmp_path / 'data'))
+    settings = with_metric(config, tmp_path / 'work', dict(type='sesim_mmagic.PairedScores'))
+    settings['val_evaluator'][0]['target_domain'] = 'zebra'
+    with pytest.raises(ValueError, match=r"PairedScores measures .*'zebra', .* into \['b'\]"):
+        tiny.train(config, tmp_path / 'work', MetricCheckHook(), **settings)
     assert not list((tmp_path / 'work').glob('*.pth'))
