@@ -26,7 +26,7 @@ ARROWS = {
     'datasets': {'registry'},
     'evaluation': {'functional', 'registry', 'networks', 'datasets'},
     'engine': {'registry', 'datasets'},
-    'apis': {'registry', 'datasets', 'engine', 'translators', 'version'},
+    'apis': {'registry', 'datasets', 'evaluation', 'engine', 'translators', 'version'},
     '__init__': {'compat', 'version'},
 }
 

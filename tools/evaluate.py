@@ -1,0 +1,47 @@
+"""Score a folder of translations, whoever made them.
+
+python tools/evaluate.py TRANSLATIONS [--real FOLDER] [--truth FOLDER] [--source FOLDER]
+"""
+
+import argparse
+import json
+
+from mmengine.utils import track_iter_progress
+
+from sesim_mmagic.apis import evaluate_folder
+from sesim_mmagic.engine.files import write_atomically
+
+
+def parse_args(argv=None):
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('translations', help='folder of translations')
+    parser.add_argument('--real', help='folder of real pictures: FID, KID, density, coverage')
+    parser.add_argument('--truth', help='folder of truths of the same names: PSNR, SSIM, F1')
+    parser.add_argument('--source', help='folder of sources of the same names: structure distance')
+    weights = "'random' (seed 0) or a path"
+    parser.add_argument('--inception', default='download', help=f"'download', {weights}")
+    parser.add_argument('--resize', choices=('clean', 'legacy'), default='clean')
+    parser.add_argument('--vgg16', default='torchvision', help=f"'torchvision', {weights}")
+    parser.add_argument('--lpips', help=f"LPIPS to the truth; AlexNet 'torchvision', {weights}")
+    parser.add_argument('--out', help='JSON file for the scores')
+    return parser, parser.parse_args(argv)
+
+
+def main(argv=None):
+    """Print the scores, and write them if asked to."""
+    parser, args = parse_args(argv)
+    options = {k: v for k, v in vars(args).items() if k not in ('translations', 'out')}
+    try:
+        scores = evaluate_folder(args.translations, **options, progress=track_iter_progress)
+    except (FileNotFoundError, ValueError) as error:
+        parser.error(str(error))
+    print()
+    for name, value in scores.items():
+        print(f'{name}: {value:.4f}')
+    if args.out:
+        write_atomically(args.out, json.dumps(scores, indent=2) + '\n')
+
+
+if __name__ == '__main__':
+    main()
