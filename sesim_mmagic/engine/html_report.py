@@ -57,7 +57,7 @@ def write_report(path, title, columns, rows, tables=(), note=''):
     """
     path = Path(path)
     parts = [score_table(*table) for table in tables]
-    write_page(path, title, [*parts, _picture_table(path.parent, columns, rows)], note)
+    write_page(path, title, [*parts, picture_table(path.parent, columns, rows)], note)
 
 
 def write_page(path, title, parts, note=''):
@@ -66,7 +66,8 @@ def write_page(path, title, parts, note=''):
     Args:
         path (str | Path): The page to write.
         title (str): Heading.
-        parts (Iterable[str]): HTML of :func:`score_table`, :func:`figure` and :func:`link`.
+        parts (Iterable[str]): HTML of :func:`score_table`, :func:`picture_table`, :func:`figure`
+            and :func:`link`.
         note (str): Text below the heading.
     """
     parts = list(parts)
@@ -147,7 +148,22 @@ def _text(value):
     return f'{value:.2e}' if 0 < abs(value) < 0.001 else f'{value:.3f}'
 
 
-def _picture_table(folder, columns, rows):
+def picture_table(folder, columns, rows):
+    """HTML of pictures in columns.
+
+    Args:
+        folder (str | Path): Folder of the page.
+        columns (Sequence[str]): Names of the columns.
+        rows (Iterable[tuple[str, Sequence]]): See :func:`write_report`.
+
+    Returns:
+        str: For :func:`write_page`.
+
+    Raises:
+        ValueError: A row has another number of pictures than there are columns, or a picture
+            lies outside the folder.
+        FileNotFoundError: A picture does not exist.
+    """
     head = '<th></th>' + ''.join(f'<th>{html.escape(column)}</th>' for column in columns)
     lines = []
     for name, pictures in rows:

@@ -4,7 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from sesim_mmagic.engine.curves import Panel, draw_curves
-from sesim_mmagic.engine.html_report import figure, link, score_table, write_page
+from sesim_mmagic.engine.html_report import figure, link, picture_table, score_table, write_page
 
 PAGE = 'report.html'
 
@@ -17,7 +17,7 @@ def write_results_page(folder, results):
         results (dict): As :class:`~sesim_mmagic.engine.hooks.results.ResultsHook` keeps them.
     """
     parts = [
-        *_tests(results.get('tests', [])),
+        *_tests(folder, results.get('tests', [])),
         *_best(results.get('best', [])),
         *_validation(results),
         *_losses(results.get('losses', {})),
@@ -33,8 +33,8 @@ def write_results_page(folder, results):
     write_page(Path(folder, PAGE), results['config'], parts, ', '.join(note))
 
 
-def _tests(tests):
-    """Scores of every tested checkpoint, a column each."""
+def _tests(folder, tests):
+    """Scores of every tested checkpoint, a column each; pictures of the last test."""
     if not tests:
         return
     names = [test['checkpoint'] or f'weights of iteration {test["iteration"]}' for test in tests]
@@ -50,9 +50,22 @@ def _tests(tests):
             ),
         ],
     )
+    yield from _examples(folder, tests[-1])
     pages = {test['page']: name for test, name in zip(tests, names, strict=True) if 'page' in test}
     for page, name in pages.items():  # a later test writes to the same page
         yield link(f'Pictures of the test of {name}', page)
+
+
+def _examples(folder, test):
+    examples = test.get('examples', dict(rows=[]))
+    # Somebody may have removed pictures since.
+    rows = [
+        (name, [path and Path(folder, path) for path in paths])
+        for name, paths in examples['rows']
+        if all(path is None or Path(folder, path).is_file() for path in paths)
+    ]
+    if rows:
+        yield picture_table(folder, examples['columns'], rows)
 
 
 def _best(best):

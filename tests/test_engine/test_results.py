@@ -123,6 +123,12 @@ def test_results_of_a_training_and_its_test(trained):
     assert results['best'] == [
         dict(key='paired/psnr', rule='greater', value=23.0, iteration=4, checkpoint=name)
     ]
+    examples = results['tests'][0].pop('examples')
+    assert examples['columns'] == ['input', 'translation', 'truth']
+    assert examples['rows'][0] == [
+        '0', ['test/inputs/a/0.png', 'test/translations/b/0.png', 'test/truths/b/0.png']
+    ]  # fmt: skip
+    assert len(examples['rows']) == 3
     assert results['tests'] == [
         dict(
             split='test',
@@ -151,6 +157,9 @@ def test_page_shows_the_results(trained):
     assert 'sesim_mmagic' in shown and 'seed 7' in shown and '6 of 6 iterations' in shown
     assert text.count('src="data:image/svg+xml;base64,') == 2
     assert re.findall(r'href="([^"]+)"', text) == ['test/index.html']
+    pictures = re.findall(r'src="(test/[^"]+)"', text)
+    assert pictures[:2] == ['test/inputs/a/0.png', 'test/translations/b/0.png']
+    assert len(pictures) == 9
     assert not re.search(r'(src|href)="(/|https?:|file:)|<script', text)
 
 

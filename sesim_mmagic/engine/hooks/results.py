@@ -40,7 +40,7 @@ class ResultsHook(Hook):
     * ``best``: ``key``, ``rule``, ``value``, ``iteration`` and ``checkpoint`` for each score of
       ``save_best``;
     * ``tests``: ``split``, ``pictures``, ``checkpoint``, ``iteration`` and ``metrics`` of each
-      checkpoint that was tested, the last test of it;
+      checkpoint that was tested, the last test of it; ``page`` and ``examples``, some pictures;
     * ``losses``: curves, pairs of an iteration and the mean loss since the pair before.
 
     A score that is no finite number is null. Paths are relative to the work directory where they
@@ -101,9 +101,7 @@ class ResultsHook(Hook):
             **self._tested_weights(runner),
             metrics=_numbers(metrics),
         )
-        page = _page_of_pictures(runner)
-        if page:
-            test['page'] = page
+        test.update(_pictures(runner))
         others = [
             other
             for other in self._results.get('tests', [])
@@ -229,14 +227,20 @@ def _inside(runner, path):
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
 
 
-def _page_of_pictures(runner):
+def _pictures(runner):
+    """Page and first pictures of the test, if they lie in the work directory."""
     for hook in runner.hooks:
-        if isinstance(hook, SaveTranslationsHook):
+        if isinstance(hook, SaveTranslationsHook) and hook.examples is not None:
             page = _inside(
                 runner, Path(hook.out_dir or Path(runner.work_dir, 'test'), 'index.html')
             )
-            return page if not Path(page).is_absolute() else None
-    return None
+            if not Path(page).is_absolute():
+                rows = [
+                    [name, [path and _inside(runner, path) for path in paths]]
+                    for name, paths in hook.examples['rows']
+                ]
+                return dict(page=page, examples=dict(columns=hook.examples['columns'], rows=rows))
+    return {}
 
 
 def _history(runner, key):

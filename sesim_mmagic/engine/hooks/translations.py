@@ -12,6 +12,7 @@ from sesim_mmagic.engine.weights import unwrapped
 from sesim_mmagic.registry import HOOKS
 
 _FAKE = 'fake_'
+_EXAMPLES = 4
 
 
 @HOOKS.register_module()
@@ -46,6 +47,8 @@ class SaveTranslationsHook(Hook):
         """Forget the pictures of an earlier test."""
         self._folder = Path(self.out_dir or Path(runner.work_dir, 'test'))
         self._rows = {}
+        #: After a test, on rank 0: ``columns`` and the first few ``rows`` of the page.
+        self.examples = None
 
     def after_test_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         """Save the pictures of one batch.
@@ -92,6 +95,7 @@ class SaveTranslationsHook(Hook):
             )
             for target, name in sorted(rows)[: self.max_rows]
         ]
+        self.examples = dict(columns=roles, rows=shown[:_EXAMPLES])
         write_report(
             page,
             title,
