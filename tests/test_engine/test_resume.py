@@ -1,5 +1,6 @@
 """A training that was killed and resumed ends as if nothing had happened."""
 
+import copy
 import os
 import signal
 import subprocess
@@ -68,6 +69,37 @@ def test_resume_is_exact(config, unbroken, tmp_path, iteration, moment, workers,
         tiny.train(config, tmp_path, Interrupt(iteration, moment), **loading)
     assert (tmp_path / 'last_checkpoint').exists() == (iteration > 1)
     tiny.assert_same_state(finish(config, tmp_path, **loading), unbroken)
+
+
+def test_resume_is_exact_with_parameters_in_the_generators_optimizer(config, tmp_path):
+    """PatchNCE, mirrored batches: perceptrons, their moments and the draws come back."""
+    adam = dict(optimizer=dict(type='Adam', lr=1e-3))
+    settings = dict(
+        model__flip_equivariance=True,
+        model__structure_loss=dict(
+            _delete_=True,
+            type='sesim_mmagic.PatchNCELoss',
+            layers=(0, 4, 12),
+            channels=(3, 8, 16),
+            width=8,
+            num_patches=16,
+        ),
+        optim_wrapper=dict(
+            _delete_=True,
+            constructor='MultiOptimWrapperConstructor',
+            generators=dict(modules=['generators', 'structure_loss'], **adam),
+            discriminators=dict(modules='discriminators', **adam),
+        ),
+    )
+    # Merging takes the `_delete_` out of what it is given.
+    tiny.train(config, tmp_path / 'whole', **copy.deepcopy(settings))
+    interrupt = Interrupt(3, 'after_train_iter')
+    with pytest.raises(KeyboardInterrupt):
+        tiny.train(config, tmp_path / 'broken', interrupt, **copy.deepcopy(settings))
+    whole = tiny.load(tmp_path / 'whole/iter_6.pth')
+    assert 'structure_loss.mlp_2.2.weight' in whole['state_dict']
+    assert set(whole['optimizer']) == {'generators', 'discriminators'}
+    tiny.assert_same_state(finish(config, tmp_path / 'broken', **settings), whole)
 
 
 def test_state_that_is_compared_is_there(unbroken):
