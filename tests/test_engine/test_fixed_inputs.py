@@ -19,6 +19,7 @@ from mmengine.model import MMSeparateDistributedDataParallel, is_model_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
+from sesim_mmagic.apis.launch import leave_job
 from sesim_mmagic.engine import FixedInputsHook
 from sesim_mmagic.engine.hooks import fixed_inputs
 from sesim_mmagic.engine.map_figure import draw_maps
@@ -263,6 +264,7 @@ def run_rank(rank, port, config, work_dir):
     fixed_inputs.draw_maps = lambda *args: drawn.append(1) or draw_maps(*args)
     train(config, work_dir, hook={**HOOK, 'interval': 1}, iterations=2, launcher='pytorch')
     (work_dir / f'drawn_{rank}').write_text(str(len(drawn)))
+    leave_job()
 
 
 @pytest.fixture
