@@ -49,6 +49,8 @@ for wrapper in 'MMDistributedDataParallel', 'MMSeparateDistributedDataParallel':
     ranks = all_gather(after)
     assert torch.equal(*ranks) and not torch.equal(after, before), ranks
 print('trained')
+torch.distributed.barrier()
+torch.distributed.destroy_process_group()
 """
 
 
