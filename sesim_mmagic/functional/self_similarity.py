@@ -43,10 +43,7 @@ def sample_positions(
     """
     if height < 1 or width < 1:
         raise ValueError(f'height and width must be positive, got {height} x {width}')
-    if num_patches != -1 and num_patches < 1:
-        raise ValueError(
-            f'num_patches must be a positive number, or -1 for every position; got {num_patches}'
-        )
+    check_num_patches(num_patches)
     if num_patches == -1:
         return torch.arange(height * width, device=device)
     order = torch.randperm(height * width, generator=generator, device=device)
@@ -186,6 +183,14 @@ def spatial_distance(
             scale = num_keys / num_kept
             rows = _difference(scale * source, scale * target, normalised).mean(dim=2)
         return reduce(rows, reduction)
+
+
+def check_num_patches(num_patches: int) -> None:
+    """Raise ``ValueError`` unless :func:`sample_positions` takes this number."""
+    if num_patches != -1 and num_patches < 1:
+        raise ValueError(
+            f'num_patches must be a positive number, or -1 for every position; got {num_patches}'
+        )
 
 
 def check_distance(distance: str) -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from sesim_mmagic.functional import sample_positions, self_similarity, spatial_distance
-from sesim_mmagic.functional.self_similarity import check_distance
+from sesim_mmagic.functional.self_similarity import check_distance, check_num_patches
 from sesim_mmagic.registry import MODELS
 
 from .feature_loss import FeatureLoss
@@ -47,11 +47,7 @@ class FSeSimLoss(FeatureLoss):
         feature_net: dict | None = None,
     ) -> None:
         super().__init__(layers, loss_weight, feature_net)
-        if num_patches != -1 and num_patches < 1:
-            raise ValueError(
-                f'{type(self).__name__}: num_patches must be a positive number, or -1 for every '
-                f'position; got {num_patches}'
-            )
+        check_num_patches(num_patches)
         if patch_size < 2:
             raise ValueError(
                 f'{type(self).__name__}: patch_size must be 2 or more, got {patch_size}'

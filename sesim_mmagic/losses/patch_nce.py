@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from sesim_mmagic.functional import info_nce, sample_positions
+from sesim_mmagic.functional.self_similarity import check_num_patches
 from sesim_mmagic.registry import MODELS
 
 from .structure_loss import StructureLoss
@@ -54,11 +55,7 @@ class PatchNCELoss(StructureLoss):
                 'PatchNCELoss: channels must name the channels of each of the layers, got '
                 f'layers={tuple(layers)}, channels={tuple(channels)}'
             )
-        if num_patches != -1 and num_patches < 1:
-            raise ValueError(
-                'PatchNCELoss: num_patches must be a positive number, or -1 for every position; '
-                f'got {num_patches}'
-            )
+        check_num_patches(num_patches)
         if temperature <= 0 or width < 1:
             raise ValueError(
                 'PatchNCELoss: temperature and width must be positive, got '
