@@ -16,6 +16,7 @@ import sesim_mmagic
 from mmengine.dist import all_gather, get_backend, get_rank, get_world_size
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
+from sesim_mmagic.apis.launch import leave_job
 from torch import nn
 
 class Halves(BaseModel):
@@ -49,8 +50,7 @@ for wrapper in 'MMDistributedDataParallel', 'MMSeparateDistributedDataParallel':
     ranks = all_gather(after)
     assert torch.equal(*ranks) and not torch.equal(after, before), ranks
 print('trained')
-torch.distributed.barrier()
-torch.distributed.destroy_process_group()
+leave_job()
 """
 
 

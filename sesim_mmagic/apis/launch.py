@@ -1,8 +1,10 @@
 """What the command-line tools share: arguments, checks before hours are spent, the Runner."""
 
 import argparse
+import atexit
 import logging
 import os
+import sys
 import zipfile
 from pathlib import Path
 
@@ -263,14 +265,21 @@ def test(cfg, out=None):
 
 
 def leave_job():
-    """Let the ranks of a distributed job end together; nothing to do for a single process.
+    """End the process of a rank when all ranks are done; nothing happens in a single process.
 
-    A rank whose process ends while its communication threads still run is aborted by C++
-    ("terminate called without an active exception"), and the launcher reports a failed job.
+    At the end of the interpreter, communication threads that still run are aborted by C++ now and
+    then ("terminate called without an active exception"), whether or not the group was destroyed
+    before, and the launcher reports a job as failed whose work is complete. So the process ends
+    here, after what is registered to run at its end.
     """
-    if torch.distributed.is_initialized():
-        torch.distributed.barrier()
-        torch.distributed.destroy_process_group()
+    if not torch.distributed.is_initialized():
+        return
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _build_runner(cfg):

@@ -31,7 +31,7 @@ def telling(path, content):
 results.write_atomically = telling
 runner = tiny.train(sys.argv[1], sys.argv[2], launcher='pytorch')
 runner.test()
-leave_job()  # a rank that just ends may abort in the threads of gloo
+leave_job()
 """
 
 

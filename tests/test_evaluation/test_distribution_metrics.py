@@ -12,6 +12,7 @@ from mmengine.logging import MMLogger
 from PIL import Image
 from scipy.linalg import sqrtm
 
+from sesim_mmagic.apis.launch import leave_job
 from sesim_mmagic.evaluation import DistributionScores
 from sesim_mmagic.networks import VGG16Features
 from tests.test_evaluation import samples as tools
@@ -226,8 +227,7 @@ def on_a_rank(rank, address, folder, queue):
     ]
     if rank == 0:
         queue.put(found)
-    dist.barrier()
-    dist.destroy_process_group()
+    leave_job()
 
 
 def test_two_ranks_count_every_picture_once(tmp_path):

@@ -8,6 +8,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from mmengine.registry import DefaultScope
 
+from sesim_mmagic.apis.launch import leave_job
 from sesim_mmagic.datasets.procedural import (
     LAYOUTS,
     PALETTE,
@@ -165,8 +166,7 @@ def on_a_rank(rank, address, queue):
     result = evaluate(dealt, 'ProceduralScores', batch=1, size=5)
     if rank == 0:
         queue.put(result)
-    dist.barrier()
-    dist.destroy_process_group()
+    leave_job()
 
 
 def test_two_ranks_count_every_picture_once(tmp_path):

@@ -9,6 +9,7 @@ from PIL import Image
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, jaccard_score
 from torch import nn
 
+from sesim_mmagic.apis.launch import leave_job
 from sesim_mmagic.datasets.procedural import PALETTE
 from sesim_mmagic.evaluation import PaletteSegmentor, SegmentationScores, TorchScriptSegmentor
 from sesim_mmagic.evaluation.segmentors import IMAGENET_MEAN, IMAGENET_STD
@@ -143,8 +144,7 @@ def on_a_rank(rank, address, folder, queue):
     result = segmentation(dealt, folder / str(rank), batch=1, size=5)
     if rank == 0:
         queue.put(result)
-    dist.barrier()
-    dist.destroy_process_group()
+    leave_job()
 
 
 def test_two_ranks_count_every_picture_once(tmp_path):

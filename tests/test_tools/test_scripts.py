@@ -132,3 +132,22 @@ def distributed(script, *argv):
         port = probe.getsockname()[1]
     result = run(script, *argv, PORT=str(port))
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+
+
+def test_a_rank_that_leaves_runs_what_is_registered_for_its_end(tmp_path):
+    script = f"""
+import atexit
+import torch.distributed
+from sesim_mmagic.apis.launch import leave_job
+torch.distributed.init_process_group(
+    'gloo', init_method='file://{tmp_path}/rendezvous', rank=0, world_size=1
+)
+atexit.register(print, 'registered')
+print('printed')
+leave_job()
+print('still there')
+"""
+    result = subprocess.run(
+        [sys.executable, '-c', script], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split() == ['printed', 'registered']

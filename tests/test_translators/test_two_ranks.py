@@ -8,6 +8,7 @@ from mmengine import MessageHub
 from mmengine.model import MMSeparateDistributedDataParallel
 from mmengine.optim import OptimWrapper
 
+from sesim_mmagic.apis.launch import leave_job
 from tests.test_translators.tiny import (
     TINY_FSESIM,
     TINY_LSESIM,
@@ -73,7 +74,7 @@ def run_rank(rank, name, folder):
         'gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=2
     )
     torch.save(gradients(name, rank, 2), f'{folder}/rank{rank}.pth')
-    dist.destroy_process_group()
+    leave_job()
 
 
 @pytest.mark.parametrize('name', BUILDERS)
