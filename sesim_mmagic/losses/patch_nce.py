@@ -24,13 +24,16 @@ class PatchNCELoss(StructureLoss):
     'structure_loss']``). Their tensors have the names and shapes of CUT's ``latest_net_F.pth``.
 
     Args:
-        layers (Sequence[int]): Layers of the generator, see ``ResNetBlurGenerator.encode``.
+        layers (Sequence[int]): Layers of the generator, see its ``encode``.
             Defaults to CUT's (0, 4, 8, 12, 16).
         channels (Sequence[int]): Channels of the generator in these layers. Defaults to those
             of width 64: (3, 128, 256, 256, 256).
         width (int): Width of hidden and last layer of the perceptrons. Defaults to 256.
         num_patches (int): Positions a layer, the same in source and translation; -1 for all.
             Defaults to 256.
+        batch_negatives (bool): Whether the patches of all images of a batch are negatives, as in
+            SinCUT, whose batch is crops of one picture; otherwise those of the same image alone.
+            Defaults to False.
         temperature (float): Temperature of the contrastive loss. Defaults to 0.07.
         loss_weight (float): Factor on the loss. Defaults to 1.
 
@@ -46,6 +49,7 @@ class PatchNCELoss(StructureLoss):
         channels: Sequence[int] = (3, 128, 256, 256, 256),
         width: int = 256,
         num_patches: int = 256,
+        batch_negatives: bool = False,
         temperature: float = 0.07,
         loss_weight: float = 1.0,
     ) -> None:
@@ -64,6 +68,7 @@ class PatchNCELoss(StructureLoss):
         self.layers = tuple(layers)
         self.channels = tuple(channels)
         self.num_patches = num_patches
+        self.batch_negatives = batch_negatives
         self.temperature = temperature
         self.loss_weight = loss_weight
         for index, in_channels in enumerate(channels):
@@ -102,6 +107,8 @@ class PatchNCELoss(StructureLoss):
                 self.get_submodule(f'mlp_{index}')(features.flatten(2).mT[:, positions])
                 for features in (key, query)
             )
+            if self.batch_negatives:  # as if all patches were of one image
+                keys, queries = keys.flatten(0, 1)[None], queries.flatten(0, 1)[None]
             # The perceptron learns from the translation's patches alone, as in CUT.
             losses.append(info_nce(queries, keys.detach(), temperature=self.temperature))
         return self.loss_weight * torch.stack(losses).mean()
@@ -109,7 +116,8 @@ class PatchNCELoss(StructureLoss):
     def extra_repr(self) -> str:
         return (
             f'layers={self.layers}, num_patches={self.num_patches}, '
-            f'temperature={self.temperature}, loss_weight={self.loss_weight}'
+            f'batch_negatives={self.batch_negatives}, temperature={self.temperature}, '
+            f'loss_weight={self.loss_weight}'
         )
 
 

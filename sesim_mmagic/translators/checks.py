@@ -28,7 +28,7 @@ def check_generator_features(loss: nn.Module | None, *generators: nn.Module) -> 
             raise ValueError(
                 f'{type(loss).__name__} looks at features of the generator, and '
                 f'{type(generator).__name__} has no encode(images, layers); use '
-                'sesim_mmagic.ResNetBlurGenerator, or another structure loss'
+                'sesim_mmagic.ResNetBlurGenerator or StyleGAN2Generator, or another structure loss'
             )
         found = generator.feature_channels(loss.layers)
         if found != loss.channels:

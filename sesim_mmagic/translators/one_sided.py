@@ -5,7 +5,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from mmagic.models.base_models import BaseTranslationModel
-from mmagic.models.losses import gradient_penalty_loss
 from mmagic.models.utils import set_requires_grad
 from mmagic.structures import DataSample
 from mmengine.model import ExponentialMovingAverage
@@ -19,6 +18,7 @@ from .checks import check_channel_order, check_generator_features, check_trainin
 from .domain_networks import DomainNetworks, drop_wrapper_names, reachable_networks, unwrapped
 from .image_buffer import ImageBuffer
 from .padding import pad_to_multiple
+from .penalties import discriminator_penalties
 from .structure_step import StructureStep, Translation, check_optimizers, training_keys
 
 
@@ -53,6 +53,8 @@ class OneSidedTranslator(BaseTranslationModel):
             Defaults to False.
         gradient_penalty_weight (float): Weight of the discriminator's gradient penalty
             towards norm 1 on mixed samples (Gulrajani et al., NeurIPS 2017). Defaults to 0.
+        r1_weight (float): Weight of the R1 penalty on real images (Mescheder et al., ICML 2018),
+            as in SinCUT. Defaults to 0.
         buffer_size (int): Size of the image buffer; 0 for none. Defaults to 50.
         ema (dict, optional): Arguments of MMEngine's ``ExponentialMovingAverage`` of the
             generator (``momentum``, ``interval``), which then does the inference.
@@ -82,6 +84,7 @@ class OneSidedTranslator(BaseTranslationModel):
         structure_identity_weight: float = 0.0,
         flip_equivariance: bool = False,
         gradient_penalty_weight: float = 0.0,
+        r1_weight: float = 0.0,
         buffer_size: int = 50,
         ema: dict | None = None,
         size_divisor: int = 4,
@@ -92,10 +95,10 @@ class OneSidedTranslator(BaseTranslationModel):
             raise ValueError(f'source_domain and target_domain are both {source_domain!r}')
         if structure_identity_weight and structure_loss is None:
             raise ValueError('structure_identity_weight needs a structure_loss')
-        if gradient_penalty_weight and compile is not False:
+        if (gradient_penalty_weight or r1_weight) and compile is not False:
             raise ValueError(
-                'gradient_penalty_weight differentiates twice, which compiled networks cannot: '
-                'set compile=False'
+                'gradient_penalty_weight and r1_weight differentiate twice, which compiled '
+                'networks cannot: set compile=False'
             )
         super().__init__(
             generator,
@@ -114,7 +117,9 @@ class OneSidedTranslator(BaseTranslationModel):
         self.identity_weight = identity_weight
         self.structure_identity_weight = structure_identity_weight
         self.flip_equivariance = flip_equivariance
-        self.gradient_penalty_weight = gradient_penalty_weight
+        self.penalty_weights = dict(
+            gradient_penalty_weight=gradient_penalty_weight, r1_weight=r1_weight
+        )
         self.size_divisor = size_divisor
 
         self.generators = DomainNetworks(self.generators)
@@ -225,13 +230,10 @@ class OneSidedTranslator(BaseTranslationModel):
         fake_loss = self.gan_loss(discriminate(fake), target_is_real=False, is_disc=True)
         real_loss = self.gan_loss(discriminate(target), target_is_real=True, is_disc=True)
         # Halved as in CycleGAN: the discriminator learns at half the generator's pace.
-        losses = {'loss_gan_d': 0.5 * (fake_loss + real_loss)}
-        if self.gradient_penalty_weight:
-            penalty = gradient_penalty_loss(
-                discriminate, target, translated.detach(), norm_mode='HWC'
-            )
-            losses['loss_gradient_penalty'] = self.gradient_penalty_weight * penalty
-        return losses
+        penalties = discriminator_penalties(
+            discriminate, target, translated, **self.penalty_weights
+        )
+        return {'loss_gan_d': 0.5 * (fake_loss + real_loss), **penalties}
 
     def _generator_losses(
         self, structure: StructureStep, images: Translation, identity: Tensor | None

@@ -64,6 +64,18 @@ def test_agrees_with_slow_twin(temperature):
     assert loss.compare(source, translated).item() == pytest.approx(expected, rel=1e-9)
 
 
+def test_negatives_of_the_whole_batch():
+    """As if the batch were one image, its patches one after the other."""
+    loss = tiny_loss(temperature=0.5, batch_negatives=True)
+    pair = looks(2)
+    joined = [[features.flatten(2).mT.flatten(0, 1).mT[None, ..., None] for features in look]
+              for look in pair]  # fmt: skip
+    assert joined[0][0].shape == (1, CHANNELS[0], 2 * 4 * 6, 1)
+    expected = slow_loss(loss, *joined)
+    assert loss.compare(*pair).item() == pytest.approx(expected, rel=1e-9)
+    assert loss.compare(*pair) > tiny_loss(temperature=0.5).compare(*pair)
+
+
 def test_gradient():
     loss = tiny_loss(temperature=0.5)
     source, translated = looks(2, requires_grad=True)

@@ -151,6 +151,7 @@ def test_accumulation_is_a_larger_batch(frozen):
             torch.testing.assert_close(accumulated, one, rtol=1e-6, atol=1e-10, msg=network)
 
 
-def test_compiled_networks_cannot_have_a_gradient_penalty():
-    with pytest.raises(ValueError, match='differentiates twice.*set compile=False'):
-        one_sided(gradient_penalty_weight=1.0, compile=True)
+@pytest.mark.parametrize('weight', ['gradient_penalty_weight', 'r1_weight'])
+def test_compiled_networks_cannot_have_a_gradient_penalty(weight):
+    with pytest.raises(ValueError, match='differentiate twice.*set compile=False'):
+        one_sided(**{weight: 1.0}, compile=True)

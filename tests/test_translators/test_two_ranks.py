@@ -14,6 +14,7 @@ from tests.test_translators.tiny import (
     TINY_LSESIM,
     TINY_PATCH_NCE,
     TINY_RESNET,
+    TINY_SINGLE_IMAGE,
     VIEWS,
     batch,
     cyclegan,
@@ -33,6 +34,10 @@ BUILDERS = dict(
     ),
     one_sided_mirrored=lambda: one_sided(structure_loss=TINY_PATCH_NCE, flip_equivariance=True),
     cyclegan_patch_nce=lambda: cyclegan(structure_loss=TINY_PATCH_NCE, generator=TINY_RESNET),
+    # Without noise, which every rank draws for its own crops.
+    single_image=lambda: one_sided(
+        **TINY_SINGLE_IMAGE, structure_loss=TINY_FSESIM, identity_weight=1.0, r1_weight=1.0
+    ),
     cyclegan_learned=lambda: cyclegan(structure_loss=TINY_LSESIM),
 )
 

@@ -28,6 +28,14 @@ TINY_PATCH_NCE = dict(
     temperature=0.5,
 )
 TINY_RESNET = dict(type='sesim_mmagic.ResNetBlurGenerator', base_channels=4, num_blocks=1)
+TINY_SINGLE_IMAGE = dict(
+    generator=dict(
+        type='sesim_mmagic.StyleGAN2Generator', base_channels=4, num_blocks=2, noise=False
+    ),
+    discriminator=dict(type='sesim_mmagic.StyleGAN2Discriminator', size=32, base_channels=4),
+    gan_loss=dict(type='GANLoss', gan_type='vanilla'),
+    buffer_size=0,
+)
 VIEWS = ('img_horse', 'img_zebra', 'img_horse_aug', 'img_zebra_aug')
 HOST_NETWORKS = dict(
     generator=dict(
