@@ -5,6 +5,7 @@ from .diversity import LPIPSDiversity
 from .feature_networks import InceptionFeatures, PooledFeatures
 from .lpips_distance import LPIPSDistance
 from .paired_metrics import PairedMetric, PairedScores, ProceduralScores
+from .patch_distance import PatchDistance
 from .segmentation import SegmentationScores
 from .segmentors import PaletteSegmentor, TorchScriptSegmentor
 from .structure_distance import StructureDistance
@@ -18,6 +19,7 @@ __all__ = [
     'PairedMetric',
     'PairedScores',
     'PaletteSegmentor',
+    'PatchDistance',
     'PooledFeatures',
     'ProceduralScores',
     'SegmentationScores',

@@ -1,8 +1,10 @@
 """How much of its source's structure a translation lost."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,6 +20,8 @@ ALL_POSITIONS = dict(
     normalise=True,
     loss_weight=1.0,
 )
+# Even parts are never below half of this: 2 x 2 positions of VGG16's deepest layer.
+SMALLEST_TILE = 64
 
 
 @METRICS.register_module()
@@ -35,18 +39,38 @@ class StructureDistance(TranslationMetric):
             that are drawn.
             Defaults to ``FSeSimLoss`` at every position, cosine, weight 1, on VGG16 with
             torchvision's weights. Its memory grows with the fourth power of the pictures' side.
+        tile_size (int, optional): Largest side in pixels that is compared as a whole, 64 or
+            more. A picture beyond it is cut into tiles of sides as even as possible, none larger,
+            without overlap; each is compared by itself, and the mean is weighted by pixels. What
+            lies in different tiles is never compared, so only scores of one ``tile_size`` do
+            compare. Defaults to None: always the whole picture.
         **kwargs: Those of :class:`TranslationMetric`.
 
     Raises:
-        ValueError: If the loss learns, looks through a generator or draws positions.
+        ValueError: If the loss learns, looks through a generator or draws positions, or if
+            ``tile_size`` is too small.
     """
 
     default_prefix = 'structure'
 
     def __init__(
-        self, target_domain: str, source_domain: str, *, loss: dict = ALL_POSITIONS, **kwargs: Any
+        self,
+        target_domain: str,
+        source_domain: str,
+        *,
+        loss: dict = ALL_POSITIONS,
+        tile_size: int | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(target_domain, source_domain, **kwargs)
+        if tile_size is not None and not (
+            isinstance(tile_size, int) and tile_size >= SMALLEST_TILE
+        ):
+            raise ValueError(
+                f'StructureDistance: tile_size must be a whole number of at least {SMALLEST_TILE} '
+                f'pixels, or None for the whole picture; got {tile_size!r}'
+            )
+        self.tile_size = tile_size
         self.loss = MODELS.build(loss).eval()
         name = type(self.loss).__name__
         learns = next(self.loss.parameters(), None) is not None
@@ -82,10 +106,31 @@ class StructureDistance(TranslationMetric):
                 f'{sizes[1]}; they must have one size'
             )
         self.loss.to(self.device)
-        distance = self.loss.compare(self.loss.extract(source), self.loss.extract(translated))
-        return dict(distance=float(distance))
+        tiles = cut_tiles(*source.shape[2:], self.tile_size)
+        distances = [self._compare(source[tile], translated[tile]) for tile in tiles]
+        pixels = [source[tile].numel() for tile in tiles]
+        return dict(distance=float(np.average(distances, weights=pixels)))
+
+    def _compare(self, source: Tensor, translated: Tensor) -> float:
+        return float(self.loss.compare(self.loss.extract(source), self.loss.extract(translated)))
 
     def _network_input(self, sample: Mapping, key: str) -> Tensor:
         """The picture as saved, (1, 3, H, W) in [-1, 1], in the loss's order of channels."""
         batch = to_batch(self.picture(sample, key), self.device) / 127.5 - 1
         return batch if self.loss.channel_order == 'rgb' else batch.flip(1)
+
+
+def cut_tiles(height: int, width: int, tile_size: int | None) -> list[tuple]:
+    """Indices of the tiles of a batch (B, C, H, W): sides at most ``tile_size``, even to a pixel.
+
+    No side of a tile is below ``tile_size // 2``, unless it is the picture's own.
+    """
+    rows, columns = (even_parts(side, tile_size or side) for side in (height, width))
+    return [(..., row, column) for row in rows for column in columns]
+
+
+def even_parts(length: int, largest: int) -> list[slice]:
+    """The fewest parts of a length that are no longer than ``largest``, even to 1."""
+    count = -(-length // largest)
+    edges = [length * i // count for i in range(count + 1)]
+    return [slice(*ends) for ends in pairwise(edges)]

@@ -7,6 +7,7 @@ from torch import nn
 
 from sesim_mmagic.datasets.procedural import LAYOUTS, draw_labels, render_scene, sample_scene
 from sesim_mmagic.evaluation import StructureDistance
+from sesim_mmagic.evaluation.structure_distance import cut_tiles
 from sesim_mmagic.functional import self_similarity, spatial_distance
 from sesim_mmagic.networks import VGG16Features
 from sesim_mmagic.registry import MODELS
@@ -155,3 +156,87 @@ def test_sizes_that_differ():
 def test_no_source():
     with pytest.raises(ValueError, match='StructureDistance: a sample has no img_textured'):
         distance(sample(fake=scene(0)))
+
+
+class Recorder(MeanDifference):
+    """Notes the tiles it sees; far from a copy wherever the translation is white."""
+
+    seen = []
+
+    def extract(self, images):
+        self.seen.append(tuple(images.shape[2:]))
+        return super().extract(images)
+
+
+@pytest.fixture
+def seen():
+    MODELS.register_module(module=Recorder, force=True)
+    Recorder.seen = []
+    return Recorder.seen
+
+
+def test_one_tile_is_the_whole_picture():
+    pictures = pair(scene(0, 'B'), scene(1))
+    assert distance(pictures, tile_size=64) == distance(pictures)
+
+
+def test_tiles_are_compared_each_by_itself():
+    """100 x 64 pixels in tiles of 64: two of 50 x 64."""
+    source, fake = (
+        np.concatenate([scene(i, s), scene(i + 5, s)])[:100] for i, s in enumerate('BA')
+    )
+    upper, lower = (distance(pair(source[rows], fake[rows])) for rows in np.s_[:50, 50:])
+    assert upper != pytest.approx(lower, rel=1e-2)
+    result = distance(pair(source, fake), tile_size=64)
+    assert result == pytest.approx((upper + lower) / 2, rel=1e-6)
+    assert result != pytest.approx(distance(pair(source, fake)), rel=1e-3)
+
+
+def test_the_mean_is_weighted_by_pixels(seen):
+    """A loss that is a mean over pixels gives the same with any tiles."""
+    source = np.zeros((67, 131, 3), np.uint8)
+    fake = np.random.default_rng(0).integers(0, 256, source.shape, np.uint8)
+    fake[33:] //= 3
+    loss = dict(type='sesim_mmagic.Recorder')
+    expected = 2 * (fake / 127.5).mean()
+    assert distance(pair(source, fake), loss=loss) == pytest.approx(expected)
+    assert set(seen) == {source.shape[:2]}
+    assert distance(pair(source, fake), loss=loss, tile_size=64) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ('height', 'width', 'tile_size'),
+    [(966, 1200, 256), (257, 256, 256), (65, 300, 64), (40, 129, 64), (640, 640, 64)],
+)
+def test_no_tile_is_large_and_none_is_a_rest(seen, height, width, tile_size):
+    """So memory is that of one tile, and each has pixels enough for VGG16's deepest layer."""
+    black = np.zeros((height, width, 3), np.uint8)
+    distance(pair(black, black), loss=dict(type='sesim_mmagic.Recorder'), tile_size=tile_size)
+    tiles = seen[::2]
+    assert seen[1::2] == tiles  # of the source and of the translation in turn
+    assert sum(h * w for h, w in tiles) == height * width
+    for sides, whole in zip(zip(*tiles, strict=True), (height, width), strict=True):
+        assert max(sides) <= tile_size and max(sides) - min(sides) <= 1
+        assert min(sides) >= min(whole, tile_size // 2)
+    assert len(tiles) == -(-height // tile_size) * -(-width // tile_size)
+
+
+def test_tiles_cover_the_picture_once():
+    """Every pixel of a picture belongs to one tile."""
+    covered = torch.zeros(1, 3, 100, 135)
+    for tile in cut_tiles(100, 135, 64):
+        covered[tile] += 1
+    assert (covered == 1).all()
+
+
+def test_the_smallest_tiles_do_for_the_deepest_layer():
+    """65 pixels in tiles of 64 are 32 and 33: 2 x 2 positions."""
+    pictures = [np.concatenate([scene(i)] * 2)[:65] for i in range(2)]
+    result = distance(pair(*pictures), loss=fsesim(layers=('relu5_3',)), tile_size=64)
+    assert np.isfinite(result) and result > 0
+
+
+@pytest.mark.parametrize('tile_size', [0, -1, 63, 256.0, '256'])
+def test_tile_sizes_that_do_not_do(tile_size):
+    with pytest.raises(ValueError, match='tile_size must be a whole number of at least 64 .* got '):
+        StructureDistance(TARGET, SOURCE, loss=fsesim(), tile_size=tile_size)
