@@ -6,6 +6,7 @@ from .pictures import read_picture
 from .procedural_world import write_world
 from .random_state import seeded_generators
 from .samplers import ResumableSampler
+from .single_image_pair import SingleImagePairDataset
 from .transforms import CheckSize, LoadPicture
 from .unpaired_folders import UnpairedFolderDataset
 
@@ -15,6 +16,7 @@ __all__ = [
     'LoadPicture',
     'PackDomains',
     'ResumableSampler',
+    'SingleImagePairDataset',
     'UnpairedFolderDataset',
     'read_picture',
     'seeded_generators',

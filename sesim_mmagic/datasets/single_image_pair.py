@@ -1,0 +1,292 @@
+"""Crops of two single pictures, one a domain, at random zooms."""
+
+from collections.abc import Iterator
+from itertools import islice
+from numbers import Integral, Real
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from mmagic.datasets.unpaired_image_dataset import IMG_EXTENSIONS
+from mmengine.dataset import Compose
+from mmengine.fileio import exists, isdir, join_path, list_dir_or_file
+from PIL import Image
+from torch.utils.data import Dataset
+
+from sesim_mmagic.registry import DATASETS
+
+from .formatting import PackDomains
+from .pictures import read_picture
+from .random_state import seeded_generators
+
+SPLITS = ('train', 'val', 'test')
+DOMAINS = ('A', 'B')
+
+
+class Crop(NamedTuple):
+    """A square of the zoomed picture: sizes and places in its pixels, width before height."""
+
+    zoomed: tuple[int, int]
+    left: int
+    top: int
+    flipped: bool
+
+
+@DATASETS.register_module()
+class SingleImagePairDataset(Dataset):
+    """Training crops of two pictures, one a domain; for the other splits, the whole pictures.
+
+    Single-image translation (Zheng et al., CVPR 2021): a group of ``crops_per_zoom`` crops is
+    cut out of one zoom of each picture, width and height zoomed by factors of their own, from
+    cells of a grid at a random place, in random order and without repetition; where the grid has
+    fewer cells than the group has crops, another grid follows. Half of the crops are mirrored. A
+    and B are drawn independently.
+
+    Sample ``k`` is a function of ``(sample_seed, k)``, its group is ``k // crops_per_zoom``, and
+    ``k`` counts on through the passes. So, with ``ResumableSampler`` and ``shuffle=False``, a
+    step of the training has one zoom where ``crops_per_zoom = batch size * ranks`` (times the
+    accumulated steps): two ranks with 8 crops see together what one with 16 sees. A sampler that
+    shuffles mixes the groups. With samplers that set no ``sample_seed``, each process draws one
+    from NumPy's generator, once.
+
+    Both pictures are decoded once, when the dataset is built, and stay in memory with 4 bytes a
+    pixel; forked workers share them.
+
+    Args:
+        A (str): Picture of the first domain, or a folder that holds one picture and no second.
+        B (str): The same for the second domain.
+        pipeline (list): Transforms of ``img_A`` and ``img_B``, arrays (H, W, 3), BGR, uint8, and
+            of what ``LoadPicture`` leaves besides; at least ``PackDomains``.
+        split (str): 'train', or 'val' and 'test', which are the same: one sample, the whole
+            pictures, nothing random. Defaults to 'train'.
+        crop_size (int): Side of the crops in pixels. Defaults to 128.
+        min_zoom (float): Factors are uniform from here to 1, above 0; zoomed sides never go
+            below ``crop_size``. Defaults to 1/3.
+        crops_per_zoom (int): Crops of a domain from one zoom. Defaults to 16.
+        length (int): Samples of one pass of the training. Defaults to 100000.
+
+    Raises:
+        FileNotFoundError: If ``A`` or ``B`` does not exist.
+        ValueError: If a folder holds no picture or several, a picture cannot be read or is
+            smaller than a crop, the two hold the same pixels, or an argument is out of range.
+    """
+
+    #: What MMEngine's loops hand to evaluators and visualisers.
+    metainfo = dict(dataset_type='single_image_pair', task_name='unpaired_translation')
+
+    def __init__(
+        self,
+        A: str,
+        B: str,
+        pipeline: list,
+        split: str = 'train',
+        crop_size: int = 128,
+        min_zoom: float = 1 / 3,
+        crops_per_zoom: int = 16,
+        length: int = 100_000,
+    ) -> None:
+        if split not in SPLITS:
+            raise ValueError(
+                f'SingleImagePairDataset: split must be one of {SPLITS}, got {split!r}'
+            )
+        _check_counts(crop_size=crop_size, crops_per_zoom=crops_per_zoom, length=length)
+        if not isinstance(min_zoom, Real) or not 0 < min_zoom <= 1:
+            raise ValueError(
+                'SingleImagePairDataset: min_zoom must be a number above 0 and at most 1 '
+                f'(pictures are not enlarged), got {min_zoom!r}'
+            )
+        self.split = split
+        self.crop_size = crop_size
+        self.min_zoom = min_zoom
+        self.crops_per_zoom = crops_per_zoom
+        self.length = length
+        #: Seed of the samples' randomness; the sampler sets it.
+        self.sample_seed: int | None = None
+        self._drawn_seed: int | None = None
+        self.paths = {name: _one_picture(name, path) for name, path in dict(A=A, B=B).items()}
+        self._pictures = self._load()
+        self._group = (None, {})
+        self.pipeline = Compose(pipeline)
+        # Packing draws nothing, and seeding the generators takes a third of the time of a sample.
+        self._pipeline_may_draw = any(
+            not isinstance(transform, PackDomains) for transform in self.pipeline.transforms
+        )
+
+    def _load(self) -> dict[str, Image.Image]:
+        """Both pictures, as Pillow's for its resampling; their channels stay BGR."""
+        pixels = {name: read_picture(path) for name, path in self.paths.items()}
+        if np.array_equal(*pixels.values()):
+            raise ValueError(
+                'SingleImagePairDataset: A and B hold the same pixels, there is nothing to '
+                f'translate: {" and ".join(map(repr, self.paths.values()))}; give two pictures'
+            )
+        for name, picture in pixels.items():
+            height, width = picture.shape[:2]
+            if self.split == 'train' and min(height, width) < self.crop_size:
+                raise ValueError(
+                    f'SingleImagePairDataset: {name}, picture {self.paths[name]!r}, is {height} x '
+                    f'{width} pixels (height x width), too small for crops of {self.crop_size}; '
+                    f'enlarge it first, or set crop_size={min(height, width)} or less'
+                )
+        return {name: Image.fromarray(picture) for name, picture in pixels.items()}
+
+    def __len__(self) -> int:
+        """Samples of one pass of the training; otherwise 1."""
+        return self.length if self.split == 'train' else 1
+
+    def __getitem__(self, index: int) -> dict:
+        """A sample; in training, ``index`` may count on through passes (``ResumableSampler``)."""
+        if self.split != 'train':
+            if index not in (0, -1):
+                raise IndexError(f'the split {self.split!r} has one sample, there is no {index}')
+            return self.pipeline(self._results({n: np.array(p) for n, p in self._pictures.items()}))
+        index = index % self.length if index < 0 else index
+        seed = self._seed()
+        group, number = divmod(index, self.crops_per_zoom)
+        crops = self._crops_of(seed, group)
+        results = self._results(
+            {n: cut(p, crops[n][number], self.crop_size) for n, p in self._pictures.items()}
+        )
+        if not self._pipeline_may_draw:
+            return self.pipeline(results)
+        with seeded_generators(seed, index):
+            return self.pipeline(results)
+
+    def _seed(self) -> int:
+        if self.sample_seed is not None:
+            return self.sample_seed
+        if self._drawn_seed is None:
+            self._drawn_seed = int(np.random.randint(2**31))
+        return self._drawn_seed
+
+    def _crops_of(self, seed: int, group: int) -> dict[str, list[Crop]]:
+        """All crops of a group by domain; the last group's are kept, its samples come in a row."""
+        if self._group[0] != (seed, group):
+            crops = {
+                name: draw_crops(
+                    np.random.default_rng((seed, group, domain)),
+                    self._pictures[name].size,
+                    self.crop_size,
+                    self.min_zoom,
+                    self.crops_per_zoom,
+                )
+                for domain, name in enumerate(DOMAINS)
+            }
+            self._group = (seed, group), crops
+        return self._group[1]
+
+    def _results(self, pixels: dict[str, np.ndarray]) -> dict:
+        """What a pipeline with ``LoadPicture`` would have at this point."""
+        results = {}
+        for name, picture in pixels.items():
+            width, height = self._pictures[name].size
+            results[f'img_{name}_path'] = self.paths[name]
+            results[f'img_{name}'] = picture
+            results[f'ori_img_{name}_shape'] = (height, width, 3)
+            results[f'img_{name}_channel_order'] = 'BGR'
+            results[f'img_{name}_color_type'] = 'color'
+        return results
+
+
+def draw_crops(
+    rng: np.random.Generator, size: tuple[int, int], crop_size: int, min_zoom: float, count: int
+) -> list[Crop]:
+    """Draw a zoom of a picture and ``count`` crops of it (see :class:`SingleImagePairDataset`).
+
+    Args:
+        rng (np.random.Generator): Source of all draws.
+        size (tuple[int, int]): Width and height of the picture, neither below ``crop_size``.
+        crop_size (int): Side of the crops in pixels.
+        min_zoom (float): Smallest zoom factor.
+        count (int): Number of crops.
+
+    Returns:
+        list[Crop]: They lie inside the zoomed picture, which is the same for all.
+    """
+    factors = rng.uniform(min_zoom, 1, 2)
+    zoomed = tuple(
+        max(crop_size, round(side * float(factor)))
+        for side, factor in zip(size, factors, strict=True)
+    )
+    flips = (rng.random(count) < 0.5).tolist()
+    corners = islice(_corners(rng, zoomed, crop_size), count)
+    return [Crop(zoomed, *corner, flip) for corner, flip in zip(corners, flips, strict=True)]
+
+
+def _corners(
+    rng: np.random.Generator, zoomed: tuple[int, int], crop_size: int
+) -> Iterator[tuple[int, int]]:
+    """Left and top of the cells of randomly placed grids, each in random order, without end."""
+    columns, rows = (side // crop_size for side in zoomed)
+    while True:
+        left, top = (int(rng.integers(side % crop_size + 1)) for side in zoomed)
+        for cell in rng.permutation(columns * rows).tolist():
+            row, column = divmod(cell, columns)
+            yield left + column * crop_size, top + row * crop_size
+
+
+def cut(picture: Image.Image, crop: Crop, crop_size: int) -> np.ndarray:
+    """Cut a crop out of a zoomed picture without zooming the rest.
+
+    Pillow's bilinear filter (antialiased, as in the authors' code) reads what it needs beyond
+    ``box``. The crop differs from that of the wholly zoomed picture by one level of 255 at most,
+    since Pillow keeps boxes in single precision.
+
+    Args:
+        picture (Image.Image): The picture, not zoomed.
+        crop (Crop): Where to cut.
+        crop_size (int): Side of the crop in pixels.
+
+    Returns:
+        np.ndarray: Shape (crop_size, crop_size, C), uint8, contiguous and writable.
+    """
+    across, down = (
+        # Multiplied first: the far edge comes out exactly, Pillow refuses boxes beyond it.
+        (start * whole / zoomed, (start + crop_size) * whole / zoomed)
+        for start, whole, zoomed in zip(
+            (crop.left, crop.top), picture.size, crop.zoomed, strict=True
+        )
+    )
+    box = across[0], down[0], across[1], down[1]
+    piece = picture.resize((crop_size, crop_size), Image.Resampling.BILINEAR, box=box)
+    if crop.flipped:
+        piece = piece.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    return np.array(piece)
+
+
+def _check_counts(**counts: int) -> None:
+    for name, value in counts.items():
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+            raise ValueError(
+                f'SingleImagePairDataset: {name} must be an integer of at least 1, got {value!r}'
+            )
+
+
+def _one_picture(name: str, path: str | Path) -> str:
+    """The file that ``path`` means: itself, or the one picture of the folder."""
+    if not isinstance(path, (str, Path)) or not str(path):
+        raise ValueError(
+            f'SingleImagePairDataset: {name} must be the path of a picture, or of a folder that '
+            f'holds one picture, got {path!r}'
+        )
+    path = str(path)
+    if not isdir(path):
+        if not exists(path):
+            raise FileNotFoundError(
+                f'SingleImagePairDataset: {name}={path!r} does not exist; give the path of a '
+                'picture, or of a folder that holds one picture'
+            )
+        return path
+    names = sorted(list_dir_or_file(path, list_dir=False, suffix=IMG_EXTENSIONS, recursive=True))
+    if len(names) == 1:
+        return join_path(path, names[0])
+    if names:
+        more = ', ...' if len(names) > 3 else ''
+        found = f'{len(names)} pictures ({", ".join(names[:3])}{more})'
+    else:
+        endings = ', '.join(e for e in IMG_EXTENSIONS if e.islower())
+        found = f'no picture (names that end in one of {endings})'
+    raise ValueError(
+        f'SingleImagePairDataset: folder {name}={path!r} holds {found} where exactly one is '
+        'expected; give the path of the picture itself, or leave one picture there'
+    )
