@@ -31,9 +31,10 @@ class PatchDistance(TranslationMetric):
     The statistic is that of Karras et al., "Progressive Growing of GANs" (ICLR 2018), Sec. 5:
     7 x 7 patches of the levels of a Laplacian pyramid; per level the mean over random unit
     directions of the Wasserstein-1 distance between the two sets of projections, times 1000. It
-    differs in two points, and so do the figures: here both pictures are divided by the mean and
-    deviation of the *real* picture's channels, where the paper takes each set's own, under which
-    a wrong colour or contrast would not count; and patches are drawn without replacement.
+    differs in two points, and so do the figures: here the channels of both pictures are divided
+    by the deviations of the *real* picture's, where the paper gives each set mean 0 and deviation
+    1 by itself, so that a wrong colour or contrast would not count; and patches are drawn without
+    replacement.
 
     Keys: ``swd_1``, ``swd_2``, ``swd_4``, ..., where a pixel of the level has the side of 1, 2, 4
     pixels of the picture, and ``swd``, a picture's mean over its levels. A picture is halved
@@ -42,7 +43,8 @@ class PatchDistance(TranslationMetric):
     level holds the colours, the ones before it details alone.
 
     Few patches keep the score from 0: a picture against itself gives 0 on levels whose patches
-    are all used, and on the others a floor that falls with the root of ``num_patches``.
+    are all used, and on the others a floor that falls with the root of ``num_patches`` (about 15
+    for the usual 16384). The last level often weighs most in ``swd``: read the levels too.
 
     Args:
         target_domain (str): Samples hold ``fake_{target_domain}`` and ``img_{target_domain}``.
@@ -110,9 +112,9 @@ class PatchDistance(TranslationMetric):
         self, real: np.ndarray, fake: np.ndarray, directions: Tensor, generator: torch.Generator
     ) -> float:
         """Distance between the patches of two levels."""
-        mean = real.mean(axis=(0, 1))
+        # No mean is taken off: the same one off both sides leaves the distance as it is.
         deviation = np.maximum(real.std(axis=(0, 1)), ROUNDING_ERROR)
-        levels = [(level - mean) / deviation for level in (real, fake)]
+        levels = [level / deviation for level in (real, fake)]
         count = min(self.num_patches, *(count_patches(level) for level in levels))
         patches = (draw_patches(level, count, generator).to(self.device) for level in levels)
         return sliced_wasserstein(*patches, directions.to(self.device))
