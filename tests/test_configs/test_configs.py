@@ -22,7 +22,7 @@ def test_there_is_a_config_for_every_promised_task():
     promised = (
         'horse2zebra', 'zebra2horse', 'apple2orange', 'cat2dog', 'summer2winter', 'cityscapes',
         'kaokore', 'procedural', 'cyclegan', 'pix2pix', 'no-structure', 'pixel', 'perceptual',
-        'cut', 'fastcut', 'lsesim',
+        'cut', 'fastcut', 'lsesim', 'monet2photo', 'photo2monet', 'sincut',
     )  # fmt: skip
     assert [name for name in promised if not any(name in path for path in CONFIGS)] == []
 
@@ -35,6 +35,10 @@ def picture(path, seed, width=SIDE):
 
 def make_data(root, val_dataset):
     """Three pictures a folder, in the layout that the dataset reads."""
+    if val_dataset.type == 'sesim_mmagic.SingleImagePairDataset':
+        for seed, name in enumerate('AB'):
+            picture(root / f'{name}.png', seed)
+        return
     for index in range(3):
         if val_dataset.type == 'PairedImageDataset':
             for phase in ('train', 'val', 'test'):
@@ -58,8 +62,10 @@ def shrink(config):
         scale=(SIDE, SIDE), crop_size=(SIDE // 2, SIDE // 2), min_size=(SIDE // 2, SIDE // 2),
     )  # fmt: skip
     for key, value in small.items():
-        if key in config:
-            config[key] = value
+        if key in config and config[key] != -1:  # -1: all positions
+            config[key] = (
+                SIDE // 2 if isinstance(config[key], int) and key == 'crop_size' else value
+            )
     if config.get('held_out'):
         config['held_out'] = 2
     if config.get('keep_ratio'):
@@ -67,7 +73,16 @@ def shrink(config):
     if config.get('type') == 'sesim_mmagic.VGG16Features':
         config.update(pretrained=None, seed=0, width=0.125)
     if config.get('type') == 'sesim_mmagic.PatchNCELoss':
-        config.update(layers=(0, 4, 8, 12), channels=(3, 8, 16, 16))
+        sincut = config.get('batch_negatives')
+        config.update(layers=(0, 2, 4) if sincut else (0, 4, 8, 12))
+        config.update(channels=(3, 8, 8) if sincut else (3, 8, 16, 16))
+    if config.get('type') == 'sesim_mmagic.StyleGAN2Generator':
+        config.num_blocks = 4
+    if config.get('type') == 'sesim_mmagic.StyleGAN2Discriminator':
+        config.size = SIDE // 2
+    if config.get('type') == 'sesim_mmagic.StructureDistance':
+        features = dict(type='sesim_mmagic.VGG16Features', pretrained=None, seed=0, width=0.125)
+        config.loss = dict(type='sesim_mmagic.FSeSimLoss', num_patches=-1, feature_net=features)
     if config.get('type') == 'sesim_mmagic.DistributionScores':
         features = dict(type='sesim_mmagic.VGG16Features', layers=('relu2_2',))
         config.update(
@@ -114,7 +129,10 @@ def test_shrunken_config_trains_and_tests(path, tmp_path):
     shrink(config._cfg_dict)
     make_data(tmp_path / 'data', config.val_dataloader.dataset)
     for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
-        loader.dataset.data_root = str(tmp_path / 'data')
+        if 'A' in loader.dataset:
+            loader.dataset.update(A=str(tmp_path / 'data/A.png'), B=str(tmp_path / 'data/B.png'))
+        else:
+            loader.dataset.data_root = str(tmp_path / 'data')
         loader.batch_size = 1
         loader.num_workers = 0
         loader.persistent_workers = False

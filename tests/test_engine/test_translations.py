@@ -52,6 +52,17 @@ def files(folder):
     return sorted(str(p.relative_to(folder)) for p in folder.rglob('*') if p.is_file())
 
 
+@pytest.mark.parametrize('validations', [False, True])
+def test_validations_show_how_translations_came_about(tmp_path, validations):
+    hook = SaveTranslationsHook(validations=validations)
+    runner = SimpleNamespace(model=OneSided(), work_dir=str(tmp_path), iter=0)
+    for runner.iter, value in ((20, 7.0), (40, 9.0)):
+        hook.after_val_iter(runner, 0, outputs=[sample('/data/testA/3.png', value=value)])
+    names = [f'validations/{i}/zebra/3.png' for i in (20, 40)] if validations else []
+    assert files(tmp_path) == names
+    assert [cv2.imread(str(tmp_path / name)).mean() for name in names] == [7.0, 9.0][: len(names)]
+
+
 def test_pictures_are_named_after_their_sources(run):
     folder = run(sample('/data/testA/one.two.jpg'), sample('/data/testA/3.png'))
     assert files(folder) == [

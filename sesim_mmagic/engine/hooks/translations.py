@@ -33,15 +33,31 @@ class SaveTranslationsHook(Hook):
         paired (bool | None): Whether ``img_<target>`` is the truth of the translation. By default
             it is where source and target have the same file name.
         max_rows (int): Most rows on the page; all pictures are saved.
+        validations (bool): Whether the translations of every validation are saved as well, as
+            ``validations/<iteration>/<target domain>/...`` in the work directory: how they came
+            about. Defaults to False.
     """
 
     priority = 'LOW'
 
-    def __init__(self, out_dir=None, title=None, paired=None, max_rows=200):
+    def __init__(self, out_dir=None, title=None, paired=None, max_rows=200, validations=False):
         self.out_dir = out_dir
         self.title = title
         self.paired = paired
         self.max_rows = max_rows
+        self.validations = validations
+
+    def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        """Save the translations of one batch, if those of validations are wanted.
+
+        Raises:
+            ValueError: As after an iteration of a test.
+        """
+        if self.validations:
+            folder = Path(runner.work_dir, 'validations', str(runner.iter))
+            for sample, source, target in _translations(runner, outputs):
+                name = f'{_source_path(sample, source).stem}.png'
+                write_picture(folder / target / name, to_picture(sample.get(f'{_FAKE}{target}')))
 
     def before_test(self, runner):
         """Forget the pictures of an earlier test."""
@@ -57,15 +73,8 @@ class SaveTranslationsHook(Hook):
             ValueError: A sample lacks a translation or the path of its source, or two sources
                 have the same name.
         """
-        for sample in outputs:
-            targets = [k[len(_FAKE) :] for k in sample.keys() if k.startswith(_FAKE)]
-            if not targets:
-                raise ValueError(
-                    f'A test sample holds no fake_<domain>, only {sample.keys()}: '
-                    'SaveTranslationsHook needs a translation model.'
-                )
-            for target in targets:
-                self._save(sample, source_domain(unwrapped(runner.model), target), target)
+        for sample, source, target in _translations(runner, outputs):
+            self._save(sample, source, target)
 
     def after_test_epoch(self, runner, metrics=None):
         """Collect the rows of all ranks and write the page."""
@@ -127,6 +136,19 @@ class SaveTranslationsHook(Hook):
         if paired is None:
             paired = Path(sample.get(f'img_{target}_path') or '').stem == path.stem
         return sample.get(f'img_{target}') if paired else None
+
+
+def _translations(runner, samples):
+    """Each sample with the source and the target of each of its translations."""
+    for sample in samples:
+        targets = [k[len(_FAKE) :] for k in sample.keys() if k.startswith(_FAKE)]
+        if not targets:
+            raise ValueError(
+                f'A sample holds no fake_<domain>, only {sample.keys()}: SaveTranslationsHook '
+                'needs a translation model.'
+            )
+        for target in targets:
+            yield sample, source_domain(unwrapped(runner.model), target), target
 
 
 def _source_path(sample, source):

@@ -1,0 +1,112 @@
+"""One picture in the look of another: training on the two, translation, scores."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+from mmengine.registry import init_default_scope
+
+from sesim_mmagic.apis import launch
+from sesim_mmagic.engine.files import POINTER, write_atomically
+from sesim_mmagic.registry import DATASETS
+
+PICTURES = 'pictures.json'
+TRANSLATION = 'translation.png'
+_LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
+
+def prepare_single(cfg, source, look, out, iterations=None):
+    """Turn a config of single-image translation into one for two given pictures.
+
+    Where ``out`` holds a training on these pictures that was interrupted, it goes on.
+
+    Args:
+        cfg (Config): Config of ``configs/single_image``; changed in place.
+        source (str | Path): Picture to translate.
+        look (str | Path): Picture whose look it is to have.
+        out (str | Path): Work directory.
+        iterations (int | None): Length of the training instead of the config's; validations and
+            the decay of the learning rates move along.
+
+    Raises:
+        FileNotFoundError: A picture does not exist.
+        ValueError: A picture cannot be used (see ``SingleImagePairDataset``), ``iterations`` is
+            not positive, the config is none of two pictures, or ``out`` holds other pictures'
+            translation.
+    """
+    pictures = dict(A=str(Path(source).resolve()), B=str(Path(look).resolve()))
+    for part in _LOADERS:
+        dataset = cfg.get(part, {}).get('dataset', {})
+        if not {'A', 'B'} <= set(dataset):
+            raise ValueError(
+                f"Config '{cfg.filename}' has no {part}.dataset with two pictures A and B: take "
+                'one of configs/single_image.'
+            )
+        dataset.update(pictures)
+    if iterations is not None:
+        _set_iterations(cfg, iterations)
+    cfg.work_dir = str(out)
+    init_default_scope(cfg.get('default_scope', 'mmagic'))
+    DATASETS.build(cfg.train_dataloader.dataset)  # reads and checks the pictures
+    _check_folder(Path(out), pictures)
+    cfg.resume = Path(out, POINTER).is_file()
+    launch.prepare_start(cfg)
+
+
+def translate_single(cfg, progress=None):
+    """Train on two pictures and translate the one, whole, into the look of the other.
+
+    In the work directory appear ``translation.png``, ``validations/<iteration>`` (how it came
+    about), checkpoints, ``results.json`` and ``report.html``.
+
+    Args:
+        cfg (Config): Result of :func:`prepare_single`.
+        progress (str | None): Name in a line that tells how far the training is; None for no line.
+
+    Returns:
+        tuple[Path, dict[str, float]]: The translation, and its scores.
+    """
+    if progress is not None:
+        cfg.custom_hooks.append(dict(type='sesim_mmagic.ProgressHook', name=progress))
+    runner = launch.train(cfg)
+    scores = runner.test()
+    folder = Path(cfg.work_dir)
+    name = f'{Path(cfg.test_dataloader.dataset.A).stem}.png'
+    saved = folder / 'test/translations' / cfg.model.target_domain / name
+    partial = folder / f'{TRANSLATION}.tmp'
+    shutil.copyfile(saved, partial)
+    partial.replace(folder / TRANSLATION)
+    return folder / TRANSLATION, scores
+
+
+def _set_iterations(cfg, iterations):
+    if iterations < 1:
+        raise ValueError(f'The number of iterations must be positive, got {iterations}.')
+    share = iterations / cfg.train_cfg.max_iters
+    cfg.train_cfg.max_iters = iterations
+    cfg.train_cfg.val_interval = max(1, round(share * cfg.train_cfg.val_interval))
+    for hook in (cfg.default_hooks.checkpoint, cfg.default_hooks.fixed_inputs):
+        hook.interval = max(1, round(share * hook.interval))
+    begin = round(share * cfg.param_scheduler.begin)
+    cfg.param_scheduler.update(begin=min(begin, iterations - 1), end=iterations)
+
+
+def _check_folder(out, pictures):
+    """Note the pictures in a new folder; refuse one that belongs to others."""
+    note = out / PICTURES
+    found = {
+        role: dict(path=path, sha256=hashlib.sha256(Path(path).read_bytes()).hexdigest())
+        for role, path in zip(('source', 'look'), pictures.values(), strict=True)
+    }
+    if note.is_file():
+        noted = json.loads(note.read_text())
+        if any(noted[role]['sha256'] != found[role]['sha256'] for role in found):
+            raise ValueError(
+                f"'{out}' holds the translation of '{noted['source']['path']}' into the look of "
+                f"'{noted['look']['path']}', or these files changed since: choose another folder."
+            )
+        return
+    if (out / POINTER).is_file():
+        raise ValueError(f"'{out}' holds another training: choose another folder.")
+    write_atomically(note, json.dumps(found, indent=2) + '\n')

@@ -1,0 +1,64 @@
+"""Translate one picture into the look of another, by a training on the two.
+
+python tools/translate_single.py SOURCE LOOK --out DIR [--config CONFIG] [--iterations N]
+"""
+
+import argparse
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+from mmengine.device import get_device
+
+from sesim_mmagic.apis.single_image import prepare_single, translate_single
+
+CONFIGS = Path(__file__).resolve().parent.parent / 'configs/single_image'
+PAPER = 'fsesim_stylegan2_1xb16-50kiters_pair.py'
+SMALL = 'fsesim_stylegan2-w4_1xb8-4kiters_pair.py'
+
+
+def parse_args(argv=None):
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description='Translate one picture into the look of another. The same command again '
+        'continues a training that was interrupted.'
+    )
+    parser.add_argument('source', help='picture to translate')
+    parser.add_argument('look', help='picture whose look it is to have')
+    parser.add_argument('--out', required=True, help='folder for everything')
+    parser.add_argument(
+        '--config',
+        help=f'config of configs/single_image; by default {PAPER}, or {SMALL} without a GPU',
+    )
+    parser.add_argument('--iterations', type=int, help="instead of the config's")
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override settings of the config',
+    )
+    return parser, parser.parse_args(argv)
+
+
+def main(argv=None):
+    """Check the pictures, train with a progress line, translate."""
+    parser, args = parse_args(argv)
+    config = args.config or CONFIGS / (SMALL if get_device() == 'cpu' else PAPER)
+    try:
+        if not Path(config).is_file():
+            raise FileNotFoundError(f"Config '{config}' does not exist.")
+        cfg = Config.fromfile(config)
+        cfg.log_level = 'WARNING'  # the progress line and the report say it all
+        cfg.merge_from_dict(args.cfg_options or {})
+        prepare_single(cfg, args.source, args.look, args.out, args.iterations)
+    except (FileNotFoundError, ValueError) as error:
+        parser.error(str(error))
+    name = f'{Path(args.source).stem} like {Path(args.look).stem}'
+    translation, scores = translate_single(cfg, progress=name)
+    for key, value in scores.items():
+        print(f'{key}: {value:.4f}')
+    print(f'{translation}, shown by {Path(args.out, "report.html").resolve()}')
+
+
+if __name__ == '__main__':
+    main()
