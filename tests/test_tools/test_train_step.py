@@ -136,18 +136,25 @@ def test_a_run_reports_times_and_multiply_adds_of_every_part(tiny, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('mode', 'augmented', 'expected', 'keys'),
+    ('mode', 'augmented', 'single_image', 'expected', 'keys'),
     [
-        ('fixed', False, '--patch_size 64', 'A B'),
-        ('learned', True, '--augment --patch_size 32 --learned_attn', 'A B A_aug B_aug'),
+        ('fixed', False, False, 'lsgan --patch_size 64', 'A B'),
+        ('fixed', False, True, 'nonsaturating --patch_size 64', 'A B'),
+        (
+            'learned',
+            True,
+            False,
+            'lsgan --augment --patch_size 32 --learned_attn',
+            'A B A_aug B_aug',
+        ),
     ],
 )
 def test_the_reference_is_called_as_its_authors_do(
-    train_step, reference, mode, augmented, expected, keys
+    train_step, reference, mode, augmented, single_image, expected, keys
 ):
     spec = dict(
-        reference=str(reference), mode=mode, augmented=augmented, size=8, batch=2, device='cpu',
-        threads=1,
+        reference=str(reference), mode=mode, augmented=augmented, single_image=single_image,
+        size=8, batch=2, device='cpu', threads=1,
     )  # fmt: skip
     worker = train_step.Worker('reference', spec)
     try:
@@ -156,8 +163,12 @@ def test_the_reference_is_called_as_its_authors_do(
     finally:
         worker.close()
     argv, *calls = (reference / 'models/log').read_text().splitlines()
-    assert '--model sc' in argv and '--gpu_ids -1' in argv and '--attn_layers 4,7,9' in argv
-    assert argv.endswith('--gan_mode lsgan ' + expected)
+    assert (
+        f'--model {"sinsc" if single_image else "sc"} ' in argv
+        and '--gpu_ids -1' in argv
+        and '--attn_layers 4,7,9' in argv
+    )
+    assert argv.endswith('--gan_mode ' + expected)
     step = [f'input {keys} 2 3 8 8 -1 1', 'step']
     assert calls == ['initialize', 'setup', 'parallelize', *step, *step, *step]
     assert counts['parts'] == {

@@ -1,8 +1,9 @@
 """One training step of the authors' own code, which is called and not part of this repository.
 
 Their model comes from their options classes with the settings of their training script: spatial
-loss of weight 10 on the layers 4, 7, 9, LSGAN, everything else as they default it. It is prepared
-as their train.py does: one pass that depends on the data, schedulers, data parallelism on a GPU.
+loss of weight 10 on the layers 4, 7, 9, LSGAN (in single-image mode the non-saturating loss),
+everything else as they default it. It is prepared as their train.py does: one pass that depends on
+the data, schedulers, data parallelism on a GPU.
 """
 
 import importlib.util
@@ -22,11 +23,11 @@ UNUSED = ('dominate', 'h5py', 'visdom')
 
 
 class ReferenceStep:
-    """The authors' SCModel on random pictures.
+    """The authors' SCModel or, for crops of single pictures, SinSCModel on random pictures.
 
     Args:
         spec (dict): ``reference`` (folder of their code), ``mode`` (see ``MODES``),
-            ``augmented`` (whether the learned mode sees augmented views), ``size``, ``batch``
+            ``single_image``, ``augmented`` (whether the learned mode sees augmented views), ``size``, ``batch``
             and ``device``.
     """
 
@@ -125,7 +126,7 @@ def read_options(spec):
     # They write their options into a folder, which nobody wants.
     with tempfile.TemporaryDirectory() as folder:
         settings = {
-            '--model': 'sc',
+            '--model': 'sinsc' if spec['single_image'] else 'sc',
             '--dataroot': folder,
             '--checkpoints_dir': folder,
             '--gpu_ids': 0 if spec['device'] == 'cuda' else -1,
@@ -134,7 +135,7 @@ def read_options(spec):
             '--lambda_spatial': 10,
             '--attn_layers': '4,7,9',
             '--loss_mode': 'cos',
-            '--gan_mode': 'lsgan',
+            '--gan_mode': 'nonsaturating' if spec['single_image'] else 'lsgan',
         }
         argv = [str(word) for setting in settings.items() for word in setting]
         argv += ['--augment'] * spec['augmented']

@@ -199,30 +199,31 @@ class Bench:
         return resident_megabytes('VmHWM') - self.memory_before
 
     def multiply_adds(self):
-        """Multiply-adds of one step: in all, and of the convolutions of each part."""
-        from torch.utils.flop_counter import FlopCounterMode
+        """Multiply-adds of one step: in all, and of the convolutions of each part.
 
+        Convolutions whose weights are computed from parameters, as StyleGAN2's, are in no part.
+        """
         if isinstance(self.contestant, Matmul):
             return dict(total=self.contestant.multiply_adds())
         twin = self.contestant.twin()
         twin.step(twin.data())  # what is done once is no part of a step
-        by_part = CountByPart(twin.parts())
-        with FlopCounterMode(display=False) as counter, by_part:
+        with FlopCount(twin.parts()) as counter:
             twin.step(twin.data())
-        total = counter.get_total_flops() // 2
-        parts = {name: flops // 2 for name, flops in by_part.flops.items() if flops}
+        total = counter.total // 2
+        parts = {name: flops // 2 for name, flops in counter.flops.items() if flops}
         return dict(total=total, parts={**parts, 'other': total - sum(parts.values())})
 
 
-class CountByPart(torch.utils._python_dispatch.TorchDispatchMode):
-    """Counts the convolutions with the weights of each part, forward and backward.
+class FlopCount(torch.utils._python_dispatch.TorchDispatchMode):
+    """Counts everything, and the convolutions with the weights of each part, forward and backward.
 
     ``FlopCounterMode`` goes by the module that is being called, which tells parts neither apart
-    that have one class nor where their backward pass ends.
+    that have one class nor where their backward pass ends, and refuses gradient penalties.
     """
 
     def __init__(self, parts):
         super().__init__()
+        self.total = 0
         self.flops = {f'{part} {way}': 0 for part in parts for way in ('forward', 'backward')}
         self.owner = {}
         for part, modules in parts.items():
@@ -236,12 +237,15 @@ class CountByPart(torch.utils._python_dispatch.TorchDispatchMode):
 
         out = func(*args, **(kwargs or {}))
         packet = func.overloadpacket
+        if packet not in flop_registry:
+            return out
+        flops = flop_registry[packet](*args, **(kwargs or {}), out_val=out)
+        self.total += flops
         backward = packet is torch.ops.aten.convolution_backward
         if backward or packet is torch.ops.aten.convolution:
             part = self.owner.get(args[2 if backward else 1].data_ptr())
             if part is not None:
-                name = f'{part} {"backward" if backward else "forward"}'
-                self.flops[name] += flop_registry[packet](*args, **(kwargs or {}), out_val=out)
+                self.flops[f'{part} {"backward" if backward else "forward"}'] += flops
         return out
 
 

@@ -230,7 +230,8 @@ def read_mode(parser, args, config):
         )
     mode = LOSSES.get(kind)
     augmented = mode == 'learned' and loss.get('use_augmented_view', True)
-    return dict(config=config, mode=mode, augmented=augmented)
+    single_image = model.generator.type == 'sesim_mmagic.StyleGAN2Generator'
+    return dict(config=config, mode=mode, augmented=augmented, single_image=single_image)
 
 
 def main(argv=None):
