@@ -4,26 +4,21 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmagic.models.base_models import BaseTranslationModel
 from mmagic.models.utils import set_requires_grad
-from mmagic.structures import DataSample
-from mmengine.model import ExponentialMovingAverage
 from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
 
 from sesim_mmagic.registry import MODELS
 
-from .acceleration import accelerate
-from .checks import check_channel_order, check_generator_features, check_training_batch
-from .domain_networks import DomainNetworks, drop_wrapper_names, reachable_networks, unwrapped
+from .domain_networks import reachable_networks, unwrapped
+from .domain_translator import DomainTranslator
 from .image_buffer import ImageBuffer
-from .padding import pad_to_multiple
 from .penalties import discriminator_penalties
-from .structure_step import StructureStep, Translation, check_optimizers, training_keys
+from .structure_step import StructureStep, Translation, check_optimizers
 
 
 @MODELS.register_module()
-class OneSidedTranslator(BaseTranslationModel):
+class OneSidedTranslator(DomainTranslator):
     """Translates one domain into another with a single generator.
 
     A discriminator asks for the target's appearance; a structure loss between source and
@@ -91,8 +86,6 @@ class OneSidedTranslator(BaseTranslationModel):
         channels_last: bool = False,
         compile: bool | dict = False,
     ) -> None:
-        if source_domain == target_domain:
-            raise ValueError(f'source_domain and target_domain are both {source_domain!r}')
         if structure_identity_weight and structure_loss is None:
             raise ValueError('structure_identity_weight needs a structure_loss')
         if (gradient_penalty_weight or r1_weight) and compile is not False:
@@ -103,50 +96,22 @@ class OneSidedTranslator(BaseTranslationModel):
         super().__init__(
             generator,
             discriminator,
-            default_domain=target_domain,
+            source_domain,
+            target_domain,
             reachable_domains=[target_domain],
-            related_domains=[target_domain, source_domain],
-            # Unless told otherwise, the samples' pictures are converted back with the inputs.
-            data_preprocessor={
-                'data_keys': [f'img_{source_domain}', f'img_{target_domain}'],
-                **data_preprocessor,
-            },
+            data_preprocessor=data_preprocessor,
+            gan_loss=gan_loss,
+            image_losses=dict(structure_loss=structure_loss, style_loss=style_loss),
+            size_divisor=size_divisor,
         )
-        self.source_domain = source_domain
-        self.target_domain = target_domain
         self.identity_weight = identity_weight
         self.structure_identity_weight = structure_identity_weight
         self.flip_equivariance = flip_equivariance
         self.penalty_weights = dict(
             gradient_penalty_weight=gradient_penalty_weight, r1_weight=r1_weight
         )
-        self.size_divisor = size_divisor
-
-        self.generators = DomainNetworks(self.generators)
-        if discriminator is not None:
-            self.discriminators = DomainNetworks(self.discriminators)
-        self.gan_loss = MODELS.build(gan_loss or dict(type='GANLoss', gan_type='lsgan'))
-        self.structure_loss = MODELS.build(structure_loss) if structure_loss else None
-        self.style_loss = MODELS.build(style_loss) if style_loss else None
         self.image_buffers = nn.ModuleDict({target_domain: ImageBuffer(buffer_size)})
-        self.generator_ema = None
-        if ema is not None:
-            self.generator_ema = ExponentialMovingAverage(self.generators[target_domain], **ema)
-        check_channel_order(self.data_preprocessor, self.structure_loss, self.style_loss)
-        check_generator_features(self.structure_loss, self.generators[target_domain])
-        accelerate(self, channels_last, compile)
-        self._register_state_dict_hook(drop_wrapper_names)
-
-    def init_weights(self) -> None:
-        """Initialise the networks, and read the losses' feature weights before hours are spent."""
-        super().init_weights()
-        for loss in (self.structure_loss, self.style_loss):
-            if loss is not None:
-                unwrapped(loss).init_weights()
-
-    def get_other_domains(self, domain: str) -> list[str]:
-        """The other domains, in the order they were declared."""
-        return [name for name in self._related_domains if name != domain]
+        self._finish(self.generators[target_domain], ema, channels_last, compile)
 
     # ---------------------------------------------------------------- training
 
@@ -164,7 +129,8 @@ class OneSidedTranslator(BaseTranslationModel):
             dict[str, Tensor]: Each loss, weighted, detached.
         """
         check_optimizers(self.structure_loss, optim_wrapper)
-        images = self._training_images(data)
+        source, target, *views = self._training_inputs(data)
+        images = Translation(source, None, target, *views)
         gen_optim, disc_optim = optim_wrapper['generators'], optim_wrapper['discriminators']
         mirrored = self.flip_equivariance and bool(torch.rand(()) < 0.5)
         structure = StructureStep(self.structure_loss, mirrored)
@@ -193,14 +159,6 @@ class OneSidedTranslator(BaseTranslationModel):
     @property
     def _bare_generator(self) -> nn.Module:
         return unwrapped(self.generators)[self.target_domain]
-
-    def _training_images(self, data: dict) -> Translation:
-        domains = self.source_domain, self.target_domain
-        keys = training_keys(self.structure_loss, domains)
-        check_training_batch(data, keys)
-        inputs = self.data_preprocessor(data, True)['inputs']
-        source, target, *views = (inputs[key] for key in keys)
-        return Translation(source, None, target, *views)
 
     def _translate_batch(
         self, structure: StructureStep, source: Tensor, target: Tensor
@@ -268,37 +226,5 @@ class OneSidedTranslator(BaseTranslationModel):
         generator = self._get_target_generator(target_domain or self.target_domain)
         if self.generator_ema is not None:
             generator = self.generator_ema.module
-        was_training = generator.training
-        generator.eval()
-        try:
-            target = generator(pad_to_multiple(img, self.size_divisor), **kwargs)
-        finally:
-            generator.train(was_training)
+        target = self._in_eval_mode(generator, img, **kwargs)
         return dict(source=img, target=target[..., : img.shape[2], : img.shape[3]])
-
-    @torch.no_grad()
-    def test_step(self, data: dict) -> list[DataSample]:
-        """Translate a batch; images of the target domain are not needed.
-
-        Args:
-            data (dict): A batch: ``inputs`` with ``img_{source_domain}``, ``data_samples``.
-
-        Returns:
-            list[DataSample]: The samples with ``fake_{target_domain}`` added: shape
-            (3, H, W), BGR, values in [0, 255].
-        """
-        data = self.data_preprocessor(data)
-        source_key = f'img_{self.source_domain}'
-        translated = self.forward_test(data['inputs'][source_key])['target']
-        data_samples = data['data_samples'].split()
-        outputs = []
-        for image, data_sample in zip(translated, data_samples, strict=True):
-            # The translation inherits the source's channel order and padding.
-            image = self.data_preprocessor.destruct(image, data_sample, source_key)
-            sample = DataSample()
-            sample.update(data_sample)
-            sample.set_tensor_data({f'fake_{self.target_domain}': image})
-            outputs.append(sample)
-        return outputs
-
-    val_step = test_step

@@ -1,0 +1,174 @@
+"""What the translators of this package share."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmagic.models.base_models import BaseTranslationModel
+from mmagic.structures import DataSample
+from mmengine.model import ExponentialMovingAverage
+from torch import Tensor, nn
+
+from sesim_mmagic.registry import MODELS
+
+from .acceleration import accelerate
+from .checks import check_channel_order, check_generator_features, check_training_batch
+from .domain_networks import DomainNetworks, drop_wrapper_names, unwrapped
+from .padding import pad_to_multiple
+from .structure_step import training_keys
+
+
+class DomainTranslator(BaseTranslationModel):
+    """Two domains, a generator and a discriminator for each that is translated into, losses.
+
+    A subclass says how it trains (``train_step``) and how it translates (``forward_test``).
+
+    Args:
+        generator (dict): Config of the generators.
+        discriminator (dict, optional): Config of the discriminators; None for inference only.
+        source_domain (str): Name of the source; its images come as ``img_{source_domain}``.
+        target_domain (str): Name of the target; translations leave as ``fake_{target_domain}``.
+        reachable_domains (Sequence[str]): The target, or both.
+        data_preprocessor (dict): Config of MMagic's ``DataPreprocessor``.
+        gan_loss (dict, optional): Config of the GAN loss. Defaults to None: LSGAN.
+        image_losses (dict[str, dict | None]): Configs of the losses that look at images, by the
+            attribute that holds them; ``structure_loss`` is one of them.
+        size_divisor (int): The generators need sides that are multiples of this; at test time
+            images are padded and their translations cropped.
+
+    Raises:
+        ValueError: If the settings do not fit together.
+    """
+
+    def __init__(
+        self,
+        generator: dict,
+        discriminator: dict | None,
+        source_domain: str,
+        target_domain: str,
+        reachable_domains: Sequence[str],
+        data_preprocessor: dict,
+        gan_loss: dict | None,
+        image_losses: dict[str, dict | None],
+        size_divisor: int,
+    ) -> None:
+        if source_domain == target_domain:
+            raise ValueError(f'source_domain and target_domain are both {source_domain!r}')
+        super().__init__(
+            generator,
+            discriminator,
+            default_domain=target_domain,
+            reachable_domains=list(reachable_domains),
+            related_domains=[target_domain, source_domain],
+            # Unless told otherwise, the samples' pictures are converted back with the inputs.
+            data_preprocessor={
+                'data_keys': [f'img_{source_domain}', f'img_{target_domain}'],
+                **data_preprocessor,
+            },
+        )
+        self.source_domain = source_domain
+        self.target_domain = target_domain
+        self.size_divisor = size_divisor
+        self.generators = DomainNetworks(self.generators)
+        if discriminator is not None:
+            self.discriminators = DomainNetworks(self.discriminators)
+        self.gan_loss = MODELS.build(gan_loss or dict(type='GANLoss', gan_type='lsgan'))
+        self._image_losses = tuple(image_losses)
+        for name, config in image_losses.items():
+            setattr(self, name, MODELS.build(config) if config else None)
+        self.generator_ema = None
+
+    def _finish(
+        self, averaged: nn.Module, ema: dict | None, channels_last: bool, compile: bool | dict
+    ) -> None:
+        """The end of a subclass's construction: what needs all networks to be there.
+
+        Args:
+            averaged (nn.Module): Networks of which a moving average is kept, if ``ema`` says so.
+            ema (dict, optional): Arguments of MMEngine's ``ExponentialMovingAverage``.
+            channels_last (bool): See :func:`accelerate`.
+            compile (bool | dict): See :func:`accelerate`.
+        """
+        if ema is not None:
+            self.generator_ema = ExponentialMovingAverage(averaged, **ema)
+        losses = [getattr(self, name) for name in self._image_losses]
+        check_channel_order(self.data_preprocessor, *losses)
+        check_generator_features(self.structure_loss, *self.generators.values())
+        accelerate(self, channels_last, compile)
+        self._register_state_dict_hook(drop_wrapper_names)
+
+    def init_weights(self) -> None:
+        """Initialise the networks, and read the losses' feature weights before hours are spent."""
+        super().init_weights()
+        for name in self._image_losses:
+            if getattr(self, name) is not None:
+                unwrapped(getattr(self, name)).init_weights()
+
+    def get_other_domains(self, domain: str) -> list[str]:
+        """The other domains, in the order they were declared."""
+        return [name for name in self._related_domains if name != domain]
+
+    def source_of(self, target: str) -> str:
+        """The domain that is translated into ``target``."""
+        return self.source_domain if target == self.target_domain else self.target_domain
+
+    def _training_inputs(self, data: dict) -> list[Tensor]:
+        """Source, target and, where a loss wants them, views of both; each (B, 3, H, W)."""
+        domains = self.source_domain, self.target_domain
+        keys = training_keys(self.structure_loss, domains)
+        check_training_batch(data, keys)
+        inputs = self.data_preprocessor(data, True)['inputs']
+        return [inputs[key] for key in keys]
+
+    # --------------------------------------------------------------- inference
+
+    def _in_eval_mode(self, network: nn.Module, images: Tensor, **kwargs: Any) -> Tensor:
+        """What a network makes of padded images, in eval mode; the mode is put back."""
+        was_training = network.training
+        network.eval()
+        try:
+            return network(pad_to_multiple(images, self.size_divisor), **kwargs)
+        finally:
+            network.train(was_training)
+
+    def _test_outputs(
+        self, images: Tensor, target: str, samples: Sequence[DataSample]
+    ) -> dict[str, Tensor]:
+        """Translations of source images by the name they leave under, shapes (B, ..., 3, H, W)."""
+        return {f'fake_{target}': self.forward_test(images, target)['target']}
+
+    @torch.no_grad()
+    def test_step(self, data: dict) -> list[DataSample]:
+        """Translate a batch; images of a domain that is not translated are not needed.
+
+        Args:
+            data (dict): A batch: ``inputs`` with ``img_{domain}`` of the sources,
+                ``data_samples``.
+
+        Returns:
+            list[DataSample]: The samples with ``fake_{domain}`` added for each domain translated
+            into: shape (3, H, W), BGR, values in [0, 255].
+        """
+        data = self.data_preprocessor(data)
+        samples = data['data_samples'].split()
+        outputs = []
+        for sample in samples:
+            outputs.append(DataSample())
+            outputs[-1].update(sample)
+        for target in self._reachable_domains:
+            source_key = f'img_{self.source_of(target)}'
+            if source_key not in data['inputs'] and len(self._reachable_domains) > 1:
+                continue
+            found = self._test_outputs(data['inputs'][source_key], target, samples)
+            for name, images in found.items():
+                for image, sample, output in zip(images, samples, outputs, strict=True):
+                    output.set_tensor_data({name: self._as_picture(image, sample, source_key)})
+        return outputs
+
+    val_step = test_step
+
+    def _as_picture(self, image: Tensor, sample: DataSample, source_key: str) -> Tensor:
+        """Values in [0, 255], BGR; the source's channel order and padding are inherited."""
+        if image.dim() > 3:
+            return torch.stack([self._as_picture(i, sample, source_key) for i in image])
+        return self.data_preprocessor.destruct(image, sample, source_key)
