@@ -241,7 +241,6 @@ def cut(picture: Image.Image, crop: Crop, crop_size: int) -> np.ndarray:
         np.ndarray: Shape (crop_size, crop_size, C), uint8, contiguous and writable.
     """
     across, down = (
-        # Multiplied first: the far edge comes out exactly, Pillow refuses boxes beyond it.
         (start * whole / zoomed, (start + crop_size) * whole / zoomed)
         for start, whole, zoomed in zip(
             (crop.left, crop.top), picture.size, crop.zoomed, strict=True

@@ -104,6 +104,7 @@ def test_a_sample_is_a_function_of_seed_and_index(pictures):
     later = crops_of(dataset, range(100, 140))  # the same places of the next pass
     for crops in (other, later):
         assert np.mean([np.array_equal(*pair) for pair in zip(crops, forward, strict=True)]) < 0.1
+    dataset[0]
     dataset.sample_seed = 4  # a resumed training sets the seed after samples were drawn
     assert np.array_equal(crops_of(dataset, range(40)), other)
     assert np.array_equal(crops_of(dataset, [-1]), crops_of(dataset, [99]))
