@@ -24,6 +24,9 @@ class PerceptualLoss(FeatureLoss):
         loss_weight (float): Factor on the loss. Defaults to 10.
         feature_net (dict): Config of the feature network; ``layers`` is added.
             Defaults to VGG16 with torchvision's ImageNet weights, BGR input.
+        domain_invariant (bool): Whether it is MUNIT's domain-invariant loss (X. Huang et al., ECCV
+            2018, Sec. 5.1): instance norm takes mean and deviation of each channel, which hold
+            much of the domain, off the features, and the difference is squared. Defaults to False.
     """
 
     def __init__(
@@ -31,10 +34,16 @@ class PerceptualLoss(FeatureLoss):
         layers: Sequence[str] = ('relu3_1', 'relu4_1', 'relu4_3'),
         loss_weight: float = 10.0,
         feature_net: dict | None = None,
+        domain_invariant: bool = False,
     ) -> None:
         super().__init__(layers, loss_weight, feature_net)
+        self.domain_invariant = domain_invariant
 
     def compare(self, source: list[Tensor], translated: list[Tensor]) -> Tensor:
-        """Weighted mean absolute difference of the features, averaged over layers, a scalar."""
-        distances = [F.l1_loss(t, s) for s, t in zip(source, translated, strict=True)]
+        """Weighted mean difference of the features, averaged over layers, a scalar."""
+        pairs = zip(source, translated, strict=True)
+        if self.domain_invariant:
+            distances = [F.mse_loss(F.instance_norm(t), F.instance_norm(s)) for s, t in pairs]
+        else:
+            distances = [F.l1_loss(t, s) for s, t in pairs]
         return self.loss_weight * torch.stack(distances).mean()

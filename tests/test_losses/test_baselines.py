@@ -42,3 +42,19 @@ def test_perceptual_gradcheck():
     source = pictures(0, dtype=torch.float64)[:1, :, :4, :6]
     translated = pictures(1, dtype=torch.float64)[:1, :, :4, :6].requires_grad_()
     assert torch.autograd.gradcheck(lambda images: loss(source, images), (translated,))
+
+
+def test_domain_invariant_loss_sees_neither_mean_nor_deviation_of_a_channel():
+    loss = PerceptualLoss(LAYERS, loss_weight=2.0, feature_net=TINY_VGG, domain_invariant=True)
+    looks = [[m.double() for m in loss.extract(pictures(seed))] for seed in range(2)]
+    restyled = [3 * maps + 5 for maps in looks[1]]
+    assert loss.compare(looks[1], restyled).item() == pytest.approx(0, abs=1e-5)
+    expected = []
+    for source, translated in zip(*looks, strict=True):
+        normed = [
+            (m - m.mean((2, 3), keepdim=True)) / (m.var((2, 3), False, keepdim=True) + 1e-5).sqrt()
+            for m in (source, translated)
+        ]
+        expected.append((normed[0] - normed[1]).square().mean())
+    value = loss.compare(*looks).item()
+    assert value == pytest.approx(2.0 * sum(expected).item() / 2)
