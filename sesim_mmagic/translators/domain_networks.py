@@ -15,9 +15,9 @@ class DomainNetworks(nn.ModuleDict):
     never averaged over ranks. This one can be called *through* the wrapper.
     """
 
-    def forward(self, images: Tensor, domain: str, **kwargs: Any) -> Any:
+    def forward(self, *inputs: Tensor, domain: str, **kwargs: Any) -> Any:
         """Output of ``domain``'s network."""
-        return self[domain](images, **kwargs)
+        return self[domain](*inputs, **kwargs)
 
 
 class ThroughWrapper:

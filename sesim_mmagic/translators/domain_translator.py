@@ -1,7 +1,7 @@
 """What the translators of this package share."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from mmagic.models.base_models import BaseTranslationModel
@@ -16,6 +16,17 @@ from .checks import check_channel_order, check_generator_features, check_trainin
 from .domain_networks import DomainNetworks, drop_wrapper_names, unwrapped
 from .padding import pad_to_multiple
 from .structure_step import training_keys
+
+
+@contextmanager
+def eval_mode(network: nn.Module) -> Iterator[nn.Module]:
+    """A network in eval mode; the mode is put back."""
+    was_training = network.training
+    network.eval()
+    try:
+        yield network
+    finally:
+        network.train(was_training)
 
 
 class DomainTranslator(BaseTranslationModel):
@@ -122,14 +133,9 @@ class DomainTranslator(BaseTranslationModel):
 
     # --------------------------------------------------------------- inference
 
-    def _in_eval_mode(self, network: nn.Module, images: Tensor, **kwargs: Any) -> Tensor:
-        """What a network makes of padded images, in eval mode; the mode is put back."""
-        was_training = network.training
-        network.eval()
-        try:
-            return network(pad_to_multiple(images, self.size_divisor), **kwargs)
-        finally:
-            network.train(was_training)
+    def _padded(self, images: Tensor) -> Tensor:
+        """Images as the generators take them."""
+        return pad_to_multiple(images, self.size_divisor)
 
     def _test_outputs(
         self, images: Tensor, target: str, samples: Sequence[DataSample]

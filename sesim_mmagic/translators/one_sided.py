@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sesim_mmagic.registry import MODELS
 
 from .domain_networks import reachable_networks, unwrapped
-from .domain_translator import DomainTranslator
+from .domain_translator import DomainTranslator, eval_mode
 from .image_buffer import ImageBuffer
 from .penalties import discriminator_penalties
 from .structure_step import StructureStep, Translation, check_optimizers
@@ -226,5 +226,6 @@ class OneSidedTranslator(DomainTranslator):
         generator = self._get_target_generator(target_domain or self.target_domain)
         if self.generator_ema is not None:
             generator = self.generator_ema.module
-        target = self._in_eval_mode(generator, img, **kwargs)
+        with eval_mode(generator):
+            target = generator(self._padded(img), **kwargs)
         return dict(source=img, target=target[..., : img.shape[2], : img.shape[3]])

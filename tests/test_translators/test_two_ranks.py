@@ -18,11 +18,21 @@ from tests.test_translators.tiny import (
     VIEWS,
     batch,
     cyclegan,
+    multi_modal,
     one_sided,
     optim_wrappers,
 )
 
 STEPS = 2
+
+
+def same_styles(**kwargs):
+    """A multi-modal translator whose styles do not depend on what a rank has drawn before."""
+    model = multi_modal(**kwargs)
+    model._training_styles = torch.ones_like
+    return model
+
+
 BUILDERS = dict(
     one_sided=lambda: one_sided(
         identity_weight=1.0, structure_identity_weight=0.5, ema=dict(momentum=0.1)
@@ -38,6 +48,8 @@ BUILDERS = dict(
     single_image=lambda: one_sided(
         **TINY_SINGLE_IMAGE, structure_loss=TINY_FSESIM, identity_weight=1.0, r1_weight=1.0
     ),
+    multi_modal=lambda: same_styles(cycle_weight=1.0),
+    multi_modal_one_sided=lambda: same_styles(structure_loss=TINY_LSESIM, two_sided=False),
     cyclegan_learned=lambda: cyclegan(structure_loss=TINY_LSESIM),
 )
 

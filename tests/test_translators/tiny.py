@@ -71,6 +71,25 @@ def one_sided(**kwargs):
     return build({**config, **kwargs})
 
 
+def multi_modal(**kwargs):
+    config = dict(
+        type='sesim_mmagic.MultiModalTranslator',
+        generator=dict(
+            type='sesim_mmagic.MUNITGenerator', base_channels=4, num_blocks=1, mlp_channels=8,
+            style_channels=3, style_downsamplings=2,
+        ),
+        discriminator=dict(
+            type='sesim_mmagic.MultiScaleDiscriminator', base_channels=4, num_layers=2,
+            num_scales=2,
+        ),
+        source_domain='horse',
+        target_domain='zebra',
+        data_preprocessor=dict(type='DataPreprocessor'),
+        structure_loss=TINY_FSESIM,
+    )  # fmt: skip
+    return build({**config, **kwargs})
+
+
 def cyclegan(type_='sesim_mmagic.SeSimCycleGAN', **kwargs):
     domains = ['horse', 'zebra']
     config = dict(

@@ -1,0 +1,356 @@
+"""Many translations of one source: a content of the source, a style of the target domain."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from mmagic.models.utils import set_requires_grad
+from mmagic.structures import DataSample
+from mmengine.optim import OptimWrapperDict
+from torch import Tensor, nn
+
+from sesim_mmagic.registry import MODELS
+
+from .domain_networks import reachable_networks, unwrapped
+from .domain_translator import DomainTranslator, eval_mode
+from .structure_step import StructureStep, Translation, check_optimizers
+from .styles import draw_styles, styles_of_images
+
+
+class Direction(NamedTuple):
+    """One direction of a training step; images (B, 3, H, W), styles (B, S)."""
+
+    source: str
+    target: str
+    content: Tensor
+    #: The source's own style.
+    own_style: Tensor
+    #: The style that was drawn for the translation.
+    style: Tensor
+    translated: Tensor
+
+
+@MODELS.register_module()
+class MultiModalTranslator(DomainTranslator):
+    """Translates a source into many images of the target domain, one for every style.
+
+    The auto-encoders of MUNIT (X. Huang et al., ECCV 2018): a content encoder, a style encoder and
+    a decoder a domain. A translation is the source's content decoded with a style that is drawn
+    from N(0, I), or encoded from an image of the target domain. What keeps its structure is, as in
+    MUNIT, the reconstruction of content, style and images, and a cycle; or a structure loss
+    between source and translation (Zheng et al., CVPR 2021, Sec. 3.3 and 4.2), which needs neither
+    content reconstruction nor cycle, and hence no reverse direction.
+
+    One-sided (``two_sided=False``) there is one auto-encoder, that of the target domain, whose
+    content encoder reads sources as well, and one discriminator.
+
+    Optimizer keys: ``generators``, ``discriminators`` and, if the structure loss learns,
+    ``structure_loss``.
+
+    Args:
+        generator (dict): Config of an auto-encoder with the methods of ``MUNITGenerator``.
+        discriminator (dict, optional): Config of the discriminator, which may return a list of
+            scores, one a scale; None for inference only.
+        source_domain (str): Name of the source; its images come as ``img_{source_domain}``.
+        target_domain (str): Name of the target; translations leave as ``fake_{target_domain}``.
+        data_preprocessor (dict): Config of MMagic's ``DataPreprocessor``.
+        two_sided (bool): Whether the target is translated into the source as well.
+            Defaults to True.
+        gan_loss (dict, optional): Config of the GAN loss, summed over scales. Defaults to LSGAN.
+        structure_loss (dict, optional): Config of a structure loss. Defaults to None.
+        perceptual_loss (dict, optional): Config of a structure loss beside it: MUNIT's
+            domain-invariant perceptual loss. Defaults to None.
+        image_weight (float): Weight of the L1 reconstruction of an image from its own content and
+            style. Defaults to 10.
+        style_weight (float): Weight of the L1 reconstruction of the drawn style from the
+            translation. Defaults to 1.
+        content_weight (float): Weight of the L1 reconstruction of the content from the
+            translation. Defaults to 1.
+        cycle_weight (float): Weight of the L1 distance between a source and what becomes of its
+            translation on the way back with the source's own style. Defaults to 0.
+        num_styles (int): Translations of a source at test time. Defaults to 1.
+        seed (int): Seed of the styles at test time. Defaults to 0.
+        shared_styles (bool): Whether all sources have the same styles at test time, as the columns
+            of a contact sheet; otherwise those of a source follow from the seed and the name of
+            its file. Defaults to False.
+        decode_batch (int): Most translations decoded at once at test time, which bounds memory.
+            Defaults to 8.
+        ema (dict, optional): Arguments of MMEngine's ``ExponentialMovingAverage`` of the
+            auto-encoders, which then do the inference. Defaults to None.
+        size_divisor (int): See :class:`OneSidedTranslator`. Defaults to 4.
+        channels_last (bool): See :class:`OneSidedTranslator`. Defaults to False.
+        compile (bool | dict): See :class:`OneSidedTranslator`. Defaults to False.
+
+    Raises:
+        ValueError: If the settings do not fit together.
+    """
+
+    def __init__(
+        self,
+        generator: dict,
+        discriminator: dict | None,
+        source_domain: str,
+        target_domain: str,
+        data_preprocessor: dict,
+        two_sided: bool = True,
+        gan_loss: dict | None = None,
+        structure_loss: dict | None = None,
+        perceptual_loss: dict | None = None,
+        image_weight: float = 10.0,
+        style_weight: float = 1.0,
+        content_weight: float = 1.0,
+        cycle_weight: float = 0.0,
+        num_styles: int = 1,
+        seed: int = 0,
+        shared_styles: bool = False,
+        decode_batch: int = 8,
+        ema: dict | None = None,
+        size_divisor: int = 4,
+        channels_last: bool = False,
+        compile: bool | dict = False,
+    ) -> None:
+        if cycle_weight and not two_sided:
+            raise ValueError('cycle_weight needs the way back: set two_sided=True')
+        if not (style_weight or image_weight):
+            raise ValueError(
+                'nothing would train the style encoder: set style_weight or image_weight'
+            )
+        if min(num_styles, decode_batch) < 1:
+            raise ValueError(
+                f'num_styles and decode_batch must be positive, got {num_styles}, {decode_batch}'
+            )
+        domains = [target_domain, source_domain] if two_sided else [target_domain]
+        super().__init__(
+            generator,
+            discriminator,
+            source_domain,
+            target_domain,
+            reachable_domains=domains,
+            data_preprocessor=data_preprocessor,
+            gan_loss=gan_loss,
+            image_losses=dict(structure_loss=structure_loss, perceptual_loss=perceptual_loss),
+            size_divisor=size_divisor,
+        )
+        self.weights = dict(
+            image=image_weight, style=style_weight, content=content_weight, cycle=cycle_weight
+        )
+        self.num_styles = num_styles
+        self.seed = seed
+        self.shared_styles = shared_styles
+        self.decode_batch = decode_batch
+        self._finish(self.generators, ema, channels_last, compile)
+
+    @property
+    def style_channels(self) -> int:
+        """Numbers that describe a style."""
+        return unwrapped(self.generators)[self.target_domain].style_channels
+
+    def _encoder_of(self, domain: str) -> str:
+        """The domain whose auto-encoder reads the contents of ``domain``."""
+        return domain if self.is_domain_reachable(domain) else self.target_domain
+
+    # ---------------------------------------------------------------- training
+
+    def train_step(self, data: dict, optim_wrapper: OptimWrapperDict) -> dict[str, Tensor]:
+        """One update of a structure loss that learns, of the discriminators, of the generators.
+
+        Both see the same translations; MUNIT draws new styles for each.
+
+        Args:
+            data (dict): A batch: ``inputs`` with ``img_{source_domain}`` and
+                ``img_{target_domain}``, for some structure losses also with ``img_{domain}_aug``
+                of both, ``data_samples``.
+            optim_wrapper (OptimWrapperDict): With keys ``generators``, ``discriminators`` and,
+                if the structure loss learns, ``structure_loss``.
+
+        Returns:
+            dict[str, Tensor]: Each loss, weighted, detached, summed over directions.
+        """
+        check_optimizers(self.structure_loss, optim_wrapper)
+        source, target, *views = self._training_inputs(data)
+        images = {self.source_domain: source, self.target_domain: target}
+        views = dict(zip(images, views, strict=True)) if views else {}
+        gen_optim, disc_optim = optim_wrapper['generators'], optim_wrapper['discriminators']
+        structure = StructureStep(self.structure_loss)
+
+        with gen_optim.optim_context(self.generators):
+            directions, reconstructions = self._translate_batch(images)
+        losses = structure.learn(
+            optim_wrapper, [self._for_structure(d, images, views) for d in directions]
+        )
+
+        with disc_optim.optim_context(self.discriminators):
+            disc_loss = sum(self._discriminator_loss(d, images) for d in directions)
+        disc_optim.update_params(disc_loss)
+
+        set_requires_grad(self.discriminators, False)
+        with gen_optim.optim_context(self.generators):
+            gen_losses = [self._generator_losses(structure, d, images) for d in directions]
+            gen_losses = {k: sum(one[k] for one in gen_losses) for k in gen_losses[0]}
+            gen_losses.update(reconstructions)
+        gen_optim.update_params(sum(gen_losses.values()))
+        set_requires_grad(self.discriminators, True)
+
+        if self.generator_ema is not None:
+            self.generator_ema.update_parameters(unwrapped(self.generators))
+        losses.update(loss_gan_d=disc_loss, **gen_losses)
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    def _translate_batch(
+        self, images: dict[str, Tensor]
+    ) -> tuple[list[Direction], dict[str, Tensor]]:
+        """The translations of all directions; the weighted reconstructions of images."""
+        contents, styles = {}, {}
+        for domain, image in images.items():
+            contents[domain], styles[domain] = self.generators(
+                image, domain=self._encoder_of(domain)
+            )
+        directions, losses = [], {}
+        for target in self._reachable_domains:
+            source = self.source_of(target)
+            content, own = contents[source], styles[source]
+            style = self._training_styles(own)
+            translated = self.generators(domain=target, content=content, style=style)
+            directions.append(Direction(source, target, content, own, style, translated))
+        if self.weights['image']:
+            distances = [
+                F.l1_loss(
+                    self.generators(domain=domain, content=contents[domain], style=styles[domain]),
+                    images[domain],
+                )
+                for domain in self._reachable_domains
+            ]
+            losses['loss_image_reconstruction'] = self.weights['image'] * sum(distances)
+        return directions, losses
+
+    @staticmethod
+    def _training_styles(own: Tensor) -> Tensor:
+        """One from N(0, I) for each image, of the shape of the images' own styles."""
+        return torch.randn_like(own)
+
+    def _for_structure(
+        self, direction: Direction, images: dict[str, Tensor], views: dict[str, Tensor]
+    ) -> Translation:
+        source, target = direction.source, direction.target
+        return Translation(
+            images[source], direction.translated, images[target],
+            views.get(source), views.get(target),
+        )  # fmt: skip
+
+    def _discriminator_loss(self, direction: Direction, images: dict[str, Tensor]) -> Tensor:
+        fake = direction.translated.detach()
+        return self._gan_loss(direction.target, fake, False, is_disc=True) + self._gan_loss(
+            direction.target, images[direction.target], True, is_disc=True
+        )
+
+    def _gan_loss(
+        self, domain: str, images: Tensor, target_is_real: bool, is_disc: bool = False
+    ) -> Tensor:
+        """Sum over the scales of the domain's discriminator."""
+        scores = reachable_networks(self.discriminators)[domain](images)
+        scores = scores if isinstance(scores, list | tuple) else [scores]
+        return sum(self.gan_loss(score, target_is_real, is_disc=is_disc) for score in scores)
+
+    def _generator_losses(
+        self, structure: StructureStep, direction: Direction, images: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        source, translated = images[direction.source], direction.translated
+        losses = {'loss_gan_g': self._gan_loss(direction.target, translated, True)}
+        if self.structure_loss is not None:
+            generator = unwrapped(self.generators)[self._encoder_of(direction.source)]
+            losses['loss_structure'] = structure.distance(source, translated, generator)
+        if self.perceptual_loss is not None:
+            losses['loss_perceptual'] = self.perceptual_loss(source, translated)
+        weights = self.weights
+        if weights['style'] or weights['content'] or weights['cycle']:
+            content, style = self.generators(translated, domain=direction.target)
+            if weights['style']:
+                distance = F.l1_loss(style, direction.style)
+                losses['loss_style_reconstruction'] = weights['style'] * distance
+            if weights['content']:
+                distance = F.l1_loss(content, direction.content)
+                losses['loss_content_reconstruction'] = weights['content'] * distance
+            if weights['cycle']:
+                back = self.generators(
+                    domain=direction.source, content=content, style=direction.own_style
+                )
+                losses['loss_cycle'] = weights['cycle'] * F.l1_loss(back, source)
+        return losses
+
+    # --------------------------------------------------------------- inference
+
+    @torch.no_grad()
+    def encode_style(self, images: Tensor, domain: str | None = None) -> Tensor:
+        """Styles of images of a domain that is translated into.
+
+        Args:
+            images (Tensor): Shape (B, 3, H, W) of any size, values in [-1, 1].
+            domain (str, optional): Their domain. Defaults to the target.
+
+        Returns:
+            Tensor: Shape (B, style_channels).
+        """
+        with eval_mode(self._for_inference(domain or self.target_domain)) as generator:
+            return generator.encode_style(self._padded(images))
+
+    def forward_test(
+        self,
+        img: Tensor,
+        target_domain: str | None = None,
+        styles: Tensor | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Tensor]:
+        """Translate images of any size into every style, in eval mode.
+
+        Args:
+            img (Tensor): Source images, shape (B, 3, H, W), values in [-1, 1].
+            target_domain (str, optional): The target domain. Defaults to the model's.
+            styles (Tensor, optional): Shape (N, style_channels), for all images, or
+                (B, N, style_channels). Defaults to None: ``num_styles`` drawn with ``seed``.
+
+        Returns:
+            dict[str, Tensor]: ``source``; ``targets``, shape (B, N, 3, H, W); ``target``, the
+            first of them, shape (B, 3, H, W).
+
+        Raises:
+            ValueError: If the styles have another shape.
+        """
+        target = target_domain or self.target_domain
+        if styles is None:
+            styles = draw_styles(self.num_styles, self.style_channels, self.seed)
+        styles = styles_of_images(styles, len(img), self.style_channels).to(img)
+        with eval_mode(self._for_inference(self._encoder_of(self.source_of(target)))) as encoder:
+            contents = encoder.encode_content(self._padded(img))
+        with eval_mode(self._for_inference(target)) as decoder:
+            targets = [
+                torch.cat([decoder.decode(content[None], part, **kwargs) for part in parts])
+                for content, parts in zip(
+                    contents, (s.split(self.decode_batch) for s in styles), strict=True
+                )
+            ]
+        targets = torch.stack(targets)[..., : img.shape[2], : img.shape[3]]
+        return dict(source=img, target=targets[:, 0], targets=targets)
+
+    def _for_inference(self, domain: str) -> nn.Module:
+        networks = self.generators if self.generator_ema is None else self.generator_ema.module
+        return unwrapped(networks)[domain]
+
+    def _test_outputs(
+        self, images: Tensor, target: str, samples: Sequence[DataSample]
+    ) -> dict[str, Tensor]:
+        key = f'img_{self.source_of(target)}_path'
+        styles = torch.stack(
+            [
+                draw_styles(
+                    self.num_styles,
+                    self.style_channels,
+                    self.seed,
+                    None if self.shared_styles else sample.get(key, ''),
+                )
+                for sample in samples
+            ]
+        )
+        targets = self.forward_test(images, target, styles)['targets']
+        found = {f'fake_{target}': targets[:, 0]}
+        return found if self.num_styles == 1 else {**found, f'fakes_{target}': targets}
