@@ -21,7 +21,11 @@ from sesim_mmagic.registry import MODELS
 
 # What inference has no use for: no feature network is built, no weights of one are needed.
 _TRAINING_ONLY = dict(
-    discriminator=None, structure_loss=None, style_loss=None, structure_identity_weight=0.0
+    discriminator=None,
+    structure_loss=None,
+    style_loss=None,
+    perceptual_loss=None,
+    structure_identity_weight=0.0,
 )
 _GENERATORS = ('generators.', 'generator_ema.')
 PICTURE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm')
@@ -81,12 +85,55 @@ def translate(model, pictures, target_domain=None):
         ValueError: A file is no picture, an array is none of the above, or the model cannot
             reach the domain.
     """
-    target = target_domain or model._default_domain
-    if not model.is_domain_reachable(target):
-        raise ValueError(f"The model translates into {model._reachable_domains}, not '{target}'.")
-    key = f'img_{source_domain(model, target)}'
+    target = _checked_target(model, target_domain)
     for picture in _each(pictures):
-        yield _translate_one(model, picture, key, target)
+        yield _translate_one(model, picture, target)
+
+
+def translate_into_styles(model, pictures, styles, target_domain=None):
+    """Translate pictures with a multi-modal model, each into every style.
+
+    Args:
+        model (MultiModalTranslator): Result of :func:`init_translator`.
+        pictures (str | Path | np.ndarray | Iterable): As for :func:`translate`.
+        styles (Tensor): Shape (N, style_channels), for example of
+            ``sesim_mmagic.translators.styles.draw_styles``, or rows of :func:`encode_style`.
+        target_domain (str | None): Domain to translate into; the model's default domain if None.
+
+    Yields:
+        list[np.ndarray]: N translations (H, W, 3) of one picture, uint8, BGR.
+
+    Raises:
+        FileNotFoundError: A file does not exist.
+        ValueError: As :func:`translate`, or the model has no styles, or others than these.
+    """
+    _check_styled(model)
+    target = _checked_target(model, target_domain)
+    for picture in _each(pictures):
+        yield _translate_one(model, picture, target, styles=styles)
+
+
+@torch.no_grad()
+def encode_style(model, picture, domain=None):
+    """Read the style of a picture of the target domain.
+
+    Args:
+        model (MultiModalTranslator): Result of :func:`init_translator`.
+        picture (str | Path | np.ndarray): File, or array (H, W, 3) of uint8, BGR; of any size.
+        domain (str | None): Its domain; the model's default domain if None.
+
+    Returns:
+        Tensor: Shape (style_channels,).
+
+    Raises:
+        FileNotFoundError: The file does not exist.
+        ValueError: It is no picture, or the model has no styles or does not know the domain.
+    """
+    _check_styled(model)
+    domain = _checked_target(model, domain)
+    (array,) = _each(picture)
+    data = _to_inputs(model, array, f'img_{domain}')
+    return model.encode_style(data['inputs'][f'img_{domain}'], domain)[0].cpu()
 
 
 def list_pictures(path):
@@ -180,15 +227,36 @@ def _checked(picture):
     return picture
 
 
-@torch.no_grad()
-def _translate_one(model, picture, key, target):
+def _checked_target(model, domain):
+    target = domain or model._default_domain
+    if not model.is_domain_reachable(target):
+        raise ValueError(f"The model translates into {model._reachable_domains}, not '{target}'.")
+    return target
+
+
+def _check_styled(model):
+    if not hasattr(model, 'encode_style'):
+        raise ValueError(f'{type(model).__name__} has no styles: a source has one translation.')
+
+
+def _to_inputs(model, picture, key):
     from mmagic.structures import DataSample  # as above
 
     tensor = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
     batch = pseudo_collate([dict(inputs={key: tensor}, data_samples=DataSample())])
-    data = model.data_preprocessor(batch)
-    translated = model(data['inputs'][key], test_mode=True, target_domain=target)['target']
-    translated = model.data_preprocessor.destruct(
-        translated[0], data['data_samples'].split()[0], key
-    )
-    return to_picture(translated)
+    return model.data_preprocessor(batch)
+
+
+@torch.no_grad()
+def _translate_one(model, picture, target, styles=None):
+    """The translation of one picture or, with styles, the list of its translations."""
+    key = f'img_{source_domain(model, target)}'
+    data = _to_inputs(model, picture, key)
+    (sample,) = data['data_samples'].split()
+    options = {} if styles is None else dict(styles=styles)
+    found = model(data['inputs'][key], test_mode=True, target_domain=target, **options)
+    images = found['target'] if styles is None else found['targets'][0]
+    pictures = [
+        to_picture(model.data_preprocessor.destruct(image, sample, key)) for image in images
+    ]
+    return pictures[0] if styles is None else pictures

@@ -52,6 +52,22 @@ def files(folder):
     return sorted(str(p.relative_to(folder)) for p in folder.rglob('*') if p.is_file())
 
 
+def test_several_translations_of_a_source_stand_side_by_side(run):
+    first, second = sample('/data/testA/1.png'), sample('/data/testA/2.png')
+    for one in (first, second):
+        others = torch.stack([one.fake_zebra + 10 * i for i in range(3)])
+        one.set_tensor_data(dict(fakes_zebra=others))
+    folder = run(first, second)
+    values = []
+    for name in ('translations', 'translations_2', 'translations_3'):
+        assert files(folder / name) == ['zebra/1.png', 'zebra/2.png']
+        values.append(cv2.imread(str(folder / name / 'zebra/1.png')).mean())
+    assert values == [100, 110, 120]
+    page = (folder / 'index.html').read_text()
+    columns = [page.index(f'>{c}<') for c in ('input', 'translation', 'translation 2')]
+    assert columns == sorted(columns) and '>truth<' not in page
+
+
 @pytest.mark.parametrize('validations', [False, True])
 def test_validations_show_how_translations_came_about(tmp_path, validations):
     hook = SaveTranslationsHook(validations=validations)

@@ -23,7 +23,7 @@ UNUSED = ('dominate', 'h5py', 'visdom')
 
 
 class ReferenceStep:
-    """The authors' SCModel or, for crops of single pictures, SinSCModel on random pictures.
+    """The authors' SCModel, or SinSCModel for single images, on random pictures.
 
     Args:
         spec (dict): ``reference`` (folder of their code), ``mode`` (see ``MODES``),

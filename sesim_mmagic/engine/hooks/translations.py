@@ -11,7 +11,7 @@ from sesim_mmagic.engine.pictures import to_picture, write_picture
 from sesim_mmagic.engine.weights import unwrapped
 from sesim_mmagic.registry import HOOKS
 
-_FAKE = 'fake_'
+_FAKE, _FAKES = 'fake_', 'fakes_'
 _EXAMPLES = 4
 
 
@@ -21,8 +21,10 @@ class SaveTranslationsHook(Hook):
 
     In ``out_dir`` appear ``translations/<target domain>/<name of the source>.png``,
     ``inputs/<source domain>/...``, ``truths/<target domain>/...`` where the test set is paired,
-    and ``index.html`` (input | translation | truth, below the metrics). Each rank writes its own
-    pictures, rank 0 the page.
+    and ``index.html`` (input | translation | truth, below the metrics). Where a model gives
+    several translations of a source (``fakes_<target>``), the others are in
+    ``translations_2/<target domain>/...`` and so on, and stand beside the first on the page. Each
+    rank writes its own pictures, rank 0 the page.
 
     Samples need ``fake_<target>`` and ``img_<source>`` (tensors (3, H, W), BGR, [0, 255]) and the
     meta information ``img_<source>_path``; list it in ``meta_keys`` of ``PackInputs``.
@@ -94,8 +96,8 @@ class SaveTranslationsHook(Hook):
 
     def _write_page(self, page, title, rows, metrics):
         # Without any truth the column would be empty.
-        roles = ('input', 'translation', 'truth')
-        roles = roles if any('truth' in row for row in rows.values()) else roles[:2]
+        found = {role: None for row in rows.values() for role in row if role != 'path'}
+        roles = sorted(found, key=lambda role: (role != 'input', role == 'truth'))
         several_targets = len({target for target, _ in rows}) > 1
         shown = [
             (
@@ -125,6 +127,8 @@ class SaveTranslationsHook(Hook):
             translation=(f'translations/{target}', sample.get(f'{_FAKE}{target}')),
             truth=(f'truths/{target}', self._truth(sample, path, target)),
         )
+        for number, other in enumerate(sample.get(f'{_FAKES}{target}', ())[1:], start=2):
+            pictures[f'translation {number}'] = (f'translations_{number}/{target}', other)
         for role, (folder, picture) in pictures.items():
             if picture is not None:
                 row[role] = str(self._folder / folder / f'{path.stem}.png')
