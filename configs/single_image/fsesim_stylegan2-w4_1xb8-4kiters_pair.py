@@ -1,6 +1,6 @@
 _base_ = './fsesim_stylegan2_1xb16-50kiters_pair.py'
 
-# A half hour on one CPU core: half the widths, smaller crops and batches, and a feature network that
+# A half hour on one CPU core: half the widths, smaller crops and batches, a feature network that
 # needs no download: random weights, of which shallow layers are the more telling ones.
 model = dict(
     generator=dict(base_channels=16, num_blocks=4),

@@ -1,0 +1,25 @@
+_base_ = [
+    '../_base_/models/munit.py',
+    '../_base_/datasets/unpaired_256_short.py',
+    '../_base_/schedules/adam_1e-4_munit.py',
+    '../_base_/default_runtime.py',
+]
+
+source, target = 'winter', 'summer'
+model = dict(source_domain=source, target_domain=target, cycle_weight=10.0)
+
+data_root = 'data/summer2winter_yosemite'
+# Summer is A in this data set.
+pack = dict(type='sesim_mmagic.PackDomains', A=target, B=source)
+train_pipeline = [*_base_.train_pipeline, pack]
+test_pipeline = [*_base_.test_pipeline, pack]
+train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
+test_dataloader = val_dataloader
+
+# KID of one style a source chooses the checkpoint.
+metric = dict(type='sesim_mmagic.DistributionScores', target_domain=target, source_domain=source)
+val_evaluator = [dict(metric, scores=['kid'])]
+test_evaluator = [metric]
+default_hooks = dict(checkpoint=dict(save_best='distribution/kid_clean'))
+train_cfg = dict(max_iters=_base_.max_iters)
