@@ -27,8 +27,8 @@ class ReferenceStep:
 
     Args:
         spec (dict): ``reference`` (folder of their code), ``mode`` (see ``MODES``),
-            ``single_image``, ``augmented`` (whether the learned mode sees augmented views), ``size``, ``batch``
-            and ``device``.
+            ``single_image``, ``augmented`` (whether the learned mode sees augmented views),
+            ``size``, ``batch`` and ``device``.
     """
 
     def __init__(self, spec):
