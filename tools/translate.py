@@ -72,10 +72,11 @@ def choose_styles(model, args):
     """The styles that the arguments ask for, shape (N, style_channels); None for none."""
     from sesim_mmagic.translators.styles import draw_styles, interpolate_styles
 
+    for name in ('styles', 'interpolate'):
+        if getattr(args, name) is not None and getattr(args, name) < 1:
+            raise ValueError(f'--{name} must be positive, got {getattr(args, name)}')
     if not (args.styles or args.reference or args.interpolate):
         return None
-    if args.styles is not None and args.styles < 1:
-        raise ValueError(f'--styles must be positive, got {args.styles}')
     if args.reference:
         if args.styles:
             raise ValueError('--styles draws styles, --reference reads them: give one of the two')
@@ -93,11 +94,16 @@ def choose_styles(model, args):
 
 
 def write_sheet(out, outputs, count):
-    """One page: each source beside its translations."""
-    rows = [(source.stem, [source, *styled(output, count)]) for output, source in outputs.items()]
-    write_report(
-        Path(out, 'index.html'), 'Translations', ('input', *map(str, range(1, count + 1))), rows
-    )
+    """One page: each source, copied beside it, and its translations."""
+    from sesim_mmagic.datasets.pictures import read_picture  # imports much of MMagic
+
+    rows = []
+    for output, source in outputs.items():
+        copy = Path(out, 'inputs', output.name)
+        write_picture(copy, read_picture(source))
+        rows.append((source.stem, [copy, *styled(output, count)]))
+    columns = ('input', *(f'style {i + 1}' for i in range(count)))
+    write_report(Path(out, 'index.html'), 'Translations', columns, rows)
 
 
 def styled(output, count):
