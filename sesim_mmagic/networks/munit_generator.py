@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from sesim_mmagic.functional.precision import full_precision
 from sesim_mmagic.registry import MODELS
 
+from .layer_outputs import channels_of, run_layers
 from .layers import InstanceNorm
 from .resnet_generator import ResidualBlock
 
@@ -247,14 +248,7 @@ class MUNITGenerator(BaseModule):
         Returns:
             list[Tensor]: One map (B, C, h, w) a layer, C as :meth:`feature_channels` says.
         """
-        features, wanted = images, []
-        for index, module in enumerate(self.content_encoder[: layers[-1] + 1]):
-            if getattr(module, 'inplace', False) and index - 1 in layers:
-                features = features.clone()  # the activation would overwrite what was asked for
-            features = module(features)
-            if index in layers:
-                wanted.append(features)
-        return wanted
+        return run_layers(self.content_encoder[: layers[-1] + 1], images, layers)[1]
 
     def feature_channels(self, layers: Sequence[int]) -> tuple[int, ...]:
         """Channels of the outputs of some layers of the content encoder.
@@ -262,13 +256,7 @@ class MUNITGenerator(BaseModule):
         Raises:
             ValueError: If the numbers are not ascending, or not those of layers.
         """
-        layers = list(layers)
-        if layers != sorted(set(layers)) or not set(layers) <= set(range(len(self._channels))):
-            raise ValueError(
-                f'layers must be ascending numbers from 0 to {len(self._channels) - 1}, got '
-                f'{layers}'
-            )
-        return tuple(self._channels[layer] for layer in layers)
+        return channels_of(self._channels, layers)
 
 
 def _down_path(in_channels: int, widths: Sequence[int], norm: bool) -> list[nn.Module]:

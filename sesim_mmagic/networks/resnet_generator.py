@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from sesim_mmagic.registry import MODELS
 
+from .layer_outputs import channels_of, run_layers
 from .layers import BlurDownsample, BlurUpsample, InstanceNorm
 
 # Xavier initialisation with a small gain, as CUT and the paper train with.
@@ -104,8 +105,7 @@ class ResNetBlurGenerator(BaseModule):
         """
         if not layers:
             return self.model(images)
-        translated, features = self._run(images, layers, len(self.model))
-        return translated, features
+        return run_layers(self.model, images, layers)
 
     def encode(self, images: Tensor, layers: Sequence[int]) -> list[Tensor]:
         """Outputs of some layers, without computing what comes after them.
@@ -119,7 +119,7 @@ class ResNetBlurGenerator(BaseModule):
         Returns:
             list[Tensor]: One map (B, C, h, w) a layer, C as :meth:`feature_channels` says.
         """
-        return self._run(images, layers, layers[-1] + 1)[1]
+        return run_layers(self.model[: layers[-1] + 1], images, layers)[1]
 
     def feature_channels(self, layers: Sequence[int]) -> tuple[int, ...]:
         """Channels of the outputs of some layers.
@@ -127,28 +127,13 @@ class ResNetBlurGenerator(BaseModule):
         Raises:
             ValueError: If the numbers are not ascending, or not those of layers.
         """
-        layers = list(layers)
-        if layers != sorted(set(layers)) or not set(layers) <= set(range(len(self.model))):
-            raise ValueError(
-                f'layers must be ascending numbers from 0 to {len(self.model) - 1}, got {layers}'
-            )
         channels, current = [], self.in_channels
         for module in self.model:
             # A residual block has two convolutions of one width.
             convolutions = [m for m in module.modules() if isinstance(m, nn.Conv2d)]
             current = convolutions[-1].out_channels if convolutions else current
             channels.append(current)
-        return tuple(channels[layer] for layer in layers)
-
-    def _run(self, images: Tensor, layers: Sequence[int], stop: int) -> tuple[Tensor, list[Tensor]]:
-        features, wanted = images, []
-        for index, module in enumerate(self.model[:stop]):
-            if getattr(module, 'inplace', False) and index - 1 in layers:
-                features = features.clone()  # the activation would overwrite what was asked for
-            features = module(features)
-            if index in layers:
-                wanted.append(features)
-        return features, wanted
+        return channels_of(channels, layers)
 
 
 def _conv_norm_relu(in_channels: int, out_channels: int, kernel: int = 3, padding: int = 1) -> list:

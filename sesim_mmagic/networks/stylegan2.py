@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from sesim_mmagic.registry import MODELS
 
+from .layer_outputs import channels_of, run_layers
 from .layers import blur_kernel
 
 TAPS = (1, 3, 3, 1)
@@ -241,7 +242,7 @@ class StyleGAN2Generator(BaseModule):
             Tensor | tuple[Tensor, list[Tensor]]: Shape (B, out_channels, H, W), values in
             [-1, 1]; with ``layers`` also what :meth:`encode` gives.
         """
-        features, wanted = self._encode(images, layers, len(self.encoder))
+        features, wanted = run_layers(self.encoder, images, layers)
         translated = self.decoder(features).tanh()
         return (translated, wanted) if layers else translated
 
@@ -256,7 +257,7 @@ class StyleGAN2Generator(BaseModule):
         Returns:
             list[Tensor]: One map (B, C, h, w) a layer, C as :meth:`feature_channels` says.
         """
-        return self._encode(images, layers, layers[-1] + 1)[1]
+        return run_layers(self.encoder[: layers[-1] + 1], images, layers)[1]
 
     def feature_channels(self, layers: Sequence[int]) -> tuple[int, ...]:
         """Channels of the outputs of some layers.
@@ -264,22 +265,7 @@ class StyleGAN2Generator(BaseModule):
         Raises:
             ValueError: If the numbers are not ascending, or not those of layers.
         """
-        layers = list(layers)
-        if layers != sorted(set(layers)) or not set(layers) <= set(range(len(self.encoder))):
-            raise ValueError(
-                f'layers must be ascending numbers from 0 to {len(self.encoder) - 1}, got {layers}'
-            )
-        return tuple(self._channels[layer] for layer in layers)
-
-    def _encode(
-        self, images: Tensor, layers: Sequence[int], stop: int
-    ) -> tuple[Tensor, list[Tensor]]:
-        features, wanted = images, []
-        for index, module in enumerate(self.encoder[:stop]):
-            features = module(features)
-            if index in layers:
-                wanted.append(features)
-        return features, wanted
+        return channels_of(self._channels, layers)
 
 
 @MODELS.register_module()
