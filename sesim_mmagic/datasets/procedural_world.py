@@ -8,8 +8,10 @@ from PIL import Image
 
 from .folders import is_free, new_folder
 from .procedural import LAYOUTS, PALETTE, draw_labels, render_scene, sample_scene
+from .procedural_modes import check_modes, render_mode
 
 MANIFEST = 'world.json'
+MODE_LIST = 'modes.json'
 # Raised whenever equal parameters would give other pictures.
 _WORLD_VERSION = 1
 # Part of the seed of each picture: scenes of different folders never share their randomness.
@@ -18,7 +20,9 @@ _STREAMS = dict(trainA=0, trainB=1, test=2, val=3)
 _PAIRED = ('val', 'test')
 
 
-def write_world(out, layout='mismatch', size=64, num_train=400, num_test=64, seed=0, num_val=32):
+def write_world(
+    out, layout='mismatch', size=64, num_train=400, num_test=64, seed=0, num_val=32, modes=1
+):
     """Write an unpaired data set and ``world.json`` under ``out``.
 
     Its folders are ``trainA trainB valA valB valLabels testA testB testLabels``.
@@ -28,6 +32,12 @@ def write_world(out, layout='mismatch', size=64, num_train=400, num_test=64, see
     pixel values are labels), and so do those of ``val``, by which a checkpoint may be chosen.
     Scenes of both follow the layout of domain B, the source. Picture ``i`` depends on its folder,
     ``i`` and ``seed`` only, so a larger world contains the smaller one.
+
+    With several ``modes`` every picture of B is painted in one of them, drawn with equal
+    probabilities, and ``modes.json`` holds their numbers: ``{'trainB/00000.png': 2, ...}``. Scenes
+    and domain A stay as they are. A test scene's other truths are
+    ``render_mode(labels, mode)`` of ``procedural_modes``.
+
     The folder appears under its name once it is complete.
 
     Args:
@@ -38,6 +48,8 @@ def write_world(out, layout='mismatch', size=64, num_train=400, num_test=64, see
         num_test (int): Test pairs.
         seed (int): Non-negative seed.
         num_val (int): Validation pairs; 0 writes no folders for them.
+        modes (int): Number of modes of domain B, at most ``len(MODES)``. 1 is style B of
+            ``render_scene``, which is no mode of the table.
 
     Returns:
         Path: ``out``. An existing world of the same parameters is left as it is.
@@ -46,7 +58,7 @@ def write_world(out, layout='mismatch', size=64, num_train=400, num_test=64, see
         ValueError: A parameter is out of range.
         FileExistsError: ``out`` holds something else.
     """
-    parameters = _checked_parameters(layout, size, num_train, num_test, seed, num_val)
+    parameters = _checked_parameters(layout, size, num_train, num_test, seed, num_val, modes)
     out = Path(out)
     if _holds_world(out, parameters):
         return out
@@ -56,7 +68,7 @@ def write_world(out, layout='mismatch', size=64, num_train=400, num_test=64, see
     return out
 
 
-def _checked_parameters(layout, size, num_train, num_test, seed, num_val):
+def _checked_parameters(layout, size, num_train, num_test, seed, num_val, modes):
     if layout not in LAYOUTS:
         raise ValueError(f'layout must be one of {sorted(LAYOUTS)}, got {layout!r}.')
     for name, value, least in (
@@ -68,7 +80,8 @@ def _checked_parameters(layout, size, num_train, num_test, seed, num_val):
     ):
         if int(value) != value or value < least:
             raise ValueError(f'{name} must be an integer of at least {least}, got {value!r}.')
-    return dict(
+    check_modes(modes, least=1)
+    parameters = dict(
         version=_WORLD_VERSION,
         layout=layout,
         size=int(size),
@@ -77,6 +90,8 @@ def _checked_parameters(layout, size, num_train, num_test, seed, num_val):
         seed=int(seed),
         num_val=int(num_val),
     )
+    # The manifest of one mode is that of before there were modes.
+    return parameters if modes == 1 else parameters | dict(modes=int(modes))
 
 
 def _folders(parameters):
@@ -112,29 +127,47 @@ def _holds_world(out, parameters):
             raise FileExistsError(
                 f"'{out / name}' holds {present} pictures where {count} were written. {advice}"
             )
+    if 'modes' in parameters and not (out / MODE_LIST).is_file():
+        raise FileExistsError(f"'{out}' has lost its {MODE_LIST}. {advice}")
     return True
 
 
 def _write_pictures(folder, parameters):
     for name in _folders(parameters):
         (folder / name).mkdir()
-    layouts, size, seed = LAYOUTS[parameters['layout']], parameters['size'], parameters['seed']
-    for style in ('A', 'B'):
-        for i in range(parameters['num_train']):
-            rng = np.random.default_rng([seed, _STREAMS[f'train{style}'], i])
-            labels = draw_labels(sample_scene(layouts[style], rng, size), size)
-            _save(folder / f'train{style}', i, render_scene(labels, style, rng))
-    for part in _PAIRED:
-        for i in range(parameters[f'num_{part}']):
-            rng = np.random.default_rng([seed, _STREAMS[part], i])
-            labels = draw_labels(sample_scene(layouts['B'], rng, size), size)
-            for style in ('A', 'B'):
-                _save(folder / f'{part}{style}', i, render_scene(labels, style, rng))
-            _save(folder / f'{part}Labels', i, labels)
+    modes = parameters.get('modes', 1)
+    mode_of = {}
+    for names, i, labels, rng in _scenes(parameters):
+        for name in names:
+            if name.endswith('Labels'):
+                picture = labels
+            elif name.endswith('A') or modes == 1:
+                picture = render_scene(labels, name[-1], rng)
+            else:
+                mode = mode_of[f'{name}/{_file(i)}'] = int(rng.integers(modes))
+                picture = render_mode(labels, mode)
+            _save(folder / name, i, picture)
+    if modes > 1:
+        (folder / MODE_LIST).write_text(json.dumps(mode_of, indent=0) + '\n')
+
+
+def _scenes(parameters):
+    """Folders, index, label map and further randomness of every scene."""
+    layouts, size = LAYOUTS[parameters['layout']], parameters['size']
+    streams = [(f'train{style}', style, [f'train{style}']) for style in 'AB']
+    streams += [(part, 'B', [f'{part}{kind}' for kind in ('A', 'B', 'Labels')]) for part in _PAIRED]
+    for stream, domain, names in streams:
+        for i in range(_folders(parameters).get(names[0], 0)):
+            rng = np.random.default_rng([parameters['seed'], _STREAMS[stream], i])
+            yield names, i, draw_labels(sample_scene(layouts[domain], rng, size), size), rng
 
 
 def _save(folder, index, array):
     image = Image.fromarray(array)
     if array.ndim == 2:
         image.putpalette(PALETTE.tobytes())  # label maps open in colour in any viewer
-    image.save(folder / f'{index:05d}.png')
+    image.save(folder / _file(index))
+
+
+def _file(index):
+    return f'{index:05d}.png'

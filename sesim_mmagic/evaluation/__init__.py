@@ -4,6 +4,7 @@ from .distribution_metrics import DistributionScores
 from .diversity import LPIPSDiversity
 from .feature_networks import InceptionFeatures, PooledFeatures
 from .lpips_distance import LPIPSDistance
+from .mode_coverage import ModeCoverage
 from .paired_metrics import PairedMetric, PairedScores, ProceduralScores
 from .patch_distance import PatchDistance
 from .segmentation import SegmentationScores
@@ -16,6 +17,7 @@ __all__ = [
     'InceptionFeatures',
     'LPIPSDistance',
     'LPIPSDiversity',
+    'ModeCoverage',
     'PairedMetric',
     'PairedScores',
     'PaletteSegmentor',

@@ -1,5 +1,6 @@
 """The procedural world: what is drawn, what is written, and that it is always the same."""
 
+import hashlib
 import json
 import os
 
@@ -188,6 +189,18 @@ def test_world_on_disk(tmp_path):
         # The same scene in both styles: what is bright in B is no ground in A.
         ground = (TEXTURE_COLOURS[0] == textured[..., None, :]).all(axis=-1).any(axis=-1)
         np.testing.assert_array_equal(ground, labels == 0)
+
+
+def test_pictures_do_not_change_between_versions(tmp_path):
+    """Scores in the documentation are of these pictures: raise the version with the digest."""
+    out = write_world(tmp_path / 'world', **SMALL)
+    digest = hashlib.sha256()
+    for path in sorted(out.rglob('*.png')):
+        digest.update(str(path.relative_to(out)).encode())
+        digest.update(np.asarray(Image.open(path)).tobytes())
+    assert digest.hexdigest() == (
+        'a25b6e20b911c3ed2ad06bcb44313d1c4a3652d3ef3bb1977ea548c91592a13c'
+    )
 
 
 def test_training_scenes_of_the_domains_differ(tmp_path):

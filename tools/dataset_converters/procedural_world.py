@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from sesim_mmagic.datasets.procedural import LAYOUTS
+from sesim_mmagic.datasets.procedural_modes import MODES
 from sesim_mmagic.datasets.procedural_world import write_world
 
 
@@ -24,6 +25,13 @@ def parse_args():
     parser.add_argument('--val', type=int, default=32, help='validation pairs (%(default)s)')
     parser.add_argument('--test', type=int, default=64, help='test pairs (%(default)s)')
     parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument(
+        '--modes',
+        type=int,
+        default=1,
+        help=f'looks that pictures of B are drawn from, 1 to {len(MODES)}, for multi-modal '
+        'translation of A to B; modes.json says which picture has which (%(default)s)',
+    )
     return parser.parse_args()
 
 
@@ -38,13 +46,14 @@ def main():
             num_test=args.test,
             seed=args.seed,
             num_val=args.val,
+            modes=args.modes,
         )
     except (ValueError, OSError) as error:
         sys.exit(f'error: {error}')
     print(
         f'{out}: procedural world, layout {args.layout}, {args.train} + {args.train} training '
         f'pictures, {args.val} validation and {args.test} test pairs of {args.size} x {args.size} '
-        'pixels.'
+        'pixels' + (f', {args.modes} modes of B.' if args.modes > 1 else '.')
     )
 
 

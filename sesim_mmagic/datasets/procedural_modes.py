@@ -1,0 +1,112 @@
+"""Modes of the procedural world's domain B: looks of one scene that are all right.
+
+The multi-modal task is A -> B: a flat picture has ``modes`` right translations, one in each mode,
+and each is as frequent as the others. A mode is a palette for the classes and a texture that lies
+over all of them. As in style B the luminance is inverted (dark ground, bright shapes).
+
+Nothing about a mode is random: a scene and a mode are one picture. Textures are even about the
+centre of the picture, so that a mirrored picture is one of the same mode.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Mode:
+    """One look of domain B.
+
+    Args:
+        name: What it is called.
+        palette: RGB of background, disk, square and triangle, 8 bits.
+        texture: From rows and columns, counted from the centre in 64ths of the picture's side,
+            to where the texture is bright: boolean (H, W). None for flat colours.
+        contrast: Difference of bright and dark of the texture, in 8-bit levels of every channel;
+            the palette's colours lie in the middle.
+    """
+
+    name: str
+    palette: tuple
+    texture: Callable | None = None
+    contrast: int = 0
+
+
+def render_mode(labels, mode):
+    """Paint a label map in a mode: the one right translation of the scene in that mode.
+
+    Args:
+        labels (np.ndarray): Label map (H, W), values 0 to 3.
+        mode (int): Number in ``MODES``.
+
+    Returns:
+        np.ndarray: RGB picture (H, W, 3), uint8.
+
+    Raises:
+        ValueError: There is no such mode.
+    """
+    if not 0 <= mode < len(MODES):
+        raise ValueError(f'mode must be a number from 0 to {len(MODES) - 1}, got {mode!r}.')
+    texture = MODES[mode].texture
+    if texture is None:
+        bright = np.zeros(labels.shape, dtype=np.intp)
+    else:
+        height, width = labels.shape
+        rows, columns = np.mgrid[:height, :width] + 0.5
+        unit = max(height, width) / 64  # textures scale with the picture
+        bright = texture((rows - height / 2) / unit, (columns - width / 2) / unit).astype(np.intp)
+    return mode_colours(mode)[labels, bright]
+
+
+def mode_colours(mode):
+    """The (dark, bright) RGB colours of each class in a mode: (classes, 2, 3), uint8."""
+    palette, contrast = np.array(MODES[mode].palette), MODES[mode].contrast
+    half = np.array([[-1], [1]]) * (contrast // 2)
+    return (palette[:, None] + half).astype(np.uint8)
+
+
+def check_modes(modes, least):
+    """Raise a ValueError unless there are as many modes, at least ``least``."""
+    if int(modes) != modes or not least <= modes <= len(MODES):
+        raise ValueError(
+            f'modes must be an integer from {least} to {len(MODES)}, the number of modes that '
+            f'there are, got {modes!r}.'
+        )
+
+
+def _is_line(coordinate, period, share=0.5):
+    """True on lines of ``share`` of the period, one of them about coordinate 0."""
+    return (np.abs(coordinate) + share * period / 2) % period < share * period
+
+
+def _rows(rows, columns):
+    return _is_line(rows, 8.0)
+
+
+def _columns(rows, columns):
+    return _is_line(columns, 8.0)
+
+
+def _dots(rows, columns):
+    u, v = ((np.abs(x) + 4.0) % 8.0 - 4.0 for x in (rows, columns))
+    return u**2 + v**2 <= 2.6**2
+
+
+def _checks(rows, columns):
+    return _is_line(rows, 8.0) ^ _is_line(columns, 8.0)
+
+
+def _grid(rows, columns):
+    return _is_line(rows, 8.0, 0.25) | _is_line(columns, 8.0, 0.25)
+
+
+# A world of N modes has the first N. To change one is to raise the world's version.
+MODES = (
+    Mode('night', ((24, 32, 84), (250, 214, 72), (84, 214, 226), (246, 150, 190))),
+    Mode('wood', ((44, 96, 52), (215, 140, 60), (176, 150, 215), (215, 215, 140)), _rows, 64),
+    Mode('wine', ((120, 36, 52), (110, 215, 150), (120, 175, 220), (220, 195, 90)), _dots, 64),
+    Mode('sea', ((32, 96, 110), (220, 125, 150), (220, 205, 80), (180, 220, 205)), _checks, 64),
+    Mode('earth', ((130, 84, 36), (100, 205, 220), (220, 220, 190), (205, 155, 220)), _grid, 64),
+    Mode('violet', ((92, 48, 140), (220, 130, 70), (80, 200, 190), (220, 190, 215)), _columns, 64),
+)
