@@ -22,7 +22,7 @@ class LPIPSDiversity(TranslationMetric):
 
     Args:
         target_domain (str): Samples hold N translations of their source,
-            ``fake_{target_domain}`` of shape (N, 3, H, W), N at least 2.
+            ``fakes_{target_domain}`` of shape (N, 3, H, W), N at least 2.
         max_pairs (int, optional): Most pairs of a source; of more pairs this many are drawn,
             the same ones for every source with as many outputs. Defaults to None: all
             N (N - 1) / 2.
@@ -63,12 +63,11 @@ class LPIPSDiversity(TranslationMetric):
         Raises:
             ValueError: If the sample has fewer than two.
         """
-        key = f'fake_{self.target_domain}'
-        pictures = self.pictures(sample, key)
+        pictures = self.translations(sample)
         if len(pictures) < 2:
             raise ValueError(
-                f'LPIPSDiversity: {key} holds {len(pictures)} translation of a source, and '
-                'diversity needs 2 or more; let the model give several outputs a source'
+                f'LPIPSDiversity: a source has {len(pictures)} translation, and diversity needs 2 '
+                'or more: set model.num_styles of a multi-modal translator'
             )
         pairs = self.pairs(len(pictures))
         looks = {i: self.distance.look(pictures[i]) for i in sorted({i for p in pairs for i in p})}

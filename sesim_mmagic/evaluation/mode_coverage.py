@@ -49,7 +49,7 @@ class ModeCoverage(TranslationMetric):
 
     Args:
         target_domain (str): Samples hold N translations of their source,
-            ``fake_{target_domain}`` of shape (N, 3, H, W), or one of shape (3, H, W).
+            ``fakes_{target_domain}`` of shape (N, 3, H, W), or one, ``fake_{target_domain}``.
         source_domain (str): Domain A: samples hold ``img_{source_domain}``, a flat picture, which
             is its own label map.
         modes (int): Number of modes of the world, 2 or more.
@@ -116,16 +116,11 @@ class ModeCoverage(TranslationMetric):
         return labels
 
     def _translations(self, sample: Mapping, size: tuple[int, int]) -> np.ndarray:
-        key = f'fake_{self.target_domain}'
-        images = sample.get(key)
-        if images is not None and images.dim() == 3:
-            pictures = self.picture(sample, key)[None]
-        else:
-            pictures = self.pictures(sample, key)
+        pictures = self.translations(sample)
         if not len(pictures) or pictures.shape[1:3] != size:
             raise ValueError(
-                f'ModeCoverage: {key} must be translations of a source of {size[0]} x {size[1]} '
-                f'pixels, got shape {tuple(images.shape)}; the model must keep the size'
+                f'ModeCoverage: the translations of a source of {size[0]} x {size[1]} pixels have '
+                f'the shape {pictures.shape}; the model must keep the size'
             )
         return pictures
 

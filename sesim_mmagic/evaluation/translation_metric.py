@@ -72,13 +72,19 @@ class TranslationMetric(BaseSampleWiseMetric):
         """
         return to_rgb(self._images(sample, key, 'one picture (3, H, W)', 3))
 
-    def pictures(self, sample: Mapping, key: str) -> np.ndarray:
-        """The pictures of one source under ``key`` as they would be saved: (N, H, W, 3).
+    def translations(self, sample: Mapping) -> np.ndarray:
+        """All translations of a source as they would be saved: (N, H, W, 3).
+
+        Those under ``fakes_{target_domain}``, as a multi-modal translator gives them, or the one
+        under ``fake_{target_domain}``.
 
         Raises:
-            ValueError: If the sample has none, or a single one without a dimension N.
+            ValueError: If the sample has none, or they have another shape.
         """
-        return to_rgb(self._images(sample, key, 'several pictures of a source (N, 3, H, W)', 4))
+        key = f'fakes_{self.target_domain}'
+        if key not in sample:
+            return self.picture(sample, f'fake_{self.target_domain}')[None]
+        return to_rgb(self._images(sample, key, 'pictures of one source (N, 3, H, W)', 4))
 
     def _images(self, sample: Mapping, key: str, wanted: str, dimensions: int) -> torch.Tensor:
         images = sample.get(key)

@@ -15,8 +15,9 @@ def tensor(picture):
 def sample(truth=None, fake=None, number=0, source=None, truth_number=None):
     """A sample with ``img_flat``, ``fake_flat`` and ``img_textured``, as far as they are given.
 
-    Pictures are RGB (H, W, 3) or tensors as in a sample; ``number`` names the source's file, and
-    the truth's unless that has a ``truth_number``.
+    Pictures are RGB (H, W, 3) or tensors as in a sample; several translations of a source, a
+    tensor (N, 3, H, W), are ``fakes_flat``, and the first of them ``fake_flat``. ``number`` names
+    the source's file, and the truth's unless that has a ``truth_number``.
     """
     from mmagic.structures import DataSample
 
@@ -28,6 +29,8 @@ def sample(truth=None, fake=None, number=0, source=None, truth_number=None):
         }
     )
     pictures = {f'img_{TARGET}': truth, f'fake_{TARGET}': fake, f'img_{SOURCE}': source}
+    if torch.is_tensor(fake) and fake.dim() == 4:
+        pictures.update({f'fakes_{TARGET}': fake, f'fake_{TARGET}': fake[0] if len(fake) else None})
     for key, picture in pictures.items():
         if picture is not None:
             picture = picture if torch.is_tensor(picture) else tensor(picture)

@@ -73,21 +73,21 @@ def test_no_more_pairs_than_there_are(max_pairs):
 
 
 def test_one_output():
-    with pytest.raises(ValueError, match='fake_flat holds 1 translation.* needs 2 or more'):
+    with pytest.raises(
+        ValueError, match='a source has 1 translation, and diversity needs 2 or more'
+    ):
         diversity(outputs(0, 1))
 
 
 def test_a_translator_of_one_output():
-    one = sample(fake=outputs(0, 1)[0])
-    with pytest.raises(ValueError, match=r'fake_flat must be several .*\(N, 3, H, W\), got .*\(3,'):
-        evaluate([one], 'LPIPSDiversity', lpips=RANDOM)
+    with pytest.raises(ValueError, match='a source has 1 translation.*set model.num_styles'):
+        evaluate([sample(fake=outputs(0, 1)[0])], 'LPIPSDiversity', lpips=RANDOM)
 
 
-def test_metrics_of_one_picture_refuse_several():
+def test_metrics_of_one_picture_take_the_first():
     data_sample = sources(outputs(0, 2))[0]
-    data_sample.set_tensor_data({'img_flat': tensor(outputs(0, 1)[0])})
-    with pytest.raises(ValueError, match=r'PairedScores: fake_flat must be one picture'):
-        evaluate([data_sample], 'PairedScores')
+    data_sample.set_tensor_data({'img_flat': data_sample.fake_flat.clone()})
+    assert evaluate([data_sample], 'PairedScores')['paired/ssim'] == pytest.approx(1)
 
 
 def test_max_pairs_that_is_not_positive():

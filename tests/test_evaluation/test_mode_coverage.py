@@ -315,7 +315,7 @@ def test_a_source_that_is_not_flat():
 
 def test_a_translation_of_another_size():
     small = translated(SCENES[0], truths(SCENES[0])[:, :32])
-    with pytest.raises(ValueError, match=r'64 x 64 pixels, got shape \(6, 3, 32, 64\)'):
+    with pytest.raises(ValueError, match=r'64 x 64 pixels have the shape \(6, 32, 64, 3\)'):
         coverage([small])
 
 
