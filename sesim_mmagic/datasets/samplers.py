@@ -31,8 +31,8 @@ class ResumableSampler(Sampler):
         shuffle (bool): Whether passes are permuted. Defaults to True.
 
     Raises:
-        ValueError: If the dataset is empty or does not take virtual indices, or ``seed`` is
-            negative.
+        ValueError: If the dataset is empty, does not take virtual indices, or is to be read in
+            its order (attribute ``in_order``) and ``shuffle`` is set; or ``seed`` is negative.
     """
 
     def __init__(self, dataset: Sized, seed: int | None = None, shuffle: bool = True) -> None:
@@ -42,6 +42,11 @@ class ResumableSampler(Sampler):
                 f'{type(dataset).__name__} does not expect (it has no sample_seed); use '
                 'sesim_mmagic.UnpairedFolderDataset, or '
                 "sampler=dict(type='InfiniteSampler', shuffle=True)"
+            )
+        if shuffle and getattr(dataset, 'in_order', False):
+            raise ValueError(
+                f'ResumableSampler: {type(dataset).__name__} gives its samples in random order '
+                'already, and those of one step must come together: set shuffle=False'
             )
         if len(dataset) < 1:
             raise ValueError('ResumableSampler: the dataset is empty')

@@ -43,11 +43,10 @@ class SingleImagePairDataset(Dataset):
     and B are drawn independently.
 
     Sample ``k`` is a function of ``(sample_seed, k)``, its group is ``k // crops_per_zoom``, and
-    ``k`` counts on through the passes. So, with ``ResumableSampler`` and ``shuffle=False``, a
-    step of the training has one zoom where ``crops_per_zoom = batch size * ranks`` (times the
-    accumulated steps): two ranks with 8 crops see together what one with 16 sees. A sampler that
-    shuffles mixes the groups. With samplers that set no ``sample_seed``, each process draws one
-    from NumPy's generator, once.
+    ``k`` counts on through the passes. So, with ``ResumableSampler`` and ``shuffle=False``, a step
+    of the training has one zoom where ``crops_per_zoom = batch size * ranks`` (times the
+    accumulated steps): two ranks with 8 crops see together what one with 16 sees. With samplers
+    that set no ``sample_seed``, each process draws one from NumPy's generator, once.
 
     Both pictures are decoded once, when the dataset is built, and stay in memory with 4 bytes a
     pixel; forked workers share them.
@@ -71,6 +70,8 @@ class SingleImagePairDataset(Dataset):
             smaller than a crop, the two hold the same pixels, or an argument is out of range.
     """
 
+    #: The crops of one zoom come one after the other; a sampler must not mix them.
+    in_order = True
     #: What MMEngine's loops hand to evaluators and visualisers.
     metainfo = dict(dataset_type='single_image_pair', task_name='unpaired_translation')
 

@@ -319,3 +319,8 @@ def test_the_config_works_in_mmengines_loops(pictures, tmp_path, no_default_scop
     whole = {f'img_{d}': [(3, *SIZES[n][::-1])] for d, n in (('x', 'A'), ('y', 'B'))}
     assert Look.shapes == [whole] * 2
     assert len(batch['data_samples']) == 16
+
+
+def test_a_sampler_that_shuffles_would_mix_the_zooms(pictures):
+    with pytest.raises(ValueError, match='SingleImagePairDataset .*set shuffle=False'):
+        ResumableSampler(build(pictures), seed=0)
