@@ -9,6 +9,7 @@ from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.runner import Runner
 from PIL import Image
 
+from sesim_mmagic.datasets import write_world
 from sesim_mmagic.registry import HOOKS, METRICS, MODELS
 
 ROOT = Path(__file__).resolve().parents[2] / 'configs'
@@ -39,6 +40,9 @@ def make_data(root, val_dataset):
     if val_dataset.type == 'sesim_mmagic.SingleImagePairDataset':
         for seed, name in enumerate('AB'):
             picture(root / f'{name}.png', seed)
+        return
+    if 'modes' in val_dataset.data_root:
+        write_world(root, num_train=3, num_val=3, num_test=3, modes=4)
         return
     for index in range(3):
         if val_dataset.type == 'PairedImageDataset':

@@ -3,9 +3,11 @@
     python tools/benchmark/structure.py WORLD [WORLD ...] [--methods ...] [--seeds 2022 2023 2024]
         [--iterations N] [--pace 1] [--jobs 2] [--out work_dirs/structure]
 
-WORLD is ``mismatch`` or ``matched`` (the procedural world, made on the spot) or ``kaokore``
-(``data/kaokore_sketch``). Every method trains for N iterations with every seed; then every method
-once more, for as many iterations as fit into FSeSim's time by the median step of these trainings.
+WORLD is ``mismatch`` or ``matched`` (the procedural world, made on the spot), ``kaokore``
+(``data/kaokore_sketch``) or, for multi-modal translators, ``modes`` (the procedural world with
+several looks of the target). Every method trains for N iterations with every seed; then every
+method once more, for as many iterations as fit into the time of FSeSim, or of MUNIT, by the median
+step of these trainings.
 Every learning rate decays over its own run; ``--pace 2`` doubles all of them, for short runs.
 Scores are of the last iteration, on the test pictures. What has ended is not run again, what was
 interrupted goes on. At the end: a table, results as JSON and a grid of pictures (the first seed at
@@ -20,9 +22,6 @@ from statistics import mean, median
 from grid import write_grid
 from runs import execute_all
 from worlds import METHODS, WORLDS, make_data, make_run
-
-#: The method whose time all others get.
-REFERENCE = 'fsesim'
 
 
 def parse_args():
@@ -41,8 +40,9 @@ def parse_args():
         parser.error('--jobs and --pace must be positive and --iterations 2 or more')
     if len({WORLDS[world].scores for world in args.worlds}) > 1:
         parser.error('these worlds have different scores: compare them one after the other')
-    if args.methods and REFERENCE not in args.methods:
-        parser.error(f'--methods must hold {REFERENCE}, whose time the others get')
+    for world in args.worlds:
+        if args.methods and WORLDS[world].reference not in args.methods:
+            parser.error(f'--methods must hold {WORLDS[world].reference}: the others get its time')
     return args
 
 
@@ -63,8 +63,10 @@ def equal_time(args, runs, world, folder, data):
         seconds.setdefault(method, []).append(run.result()['step_seconds'])
     seconds = {method: median(values) for method, values in seconds.items()}
 
+    reference = seconds[WORLDS[world].reference]
+
     def fitting(method, run):
-        return max(2, round(run.iterations * seconds[REFERENCE] / seconds[method]))
+        return max(2, round(run.iterations * reference / seconds[method]))
 
     return {
         (method, seed): make_run(world, method, seed, fitting(method, run), args.pace, folder, data)

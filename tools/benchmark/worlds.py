@@ -16,6 +16,9 @@ METHODS = {
     'cyclegan-fsesim': ('CycleGAN + FSeSim', 'cyclegan/cyclegan-fsesim'),
     'fsesim': ('FSeSim', 'fsesim/fsesim'),
     'lsesim': ('LSeSim', 'lsesim/lsesim'),
+    'munit': ('MUNIT', 'munit/munit'),
+    'sesim-munit': ('SeSim-MUNIT', 'munit/sesim-munit'),
+    'one-sided': ('one-sided SeSim-MUNIT', 'munit/one-sided-sesim-munit'),
 }
 
 
@@ -29,6 +32,7 @@ class World:
         domains: Source and target.
         methods: Methods that are compared unless others are named.
         scores: Scores of the table.
+        reference: Method whose time all others get.
     """
 
     config: str
@@ -36,13 +40,14 @@ class World:
     domains: tuple[str, str]
     methods: tuple[str, ...]
     scores: tuple[str, ...]
+    reference: str = 'fsesim'
 
 
 PROCEDURAL = World(
     'resnet-w24_1xb4_procedural64.py',
     500,
     ('textured', 'flat'),
-    tuple(METHODS),
+    tuple(METHODS)[:9],
     ('foreground_iou', 'miou_permuted', 'boundary_f1', 'psnr', 'style'),
 )
 KAOKORE = World(
@@ -52,7 +57,17 @@ KAOKORE = World(
     ('none', 'cut', 'fsesim', 'lsesim'),
     ('psnr', 'ssim', 'boundary_f1'),
 )
-WORLDS = dict(mismatch=PROCEDURAL, matched=PROCEDURAL, kaokore=KAOKORE)
+MODES = World(
+    'w16_1xb4_procedural-modes64.py',
+    1000,
+    ('flat', 'textured'),
+    ('munit', 'sesim-munit', 'one-sided'),
+    ('covered', 'entropy', 'distance', 'foreground_iou', 'lpips'),
+    reference='munit',
+)
+WORLDS = dict(mismatch=PROCEDURAL, matched=PROCEDURAL, kaokore=KAOKORE, modes=MODES)
+#: Looks of the target domain in the world ``modes``.
+NUM_MODES = 4
 
 
 def make_data(name: str, out: Path) -> Path:
@@ -61,6 +76,8 @@ def make_data(name: str, out: Path) -> Path:
         return ROOT / 'data/kaokore_sketch'
     from sesim_mmagic.datasets.procedural_world import write_world
 
+    if name == 'modes':
+        return write_world(out / 'world', layout='matched', num_train=2000, modes=NUM_MODES)
     return write_world(out / 'world', layout=name, num_train=2000)
 
 
@@ -74,7 +91,8 @@ def load_config(world: str, method: str):
 
 def paced(config, pace: float) -> dict:
     """Settings that let a training learn ``pace`` times as fast: rates, and the moving average."""
-    settings = {'model.ema.momentum': config.model.ema.momentum * pace}
+    ema = config.model.get('ema')
+    settings = {'model.ema.momentum': ema.momentum * pace} if ema else {}
     for key, wrapper in config.optim_wrapper.items():
         if isinstance(wrapper, dict):
             settings[f'optim_wrapper.{key}.optimizer.lr'] = wrapper.optimizer.lr * pace
