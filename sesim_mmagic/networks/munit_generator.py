@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from sesim_mmagic.functional.precision import full_precision
 from sesim_mmagic.registry import MODELS
 
 from .layer_outputs import channels_of, run_layers
@@ -37,9 +37,10 @@ def adaptive_instance_norm(features: Tensor, affine: Tensor) -> Tensor:
     # One image of all channels: then it is a batch norm, which takes scale and shift along, adds
     # up half precision in float32 and needs no copy for a batch of one.
     rows = features.reshape(1, batch * channels, *features.shape[2:])
-    with full_precision(affine) as (affine,):  # cuDNN's wants scale and shift in float32
-        scale, shift = affine.expand(batch, -1, -1).unbind(1)
-        rows = F.batch_norm(rows, None, None, scale.flatten(), shift.flatten(), training=True)
+    # Scale and shift of half-precision features are to be float32, as a module's are in autocast.
+    affine = affine.to(torch.promote_types(affine.dtype, torch.float32))
+    scale, shift = affine.expand(batch, -1, -1).unbind(1)
+    rows = F.batch_norm(rows, None, None, scale.flatten(), shift.flatten(), training=True)
     return rows.view(batch, channels, *features.shape[2:])
 
 

@@ -248,7 +248,7 @@ def test_style_is_of_the_whole_image():
         network.encode_style(colour.expand(1, 3, *size)) for size in ((16, 16), (48, 32), (64, 20))
     ]
     assert all(torch.allclose(styles[0], style) for style in styles)
-    # A disc on grey ground keeps its style where it moves by whole strides within the image.
+    # A square on grey ground keeps its style where it moves by whole strides within the image.
     image = torch.zeros(1, 3, 192, 192, dtype=torch.float64)
     image[..., 80:100, 80:100] = colour
     moved = image.roll((16, -16), (2, 3))
@@ -350,6 +350,9 @@ def test_half_precision_of_adaptive_instance_norm(dtype):
         found = adaptive_instance_norm(features, affine.to(dtype))
     assert found.dtype == dtype
     assert (found.double() - expected).abs().max() < 4 * 20 * torch.finfo(dtype).eps
+    # Scale and shift of another type than the features: those of a half-precision perceptron.
+    found = adaptive_instance_norm(features.float(), affine.to(dtype))
+    assert torch.allclose(found.double(), slow_adain(features, affine.to(dtype)), atol=1e-4)
 
 
 @torch.no_grad()
