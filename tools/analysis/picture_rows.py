@@ -1,0 +1,39 @@
+"""Pictures in rows and named columns as one figure.
+
+python tools/analysis/picture_rows.py --columns NAME ... --row LABEL PICTURE ... --out FIGURE
+"""
+
+import argparse
+
+from common import figure_path, refusals_of, write_figure
+
+from sesim_mmagic.datasets import read_picture
+from sesim_mmagic.engine.map_figure import Cell
+
+
+def parse_args(argv=None):
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--columns', nargs='+', required=True, metavar='NAME')
+    parser.add_argument(
+        '--row',
+        nargs='+',
+        action='append',
+        required=True,
+        metavar='TEXT',
+        help='a label and a picture for each column; all get the shape of the first',
+    )
+    parser.add_argument('--out', type=figure_path, required=True, help='PNG to write')
+    return parser, parser.parse_args(argv)
+
+
+def main(argv=None):
+    """Read the pictures and write the figure."""
+    parser, args = parse_args(argv)
+    with refusals_of(parser):
+        rows = [(label, [Cell(read_picture(path)) for path in paths]) for label, *paths in args.row]
+        write_figure(args.out, [('', args.columns)], rows)
+
+
+if __name__ == '__main__':
+    main()
