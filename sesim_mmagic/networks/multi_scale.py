@@ -26,7 +26,8 @@ class MultiScaleDiscriminator(BaseModule):
         base_channels (int): Width of the first layer; doubled by each layer up to 8 times.
             Defaults to 64.
         num_layers (int): Halvings within one scale. Defaults to 4.
-        num_scales (int): Number of scales, each half as large as the one before. Defaults to 3.
+        num_scales (int): Number of scales, each half as large as the one before (means of 3 x 3
+            positions). Defaults to 3.
         init_cfg (dict, optional): MMEngine initialisation. Defaults to N(0, 0.02).
 
     Raises:
@@ -73,7 +74,8 @@ class MultiScaleDiscriminator(BaseModule):
             )
         scores = []
         for index, scale in enumerate(self.scales):
-            images = F.avg_pool2d(images, 2) if index else images
+            if index:
+                images = F.avg_pool2d(images, 3, stride=2, padding=1, count_include_pad=False)
             scores.append(scale(images))
         return scores
 
