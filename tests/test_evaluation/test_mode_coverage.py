@@ -238,6 +238,12 @@ def test_a_class_of_few_pixels():
     labels[3, 4] = 1
     modes, distances = nearest_modes(truths(labels), labels, COUNT)
     assert modes.tolist() == list(range(COUNT)) and distances.max() == 0
+    # A brighter ground is no texture of the pixel that lies in it.
+    brighter = truths(labels, [0]) + 10 * (labels == 0)[..., None].astype(np.uint8)
+    _, distances = nearest_modes(brighter, labels, COUNT)
+    ground = 400 - 9  # and 1 of the class
+    expected = [np.sqrt(ground / (ground + 1) * 3 * 10**2) / 255, 0]
+    np.testing.assert_allclose(distances[0], expected, atol=1e-7)
 
 
 @pytest.mark.parametrize('mode', range(COUNT))
@@ -246,6 +252,15 @@ def test_pixels_are_classed_by_the_colours_of_the_mode(mode):
         np.testing.assert_array_equal(segment_by_mode(render_mode(labels, mode), mode), labels)
     middle = mode_colours(mode).mean(axis=1)[[[0, 1, 2, 3]]].astype(np.uint8)
     assert segment_by_mode(middle, mode).tolist() == [[0, 1, 2, 3]]
+
+
+def test_pixels_without_texture_are_classed_too():
+    """With dark and bright colours alone, without those in between, 8% of pixels would be wrong."""
+    labels = np.random.default_rng(0).integers(0, 4, (64, 64))
+    for mode in (1, 4):
+        picture = without_texture(None, labels)[mode, None]
+        wrong = segment_by_mode(noisy(picture, labels)[0], mode) != labels
+        assert wrong.mean() < 0.06
 
 
 def test_structure_is_that_of_the_nearest_mode():
@@ -260,11 +275,13 @@ def test_structure_is_that_of_the_nearest_mode():
 
 def test_mean_distance():
     labels = SCENES[0]
-    pictures = np.stack([render_mode(labels, 0), np.full((64, 64, 3), 128, np.uint8)])
-    _, (_, grey) = nearest_modes(pictures, labels, COUNT)
+    grey = np.full_like(render_mode(labels, 0), 128)
+    pictures = np.stack([render_mode(labels, 0), grey, without_texture(None, labels)[1]])
+    _, distances = nearest_modes(pictures, labels, COUNT)
     result = coverage([translated(labels, pictures)])
-    assert result['distance'] == pytest.approx(np.hypot(*grey) / 2)
-    assert (result['distance_colour'], result['distance_texture']) == pytest.approx(tuple(grey / 2))
+    assert result['distance'] == pytest.approx(np.hypot(*distances.T).mean())
+    assert result['distance_colour'] == pytest.approx(distances[:, 0].mean())
+    assert result['distance_texture'] == pytest.approx(distances[:, 1].mean())
 
 
 def test_batches_do_not_matter():
