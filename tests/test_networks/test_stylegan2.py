@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from sesim_mmagic.networks import StyleGAN2Discriminator, StyleGAN2Generator
-from sesim_mmagic.networks.stylegan2 import EqualizedConv, ResidualBlock, UpsampleConv
+from sesim_mmagic.networks.equalized_layers import EqualizedConv, ResidualBlock, UpsampleConv
 from tests.golden import field, smooth
 
 OFFICIAL = Path(__file__).parents[3] / 'shared/reference/official_state_dicts.json'
