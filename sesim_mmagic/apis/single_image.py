@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 from pathlib import Path
 
 from mmengine.registry import init_default_scope
@@ -74,9 +73,7 @@ def translate_single(cfg, progress=None):
     folder = Path(cfg.work_dir)
     name = f'{Path(cfg.test_dataloader.dataset.A).stem}.png'
     saved = folder / 'test/translations' / cfg.model.target_domain / name
-    partial = folder / f'{TRANSLATION}.tmp'
-    shutil.copyfile(saved, partial)
-    partial.replace(folder / TRANSLATION)
+    write_atomically(folder / TRANSLATION, saved.read_bytes())
     return folder / TRANSLATION, scores
 
 

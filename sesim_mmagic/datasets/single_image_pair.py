@@ -18,8 +18,8 @@ from sesim_mmagic.registry import DATASETS
 from .formatting import PackDomains
 from .pictures import read_picture
 from .random_state import seeded_generators
+from .unpaired_folders import SPLITS
 
-SPLITS = ('train', 'val', 'test')
 DOMAINS = ('A', 'B')
 
 
