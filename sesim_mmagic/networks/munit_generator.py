@@ -151,7 +151,8 @@ class MUNITGenerator(BaseModule):
         images: Tensor | None = None,
         style: Tensor | None = None,
         content: Tensor | None = None,
-    ) -> Tensor | tuple[Tensor, Tensor]:
+        content_only: bool = False,
+    ) -> Tensor | tuple[Tensor, Tensor | None]:
         """Encode, translate or decode, by what is given; a distributed wrapper calls only this.
 
         ``generator(images)`` is content and style, ``generator(images, style)`` the content of
@@ -162,9 +163,11 @@ class MUNITGenerator(BaseModule):
                 multiples of ``size_divisor``.
             style (Tensor, optional): Shape (N, style_channels), unbounded.
             content (Tensor, optional): Shape (B, C, h, w), from :meth:`encode_content`.
+            content_only (bool): Whether None takes the place of the style of images that are
+                encoded: one-sided nobody asks for that of a source. Defaults to False.
 
         Returns:
-            Tensor | tuple[Tensor, Tensor]: What :meth:`decode` gives; without a style what
+            Tensor | tuple[Tensor, Tensor | None]: What :meth:`decode` gives; without a style what
             :meth:`encode_content` and :meth:`encode_style` give.
 
         Raises:
@@ -173,7 +176,7 @@ class MUNITGenerator(BaseModule):
         given = dict(images=images, style=style, content=content)
         given = [name for name, value in given.items() if value is not None]
         if given == ['images']:
-            return self.encode_content(images), self.encode_style(images)
+            return self.encode_content(images), None if content_only else self.encode_style(images)
         if given == ['images', 'style']:
             return self.decode(self.encode_content(images), style)
         if given == ['style', 'content']:

@@ -24,8 +24,8 @@ class Direction(NamedTuple):
     source: str
     target: str
     content: Tensor
-    #: The source's own style.
-    own_style: Tensor
+    #: The source's own style, which one-sided nobody asks for.
+    own_style: Tensor | None
     #: The style that was drawn for the translation.
     style: Tensor
     translated: Tensor
@@ -204,15 +204,19 @@ class MultiModalTranslator(DomainTranslator):
         contents, styles = {}, {}
         for domain, image in images.items():
             contents[domain], styles[domain] = self.generators(
-                image, domain=self._encoder_of(domain)
+                image,
+                domain=self._encoder_of(domain),
+                content_only=not self.is_domain_reachable(domain),
             )
         directions, losses = [], {}
         for target in self._reachable_domains:
             source = self.source_of(target)
-            content, own = contents[source], styles[source]
-            style = self._training_styles(own)
+            content = contents[source]
+            style = self._training_styles(content)
             translated = self.generators(domain=target, content=content, style=style)
-            directions.append(Direction(source, target, content, own, style, translated))
+            directions.append(
+                Direction(source, target, content, styles[source], style, translated)
+            )
         if self.weights['image']:
             distances = [
                 F.l1_loss(
@@ -224,10 +228,9 @@ class MultiModalTranslator(DomainTranslator):
             losses['loss_image_reconstruction'] = self.weights['image'] * sum(distances)
         return directions, losses
 
-    @staticmethod
-    def _training_styles(own: Tensor) -> Tensor:
-        """One from N(0, I) for each image, of the shape of the images' own styles."""
-        return torch.randn_like(own)
+    def _training_styles(self, contents: Tensor) -> Tensor:
+        """One from N(0, I) for each content, shape (B, style_channels)."""
+        return torch.randn(len(contents), self.style_channels, device=contents.device)
 
     def _for_structure(
         self, direction: Direction, images: dict[str, Tensor], views: dict[str, Tensor]

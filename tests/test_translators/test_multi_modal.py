@@ -100,6 +100,17 @@ def test_one_sided_has_one_auto_encoder_and_no_way_back():
     assert sample.fake_zebra.shape == (3, 32, 32) and 'fake_horse' not in sample
 
 
+@pytest.mark.parametrize('two_sided', [True, False])
+def test_styles_are_read_only_where_they_are_used(two_sided):
+    model = multi_modal(two_sided=two_sided, content_weight=0.0)
+    read = []
+    for network in model.generators.values():
+        network.style_encoder.register_forward_hook(lambda *_: read.append(network))
+    model.train_step(batch(), optim_wrappers(model))
+    # Of both images and both translations; one-sided of the target and its translation.
+    assert len(read) == (4 if two_sided else 2)
+
+
 @pytest.mark.parametrize('loss', [TINY_FSESIM, TINY_LSESIM, PATCH_NCE])
 @pytest.mark.parametrize('two_sided', [True, False])
 def test_every_structure_loss_trains(loss, two_sided):
