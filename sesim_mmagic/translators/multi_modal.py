@@ -214,9 +214,7 @@ class MultiModalTranslator(DomainTranslator):
             content = contents[source]
             style = self._training_styles(content)
             translated = self.generators(domain=target, content=content, style=style)
-            directions.append(
-                Direction(source, target, content, styles[source], style, translated)
-            )
+            directions.append(Direction(source, target, content, styles[source], style, translated))
         if self.weights['image']:
             distances = [
                 F.l1_loss(
