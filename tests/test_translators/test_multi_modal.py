@@ -105,7 +105,7 @@ def test_styles_are_read_only_where_they_are_used(two_sided):
     model = multi_modal(two_sided=two_sided, content_weight=0.0)
     read = []
     for network in model.generators.values():
-        network.style_encoder.register_forward_hook(lambda *_: read.append(network))
+        network.style_encoder.register_forward_hook(lambda network, *_: read.append(network))
     model.train_step(batch(), optim_wrappers(model))
     # Of both images and both translations; one-sided of the target and its translation.
     assert len(read) == (4 if two_sided else 2)
