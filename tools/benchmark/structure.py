@@ -3,9 +3,9 @@
     python tools/benchmark/structure.py WORLD [WORLD ...] [--methods ...] [--seeds 2022 2023 2024]
         [--iterations N] [--pace 1] [--jobs 2] [--out work_dirs/structure]
 
-WORLD is ``mismatch`` or ``matched`` (the procedural world, made on the spot), ``kaokore``
-(``data/kaokore_sketch``) or, for multi-modal translators, ``modes`` (the procedural world with
-several looks of the target). Every method trains for N iterations with every seed; then every
+WORLD is ``mismatch`` or ``matched`` (the procedural world, made on the spot) or ``kaokore``
+(``data/kaokore_sketch``); for multi-modal translators ``modes`` (the procedural world with several
+looks of the target), ``kaokore-styles`` or ``handbags`` (``data/edges2handbags_demo``). Every method trains for N iterations with every seed; then every
 method once more, for as many iterations as fit into the time of FSeSim, or of MUNIT, by the median
 step of these trainings.
 Every learning rate decays over its own run; ``--pace 2`` doubles all of them, for short runs.

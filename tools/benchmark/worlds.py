@@ -1,6 +1,6 @@
 """What the comparisons of structure losses share: data sets with a truth, and methods."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runs import ROOT, Run
@@ -65,15 +65,37 @@ MODES = World(
     ('covered', 'entropy', 'distance', 'foreground_iou', 'lpips'),
     reference='munit',
 )
-WORLDS = dict(mismatch=PROCEDURAL, matched=PROCEDURAL, kaokore=KAOKORE, modes=MODES)
+KAOKORE_STYLES = replace(
+    MODES,
+    config='w16_1xb1_kaokore128.py',
+    domains=('sketch', 'painting'),
+    scores=('lpips', 'distance', 'boundary_f1'),
+)
+HANDBAGS = replace(
+    KAOKORE_STYLES, config='w16_1xb1_edges2handbags-demo128.py', domains=('edge', 'handbag')
+)
+WORLDS = {
+    'mismatch': PROCEDURAL,
+    'matched': PROCEDURAL,
+    'kaokore': KAOKORE,
+    'modes': MODES,
+    'kaokore-styles': KAOKORE_STYLES,
+    'handbags': HANDBAGS,
+}
+#: Worlds of pictures, which are not written here.
+FOLDERS = {
+    'kaokore': 'kaokore_sketch',
+    'kaokore-styles': 'kaokore_sketch',
+    'handbags': 'edges2handbags_demo',
+}
 #: Looks of the target domain in the world ``modes``.
 NUM_MODES = 4
 
 
 def make_data(name: str, out: Path) -> Path:
     """Folder of a world's data set; the procedural ones are written under ``out``."""
-    if name == 'kaokore':
-        return ROOT / 'data/kaokore_sketch'
+    if name in FOLDERS:
+        return ROOT / 'data' / FOLDERS[name]
     from sesim_mmagic.datasets.procedural_world import write_world
 
     if name == 'modes':
