@@ -6,7 +6,7 @@ _base_ = [
 ]
 
 source, target = 'night', 'day'
-model = dict(source_domain=source, target_domain=target, cycle_weight=10.0)
+model = dict(source_domain=source, target_domain=target, cycle_weight=10.0, num_styles=10)
 
 data_root = 'data/night2day'
 pack = dict(type='sesim_mmagic.PackDomains', A=source, B=target)
@@ -16,9 +16,14 @@ train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=train_pipelin
 val_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
-# KID of one style a source chooses the checkpoint.
-metric = dict(type='sesim_mmagic.DistributionScores', target_domain=target, source_domain=source)
+# KID of a source's first style chooses the checkpoint; diversity as MUNIT measures it.
+domains = dict(target_domain=target, source_domain=source)
+metric = dict(type='sesim_mmagic.DistributionScores', **domains)
 val_evaluator = [dict(metric, scores=['kid'])]
-test_evaluator = [metric]
+test_evaluator = [
+    metric,
+    dict(type='sesim_mmagic.LPIPSDiversity', target_domain=target, max_pairs=19),
+    dict(type='sesim_mmagic.StructureDistance', **domains),
+]
 default_hooks = dict(checkpoint=dict(save_best='distribution/kid_clean'))
 train_cfg = dict(max_iters=_base_.max_iters)

@@ -78,8 +78,8 @@ def shrink(config):
     if config.get('type') == 'sesim_mmagic.VGG16Features':
         config.update(pretrained=None, seed=0, width=0.125)
     if config.get('type') == 'sesim_mmagic.PatchNCELoss':
-        sincut = config.get('batch_negatives')
-        config.update(layers=(0, 2, 4) if sincut else (0, 4, 8, 12))
+        sincut, munit = config.get('batch_negatives'), 5 in config.get('layers', ())
+        config.update(layers=(0, 2, 4) if sincut else (0, 5, 9, 12) if munit else (0, 4, 8, 12))
         config.update(channels=(3, 8, 8) if sincut else (3, 8, 16, 16))
     if config.get('type') == 'sesim_mmagic.StyleGAN2Generator':
         config.num_blocks = 4
@@ -90,6 +90,8 @@ def shrink(config):
     if config.get('type') == 'sesim_mmagic.StructureDistance':
         features = dict(type='sesim_mmagic.VGG16Features', pretrained=None, seed=0, width=0.125)
         config.loss = dict(type='sesim_mmagic.FSeSimLoss', num_patches=-1, feature_net=features)
+    if config.get('type') == 'sesim_mmagic.LPIPSDiversity':
+        config.lpips = dict(net='alex', backbone=None, seed=0)
     if config.get('type') == 'sesim_mmagic.DistributionScores':
         features = dict(type='sesim_mmagic.VGG16Features', layers=('relu2_2',))
         config.update(
