@@ -101,7 +101,8 @@ def translate_into_styles(model, pictures, styles, target_domain=None):
         target_domain (str | None): Domain to translate into; the model's default domain if None.
 
     Yields:
-        list[np.ndarray]: N translations (H, W, 3) of one picture, uint8, BGR.
+        Iterator[np.ndarray]: N translations (H, W, 3) of one picture, uint8, BGR, made
+        ``model.decode_batch`` at a time when they are asked for: memory does not grow with N.
 
     Raises:
         FileNotFoundError: A file does not exist.
@@ -110,7 +111,7 @@ def translate_into_styles(model, pictures, styles, target_domain=None):
     _check_styled(model)
     target = _checked_target(model, target_domain)
     for picture in _each(pictures):
-        yield _translate_one(model, picture, target, styles=styles)
+        yield _in_styles(model, picture, styles, target)
 
 
 @torch.no_grad()
@@ -248,15 +249,21 @@ def _to_inputs(model, picture, key):
 
 
 @torch.no_grad()
-def _translate_one(model, picture, target, styles=None):
-    """The translation of one picture or, with styles, the list of its translations."""
+def _translate_one(model, picture, target):
     key = f'img_{source_domain(model, target)}'
     data = _to_inputs(model, picture, key)
+    found = model(data['inputs'][key], test_mode=True, target_domain=target)
+    return _to_picture(model, found['target'][0], data, key)
+
+
+def _in_styles(model, picture, styles, target):
+    key = f'img_{source_domain(model, target)}'
+    data = _to_inputs(model, picture, key)
+    for images in model.translations(data['inputs'][key], styles, target):
+        for image in images[0]:
+            yield _to_picture(model, image, data, key)
+
+
+def _to_picture(model, image, data, key):
     (sample,) = data['data_samples'].split()
-    options = {} if styles is None else dict(styles=styles)
-    found = model(data['inputs'][key], test_mode=True, target_domain=target, **options)
-    images = found['target'] if styles is None else found['targets'][0]
-    pictures = [
-        to_picture(model.data_preprocessor.destruct(image, sample, key)) for image in images
-    ]
-    return pictures[0] if styles is None else pictures
+    return to_picture(model.data_preprocessor.destruct(image, sample, key))

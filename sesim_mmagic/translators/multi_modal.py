@@ -1,6 +1,6 @@
 """Many translations of one source: a content of the source, a style of the target domain."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -317,21 +317,42 @@ class MultiModalTranslator(DomainTranslator):
         Raises:
             ValueError: If the styles have another shape.
         """
-        target = target_domain or self.target_domain
         if styles is None:
             styles = draw_styles(self.num_styles, self.style_channels, self.seed)
+        targets = torch.cat(list(self.translations(img, styles, target_domain, **kwargs)), 1)
+        return dict(source=img, target=targets[:, 0], targets=targets)
+
+    @torch.no_grad()
+    def translations(
+        self, img: Tensor, styles: Tensor, target_domain: str | None = None, **kwargs: Any
+    ) -> Iterator[Tensor]:
+        """Translate images, encoded once, into a few styles after the other.
+
+        Memory does not grow with the number of styles, as long as what this yields is let go.
+
+        Args:
+            img (Tensor): As for :meth:`forward_test`.
+            styles (Tensor): As for :meth:`forward_test`.
+            target_domain (str, optional): The target domain. Defaults to the model's.
+
+        Yields:
+            Tensor: Shape (B, n, 3, H, W), values in [-1, 1], of the next n styles, n at most
+            ``decode_batch``.
+
+        Raises:
+            ValueError: If the styles have another shape.
+        """
+        target = target_domain or self.target_domain
         styles = styles_of_images(styles, len(img), self.style_channels).to(img)
         with eval_mode(self._for_inference(self._encoder_of(self.source_of(target)))) as encoder:
             contents = encoder.encode_content(self._padded(img))
-        with eval_mode(self._for_inference(target)) as decoder:
-            targets = [
-                torch.cat([decoder.decode(content[None], part, **kwargs) for part in parts])
-                for content, parts in zip(
-                    contents, (s.split(self.decode_batch) for s in styles), strict=True
-                )
-            ]
-        targets = torch.stack(targets)[..., : img.shape[2], : img.shape[3]]
-        return dict(source=img, target=targets[:, 0], targets=targets)
+        for part in styles.split(self.decode_batch, dim=1):
+            with eval_mode(self._for_inference(target)) as decoder:
+                found = [
+                    decoder.decode(content[None], one, **kwargs)
+                    for content, one in zip(contents, part, strict=True)
+                ]
+            yield torch.stack(found)[..., : img.shape[2], : img.shape[3]]
 
     def _for_inference(self, domain: str) -> nn.Module:
         networks = self.generators if self.generator_ema is None else self.generator_ema.module

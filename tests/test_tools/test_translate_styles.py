@@ -80,7 +80,7 @@ def translate(trained, source, out, *argv):
 
 def expected(trained, source, styles):
     model = init_translator(*trained, device='cpu')
-    return next(translate_into_styles(model, source, styles))
+    return list(next(translate_into_styles(model, source, styles)))
 
 
 def assert_same(found, expected):
@@ -137,7 +137,7 @@ def test_bad_styles(trained, source, reference, tmp_path, capsys):
     assert 'none.png' in message('--reference', tmp_path / 'none.png')
     model = init_translator(*trained, device='cpu')
     with pytest.raises(ValueError, match=r'must have shape \(N, 3\)'):
-        next(translate_into_styles(model, source, torch.zeros(1, 8)))
+        list(next(translate_into_styles(model, source, torch.zeros(1, 8))))
     assert not list(tmp_path.iterdir())
 
 

@@ -151,6 +151,20 @@ def test_one_source_many_translations(height, width):
         torch.testing.assert_close(other, found['targets'][:, : other.shape[1]])
 
 
+def test_more_styles_than_memory_holds_are_decoded_a_few_at_a_time():
+    model, source = multi_modal(decode_batch=2).eval(), torch.rand(2, 3, 32, 32)
+    encoded, decoded = [], []
+    generators = model.generators
+    generators['horse'].content_encoder.register_forward_hook(lambda *_: encoded.append(1))
+    generators['zebra'].up_path.register_forward_hook(lambda *args: decoded.append(len(args[2])))
+    chunks = model.translations(source, draw_styles(5, 3, seed=0))
+    first = next(chunks)
+    assert first.shape == (2, 2, 3, 32, 32) and decoded == [2, 2]  # nothing ahead of time
+    found = torch.cat([first, *chunks], 1)
+    assert decoded == [2, 2, 2, 2, 1, 1] and encoded == [1]
+    assert torch.equal(found, translations(model, source, styles=draw_styles(5, 3, 0))['targets'])
+
+
 def test_style_of_a_reference_of_any_size():
     model, source = multi_modal(), torch.rand(1, 3, 32, 32)
     style = model.eval().encode_style(torch.rand(1, 3, 50, 21))

@@ -5,9 +5,9 @@
 
 WORLD is ``mismatch`` or ``matched`` (the procedural world, made on the spot) or ``kaokore``
 (``data/kaokore_sketch``); for multi-modal translators ``modes`` (the procedural world with several
-looks of the target), ``kaokore-styles`` or ``handbags`` (``data/edges2handbags_demo``). Every method trains for N iterations with every seed; then every
-method once more, for as many iterations as fit into the time of FSeSim, or of MUNIT, by the median
-step of these trainings.
+looks of the target), ``kaokore-styles`` or ``handbags`` (``data/edges2handbags_demo``).
+Every method trains for N iterations with every seed; then every method once more, for as many
+iterations as fit into the time of FSeSim, or of MUNIT, by the median step of these trainings.
 Every learning rate decays over its own run; ``--pace 2`` doubles all of them, for short runs.
 Scores are of the last iteration, on the test pictures. What has ended is not run again, what was
 interrupted goes on. At the end: a table, results as JSON and a grid of pictures (the first seed at

@@ -1,5 +1,5 @@
-# As unpaired_128, of so few pictures that only 2 of each domain are held out; all are brought to the
-# size of training.
+# As unpaired_128, of so few pictures that only 2 of each domain are held out; test pictures are
+# brought to the size of training.
 _base_ = './unpaired_128.py'
 test_pipeline = [
     transform
