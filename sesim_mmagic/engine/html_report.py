@@ -27,8 +27,10 @@ table.pictures img.small { image-rendering: pixelated; }
 img.figure { display: block; max-width: 100%; height: auto; }
 td.name { color: #555; font-size: .85rem; overflow-wrap: anywhere; }
 """
-# In rem: the page fits four columns, more make it scroll sideways.
-_NAME_WIDTH, _PICTURE_WIDTH = 6, 16
+# In rem: columns share what the page has beside the names; where they would become too narrow to
+# see anything, it scrolls sideways. A click shows the picture alone, in full.
+_NAME_WIDTH, _PICTURES_WIDTH = 6, 64
+_WIDEST_PICTURE, _NARROWEST_PICTURE = 16, 6
 # Narrower pictures are enlarged on the page, and their pixels are to stay visible.
 _SMALL = 200
 
@@ -177,10 +179,12 @@ def picture_table(folder, columns, rows):
             for column, picture in zip(columns, pictures, strict=True)
         )
         lines.append(f'<tr><td class="name">{html.escape(str(name))}</td>{cells}</tr>\n')
-    widths = [_NAME_WIDTH] + [_PICTURE_WIDTH] * len(columns)
+    width = _PICTURES_WIDTH / max(len(columns), 1)
+    width = round(min(max(width, _NARROWEST_PICTURE), _WIDEST_PICTURE), 2)
+    widths = [_NAME_WIDTH] + [width] * len(columns)
     layout = ''.join(f'<col style="width: {width}rem">' for width in widths)
     return (
-        f'<div class="wide"><table class="pictures" style="width: {sum(widths)}rem">'
+        f'<div class="wide"><table class="pictures" style="width: {sum(widths):g}rem">'
         f'{layout}<tr>{head}</tr>\n{"".join(lines)}</table></div>'
     )
 
@@ -201,6 +205,6 @@ def _cell(folder, name, column, picture):
         width, height = opened.size
     kind = ' class="small"' if width < _SMALL else ''
     return (
-        f'<td><img{kind} loading="lazy" width="{width}" height="{height}" '
-        f'src="{quote(relative)}" alt="{alt}"></td>'
+        f'<td><a href="{quote(relative)}"><img{kind} loading="lazy" width="{width}" '
+        f'height="{height}" src="{quote(relative)}" alt="{alt}"></a></td>'
     )

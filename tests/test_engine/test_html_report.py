@@ -90,3 +90,10 @@ def test_curves_show_every_panel():
         assert named.count(f'>{name}</text>') == 1 and f'>{name}</text>' not in plain
     with pytest.raises(ValueError, match='no panel'):
         draw_curves([])
+
+
+@pytest.mark.parametrize('columns, width', [(2, 16), (4, 16), (8, 8), (10, 6.4), (30, 6)])
+def test_many_columns_share_the_page(tmp_path, columns, width):
+    write_report(tmp_path / 'index.html', 'Many', [str(i) for i in range(columns)], [])
+    layout = re.findall(r'<col style="width: ([0-9.]+)rem">', (tmp_path / 'index.html').read_text())
+    assert [float(found) for found in layout] == [6] + [width] * columns
