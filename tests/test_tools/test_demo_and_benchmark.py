@@ -98,6 +98,8 @@ def test_structure_benchmark_runs_nothing_twice(comparison):
     written = {path: path.stat().st_mtime_ns for path in folder.rglob('iter_*.pth')}
     assert run(*ARGUMENTS, '--out', folder).endswith(output[output.index('| world') :])
     assert {path: path.stat().st_mtime_ns for path in folder.rglob('iter_*.pth')} == written
+    shorter = run(*ARGUMENTS, '--out', folder, '--steps-only')
+    assert shorter.count('| equal steps |') == 4 and 'equal time' not in shorter
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Compare structure losses and their baselines at equal steps and at equal time, over seeds.
 
     python tools/benchmark/structure.py WORLD [WORLD ...] [--methods ...] [--seeds 2022 2023 2024]
-        [--iterations N] [--pace 1] [--jobs 2] [--out work_dirs/structure]
+        [--iterations N] [--pace 1] [--steps-only] [--jobs 2] [--out work_dirs/structure]
 
 WORLD is ``mismatch`` or ``matched`` (the procedural world, made on the spot) or ``kaokore``
 (``data/kaokore_sketch``); for multi-modal translators ``modes`` (the procedural world with several
@@ -10,8 +10,8 @@ Every method trains for N iterations with every seed; then every method once mor
 iterations as fit into the time of FSeSim, or of MUNIT, by the median step of these trainings.
 Every learning rate decays over its own run; ``--pace 2`` doubles all of them, for short runs.
 Scores are of the last iteration, on the test pictures. What has ended is not run again, what was
-interrupted goes on. At the end: a table, results as JSON and a grid of pictures (the first seed at
-equal time).
+interrupted goes on. At the end: a table, results as JSON and a grid of pictures (the first seed, at
+equal time unless ``--steps-only`` left it out).
 """
 
 import argparse
@@ -32,6 +32,7 @@ def parse_args():
     parser.add_argument('--seeds', nargs='+', type=int, default=[2022, 2023, 2024])
     parser.add_argument('--iterations', type=int, help="of every method; the config's unless given")
     parser.add_argument('--pace', type=float, default=1.0, help='factor on all learning rates')
+    parser.add_argument('--steps-only', action='store_true', help='leave equal time out')
     parser.add_argument('--jobs', type=int, default=2, help='trainings at a time, one core each')
     parser.add_argument('--data-root', help='folder of the data set, if it lies elsewhere')
     parser.add_argument('--out', default='work_dirs/structure', help='folder for everything')
@@ -116,12 +117,13 @@ def report(out, args, budgets):
         for (method, _), run in runs.items()
     ]
     name = '_'.join(args.worlds)
+    _, budget = list(budgets)[-1]
     write_atomically(out / f'{name}_table.md', '\n'.join(table) + '\n')
     write_atomically(out / f'{name}_results.json', json.dumps(results, indent=2) + '\n')
     shown = {
         world: {
             METHODS[method][0]: run.work_dir
-            for (method, seed), run in budgets[world, 'equal time'].items()
+            for (method, seed), run in budgets[world, budget].items()
             if seed == args.seeds[0]
         }
         for world in args.worlds
@@ -140,7 +142,7 @@ def main():
     for world in args.worlds:
         budgets[world, 'equal steps'] = equal_steps(args, world, folders[world], data[world])
     execute_all([run for runs in budgets.values() for run in runs.values()], args.jobs)
-    for world in args.worlds:
+    for world in [] if args.steps_only else args.worlds:
         runs = budgets[world, 'equal steps']
         budgets[world, 'equal time'] = equal_time(args, runs, world, folders[world], data[world])
     execute_all([run for runs in budgets.values() for run in runs.values()], args.jobs)
