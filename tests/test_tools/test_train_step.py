@@ -260,3 +260,25 @@ def test_a_config_without_counterpart_meets_no_reference(
         train_step.main(argv)
     assert error.value.code == 2
     assert 'has no counterpart in the reference' in capsys.readouterr().err
+
+
+def test_configs_take_turns(tmp_path):
+    paths = []
+    for name, width in (('narrow', 4), ('wide', 32)):
+        paths.append(tmp_path / f'{name}.py')
+        text = TINY.replace(
+            'generator=dict(base_channels=4', f'generator=dict(base_channels={width}'
+        )
+        paths[-1].write_text(text)
+    out = tmp_path / 'out.json'
+    command = [sys.executable, TOOL.with_name('compare_steps.py'), *paths, '--sizes', SIDE]
+    command += ['--repeats', 2, '--warmup', 1, '--out', out]
+    ended = subprocess.run([str(c) for c in command], capture_output=True, text=True, cwd=ROOT)
+    assert ended.returncode == 0, ended.stderr
+    ((narrow, wide),) = json.loads(out.read_text())['results']
+    assert narrow['time_ratio_range'] == [1, 1] and wide['time_ratio'] > 1
+    assert wide['multiply_adds'] > 4 * narrow['multiply_adds']
+    for row, round_times in ((narrow, narrow['times_ms']), (wide, wide['times_ms'])):
+        ratios = [own / one for own, one in zip(round_times, narrow['times_ms'], strict=True)]
+        assert row['time_ratio_range'] == pytest.approx([min(ratios), max(ratios)])
+    assert '| wide, 64 px |' in ended.stdout
