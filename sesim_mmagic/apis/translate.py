@@ -12,6 +12,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 
+from sesim_mmagic.apis.embedded_config import embedded_config
 from sesim_mmagic.apis.launch import check_checkpoint
 from sesim_mmagic.engine.hooks.checkpoint_match import mismatch_message
 from sesim_mmagic.engine.hooks.common import source_domain
@@ -38,7 +39,8 @@ def init_translator(config, checkpoint, device=None):
     checkpoint and to fit. The file is read with ``weights_only=True``.
 
     Args:
-        config (str | Path | Config): Config that the checkpoint was trained with, or its path.
+        config (str | Path | Config | None): Config that the checkpoint was trained with, or its
+            path; None for the one that the checkpoint holds.
         checkpoint (str | Path): File or URL of the checkpoint.
         device (str | torch.device | None): Where to compute; the accelerator if there is one.
 
@@ -48,12 +50,13 @@ def init_translator(config, checkpoint, device=None):
     Raises:
         FileNotFoundError: Config or checkpoint does not exist.
         ValueError: The config has no model, the checkpoint is damaged, holds other objects than
-            weights and logs, or is one of another model.
+            weights and logs, is one of another model, or should hold its config and does not.
     """
-    cfg = _read_config(config)
+    content = read_checkpoint(str(checkpoint))
+    cfg = embedded_config(content, checkpoint) if config is None else _read_config(config)
     settings = deepcopy(cfg.model)
     settings.update({k: v for k, v in _TRAINING_ONLY.items() if k in settings})
-    weights = read_weights(str(checkpoint))
+    weights = _weights_of(content, checkpoint)
     init_default_scope(cfg.get('default_scope', 'mmagic'))
     model = MODELS.build(settings)
     expected = _of_generators(model.state_dict())
@@ -182,7 +185,30 @@ def read_weights(path):
 
     Raises:
         FileNotFoundError: The checkpoint does not exist.
-        ValueError: It is damaged, or holds objects that could run code.
+        ValueError: It is damaged, or holds objects that could run code, or no weights.
+    """
+    return _weights_of(read_checkpoint(path), path)
+
+
+def _weights_of(content, path):
+    weights = content.get('state_dict', content)
+    if not isinstance(weights, dict):
+        raise ValueError(f"Checkpoint '{path}' holds no weights: its state_dict is no dictionary.")
+    return weights
+
+
+def read_checkpoint(path):
+    """Read a checkpoint, on the CPU; nothing of it is run.
+
+    Args:
+        path (str): Path or URL.
+
+    Returns:
+        dict: Weights, or ``state_dict``, ``meta`` and whatever else was saved.
+
+    Raises:
+        FileNotFoundError: The checkpoint does not exist.
+        ValueError: It is damaged, holds objects that could run code, or is no dictionary.
     """
     check_checkpoint(path)
     try:
@@ -198,7 +224,9 @@ def read_weights(path):
         ) from None
     except (RuntimeError, EOFError) as error:
         raise ValueError(f"Checkpoint '{path}' is damaged: {error}") from None
-    return content.get('state_dict', content)
+    if not isinstance(content, dict):
+        raise ValueError(f"Checkpoint '{path}' holds no dictionary of weights.")
+    return content
 
 
 def _of_generators(weights):
