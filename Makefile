@@ -13,7 +13,7 @@ $(STAMP): setup.py pyproject.toml $(wildcard requirements/*.txt)
 	@test -n "$(PYTHON)" || { echo "Python 3.11 was not found: set PYTHON=/path/to/python"; exit 1; }
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install --constraint requirements/constraints.txt setuptools wheel
-	$(PIP) install --constraint requirements/constraints.txt --editable '.[lite,tests]'
+	$(PIP) install --constraint requirements/constraints.txt --editable '.[lite,tests,export,demo,mim]'
 	touch $@
 
 test: install

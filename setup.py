@@ -114,6 +114,10 @@ setup(
     extras_require={
         'lite': ['mmcv-lite>=2.0.0,<2.2.0'],
         'full': ['mmcv>=2.0.0,<2.2.0'],
+        # Export and its check; the page to try a model; mim, which finds and fetches models.
+        'export': ['onnx>=1.15', 'onnxruntime>=1.17'],
+        'demo': ['flask>=3.0'],
+        'mim': ['openmim>=0.3.9'],
         'tests': requirements('tests'),
     },
     cmdclass={'build': build, 'build_py': build_py, 'egg_info': egg_info},
