@@ -1,0 +1,217 @@
+"""Released models by name: what there is, and one of them on this machine."""
+
+import difflib
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import yaml
+
+import sesim_mmagic
+
+INDEX = 'model-index.yml'
+INDEX_VARIABLE = 'SESIM_MMAGIC_MODEL_INDEX'
+
+
+@dataclass(frozen=True)
+class ReleasedModel:
+    """One model of the index.
+
+    Attributes:
+        name (str): Name, that of its config.
+        collection (str): The method.
+        config (str): Path of the config below the folder of the index.
+        weights (str): Address of the checkpoint.
+        sha256 (str): Sum of the checkpoint, 64 hexadecimal digits.
+        metadata (dict): Training data, iterations and so on, as the metafile has them.
+        results (list[dict]): ``Task``, ``Dataset`` and ``Metrics`` of each test.
+    """
+
+    name: str
+    collection: str
+    config: str
+    weights: str
+    sha256: str
+    metadata: dict
+    results: list
+
+
+def list_models(index=None):
+    """List the released models.
+
+    Args:
+        index (str | Path | None): A ``model-index.yml``; None for the file that the environment
+            variable ``SESIM_MMAGIC_MODEL_INDEX`` names, else for the package's own.
+
+    Returns:
+        list[ReleasedModel]: In the order of the index; empty if nothing has been released.
+
+    Raises:
+        FileNotFoundError: The index, or a metafile that it imports, does not exist.
+        ValueError: One of them is no index, or a model lacks an entry that is needed.
+    """
+    index = find_index(index)
+    models = []
+    for name in read_yaml(index).get('Import') or []:
+        path = index.parent / name
+        models += [_released(entry, path) for entry in read_yaml(path).get('Models') or []]
+    return models
+
+
+def resolve_model(name_or_path, index=None):
+    """Path of a checkpoint on this machine.
+
+    A released model is downloaded once, into the cache of ``torch.hub``. Its sha256 is compared
+    every time.
+
+    Args:
+        name_or_path (str | Path): A file or URL of a checkpoint, which stays what it is; or the
+            name of a released model, or the beginning of a name where no other has it.
+        index (str | Path | None): As in :func:`list_models`.
+
+    Returns:
+        str: Path of the checkpoint (or the URL that was given).
+
+    Raises:
+        FileNotFoundError: The model cannot be downloaded.
+        ValueError: There is no such model, the beginning fits several, or the file has another
+            sha256 than the index says; it is left where it is.
+    """
+    given = str(name_or_path)
+    if _is_address(given):
+        return given
+    model = _find(given, list_models(index), find_index(index))
+    # The index is data: its address gives a name, never a folder.
+    path = Path(torch.hub.get_dir(), 'checkpoints', Path(model.weights).name)
+    if path.is_file():
+        _check_sum(path, model)
+    else:
+        _download(model, path)
+    return str(path)
+
+
+def find_index(index=None):
+    """Path of the index (see :func:`list_models`), whether or not it was given.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    package = Path(sesim_mmagic.__file__).parent
+    index = index or os.environ.get(INDEX_VARIABLE)
+    # mim's folder in an installed package; in a checkout that is not installed, its root.
+    places = [Path(index)] if index else [package / '.mim' / INDEX, package.parent / INDEX]
+    for path in places:
+        if path.is_file():
+            return path
+    raise FileNotFoundError(f"There is no index of models: '{places[-1]}' does not exist.")
+
+
+def read_yaml(path):
+    """Read a metafile or an index.
+
+    Args:
+        path (str | Path): The file.
+
+    Returns:
+        dict: Its content.
+
+    Raises:
+        FileNotFoundError: It does not exist.
+        ValueError: It is no YAML, or no mapping.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"Metafile '{path}' does not exist.")
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"Metafile '{path}' cannot be read: {error}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"Metafile '{path}' holds no mapping of Collections, Models or Import.")
+    return content
+
+
+def sha256_of(path):
+    """Sum of a file, 64 hexadecimal digits."""
+    total = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while part := file.read(2**20):
+            total.update(part)
+    return total.hexdigest()
+
+
+def _released(entry, path):
+    try:
+        metadata = entry['Metadata']
+        model = ReleasedModel(
+            name=entry['Name'],
+            collection=entry['In Collection'],
+            config=entry['Config'],
+            weights=entry['Weights'],
+            sha256=metadata['SHA256'],
+            metadata=metadata,
+            results=entry.get('Results') or [],
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"A model of '{path}' lacks {error}: it needs Name, In Collection, Config, Weights and "
+            'Metadata with SHA256, as tools/publish_model.py writes them.'
+        ) from None
+    if not re.fullmatch('[0-9a-f]{64}', str(model.sha256)):
+        raise ValueError(
+            f"'{path}': SHA256 of '{model.name}' is 64 hexadecimal digits, not '{model.sha256}'."
+        )
+    if not re.match(r'\w+://', str(model.weights)):
+        raise ValueError(
+            f"'{path}': Weights of '{model.name}' is an address (https:// or file://), not "
+            f"'{model.weights}'."
+        )
+    return model
+
+
+def _is_address(given):
+    path = Path(given)
+    return '://' in given or path.name != given or path.suffix == '.pth' or path.is_file()
+
+
+def _find(given, models, index):
+    found = [model for model in models if model.name == given]
+    found = found or [model for model in models if model.name.startswith(given)]
+    if len(found) == 1:
+        return found[0]
+    names = [model.name for model in (found or models)]
+    if found:
+        raise ValueError(f"'{given}' may be any of {names}: write more of the name.")
+    near = difflib.get_close_matches(given, names, cutoff=0.3) or names
+    raise ValueError(
+        f"There is no file and no released model '{given}'. "
+        + (f'The nearest names: {near}.' if near else f"'{index}' has no model yet.")
+    )
+
+
+def _download(model, path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        # Written under another name; it gets its own when the sum is right.
+        torch.hub.download_url_to_file(model.weights, str(path), model.sha256, progress=False)
+    except RuntimeError as error:
+        raise ValueError(
+            f"'{model.weights}' is not the file that was released as '{model.name}': {error}. "
+            'It was not kept.'
+        ) from None
+    except (OSError, ValueError) as error:
+        raise FileNotFoundError(
+            f"Model '{model.name}' cannot be downloaded from '{model.weights}' ({error}): fetch "
+            f"it on a machine with access and put it at '{path}'."
+        ) from None
+
+
+def _check_sum(path, model):
+    found = sha256_of(path)
+    if found != model.sha256:
+        raise ValueError(
+            f"'{path}' is not the file that was released as '{model.name}': its sha256 is {found}, "
+            f'the index says {model.sha256}. Delete it to download it again.'
+        )
