@@ -1,4 +1,7 @@
-"""Translate pictures: python tools/translate.py CONFIG CHECKPOINT PICTURES --out DIR.
+"""Translate pictures and videos: python tools/translate.py INPUT ... --model MODEL --out DIR.
+
+The same command goes on where it was interrupted. It ends with 0; with 1 if some inputs could not
+be translated, which are listed and noted in failed.json; with 2 if it cannot work at all.
 
 A multi-modal model translates each into several styles: drawn ones (--styles N), those of other
 pictures (--reference PICTURE ...), or some between two of them (--interpolate N).
@@ -10,62 +13,76 @@ from pathlib import Path
 
 import torch
 
-from sesim_mmagic.apis import (
-    encode_style,
-    init_translator,
-    list_pictures,
-    translate,
-    translate_into_styles,
-)
+from sesim_mmagic.apis import SeSimInferencer, encode_style
+from sesim_mmagic.apis.inferencer import MAX_PIXELS, PRECISIONS
+from sesim_mmagic.apis.inputs import find_inputs
 from sesim_mmagic.engine import write_report
 from sesim_mmagic.engine.pictures import write_picture
+
+_MOST_REASONS = 20
 
 
 def parse_args(argv=None):
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description='Translate a picture or a folder of pictures.')
-    parser.add_argument('config', help='config that the checkpoint was trained with')
-    parser.add_argument('checkpoint', help='checkpoint file or URL')
-    parser.add_argument('pictures', help='picture, or folder of pictures')
+    parser = argparse.ArgumentParser(description='Translate pictures and videos.')
     parser.add_argument(
-        '--out',
-        required=True,
-        help='folder for the translations, PNG files named after their sources',
+        'inputs',
+        nargs='+',
+        metavar='INPUT',
+        help="picture, video, folder (with those inside it) or pattern such as 'photos/**/*.jpg'",
+    )
+    parser.add_argument(
+        '--model', required=True, help='name of a released model, file or URL of a checkpoint'
+    )
+    parser.add_argument('--config', help='config of the checkpoint, if it does not hold its own')
+    parser.add_argument(
+        '--out', required=True, help='folder for the translations, named after their sources'
     )
     parser.add_argument(
         '--target-domain', help='domain to translate into, where the model has several'
     )
     parser.add_argument(
-        '--device', help="for example 'cpu' or 'cuda:1'; by default the accelerator if there is one"
+        '--overwrite', action='store_true', help='translate again what --out holds already'
     )
-    styles = parser.add_argument_group('styles of a multi-modal model')
-    styles.add_argument('--styles', type=int, metavar='N', help='draw N styles from N(0, I)')
-    styles.add_argument('--seed', type=int, default=0, help='fixes the styles that are drawn')
-    styles.add_argument(
-        '--reference', nargs='+', metavar='PICTURE', help='styles of pictures of the target domain'
-    )
-    styles.add_argument(
-        '--interpolate', type=int, metavar='N', help='N styles from the first of two to the second'
-    )
+    _add_speed(parser.add_argument_group('speed and memory'))
+    _add_styles(parser.add_argument_group('styles of a multi-modal model'))
     return parser, parser.parse_args(argv)
 
 
-def name_outputs(sources, out):
-    """Give each picture a PNG file in ``out``; sources whose files would collide are refused."""
-    outputs = {}
-    for source in sources:
-        output = Path(out, f'{source.stem}.png')
-        if output in outputs:
-            raise ValueError(
-                f"'{outputs[output]}' and '{source}' would both be written to "
-                f"'{output}'. Rename one."
-            )
-        if output.exists() and output.samefile(source):
-            raise ValueError(
-                f"'{source}' would be overwritten by its translation. Choose another --out."
-            )
-        outputs[output] = source
-    return outputs
+def _add_speed(group):
+    group.add_argument(
+        '--device', help="for example 'cpu' or 'cuda:1'; by default the accelerator if there is one"
+    )
+    group.add_argument(
+        '--precision',
+        choices=PRECISIONS,
+        default='float32',
+        help='what to compute in where it is safe; float16 needs an accelerator',
+    )
+    group.add_argument(
+        '--batch-size', type=int, default=1, metavar='N', help='pictures of one size at once'
+    )
+    group.add_argument('--channels-last', action='store_true', help='memory layout of images')
+    group.add_argument('--compile', action='store_true', help='compile the generator')
+    group.add_argument(
+        '--max-pixels',
+        type=int,
+        default=MAX_PIXELS,
+        metavar='N',
+        help='compute larger pictures in strips of about N pixels, to the same result; 0 for '
+        f'never (default: {MAX_PIXELS})',
+    )
+
+
+def _add_styles(group):
+    group.add_argument('--styles', type=int, metavar='N', help='draw N styles from N(0, I)')
+    group.add_argument('--seed', type=int, default=0, help='fixes the styles that are drawn')
+    group.add_argument(
+        '--reference', nargs='+', metavar='PICTURE', help='styles of pictures of the target domain'
+    )
+    group.add_argument(
+        '--interpolate', type=int, metavar='N', help='N styles from the first of two to the second'
+    )
 
 
 def choose_styles(model, args):
@@ -93,48 +110,80 @@ def choose_styles(model, args):
     return styles
 
 
-def write_sheet(out, outputs, count):
-    """One page: each source, copied beside it, and its translations."""
+def write_sheet(out, predictions, count):
+    """One page: each picture, copied beside it, and its translations."""
     from sesim_mmagic.datasets.pictures import read_picture  # imports much of MMagic
 
     rows = []
-    for output, source in outputs.items():
-        copy = Path(out, 'inputs', output.name)
-        write_picture(copy, read_picture(source))
-        rows.append((source.stem, [copy, *styled(output, count)]))
+    for found in predictions:
+        files = [Path(file) for file in found['outputs']]
+        if found['status'] == 'failed' or files[0].suffix != '.png':
+            continue
+        # Beside the page, so that it can be moved; without the number of the style.
+        name = files[0].relative_to(out).with_name(f'{files[0].stem.removesuffix("_1")}.png')
+        copy = Path(out, 'inputs', name)
+        write_picture(copy, read_picture(found['source']))
+        rows.append((name.with_suffix('').as_posix(), [copy, *files]))
     columns = ('input', *(f'style {i + 1}' for i in range(count)))
     write_report(Path(out, 'index.html'), 'Translations', columns, rows)
 
 
-def styled(output, count):
-    """Files of the translations of one source into several styles."""
-    return [output.with_name(f'{output.stem}_{i + 1}.png') for i in range(count)]
+def summarize(predictions, out, count):
+    """Say what was done and what could not be; return the exit code."""
+    number = {status: 0 for status in ('translated', 'skipped', 'failed')}
+    for found in predictions:
+        number[found['status']] += 1
+    each = '' if count is None else f', each in {count} styles'
+    there = f' ({number["skipped"]} were there already)' if number['skipped'] else ''
+    print(f'{number["translated"]} inputs translated{each}{there}: {out}')
+    if not number['failed']:
+        return 0
+    failed = [found for found in predictions if found['status'] == 'failed']
+    lines = [f'  {found["source"]}: {found["reason"]}' for found in failed[:_MOST_REASONS]]
+    if len(failed) > _MOST_REASONS:
+        lines.append(f'  and {len(failed) - _MOST_REASONS} more')
+    print(
+        f'{len(failed)} could not be translated, see {Path(out, "failed.json")}:',
+        *lines,
+        sep='\n',
+        file=sys.stderr,
+    )
+    return 1
 
 
 def main(argv=None):
-    """Translate with a progress line."""
+    """Translate; return the exit code."""
     parser, args = parse_args(argv)
     try:
-        outputs = name_outputs(list_pictures(args.pictures), args.out)
-        model = init_translator(args.config, args.checkpoint, args.device)
-        styles = choose_styles(model, args)
-        if styles is None:
-            found = ([p] for p in translate(model, outputs.values(), args.target_domain))
-        else:
-            found = translate_into_styles(model, outputs.values(), styles, args.target_domain)
-        for done, (output, pictures) in enumerate(zip(outputs, found, strict=True), 1):
-            files = [output] if styles is None else styled(output, len(styles))
-            for file, picture in zip(files, pictures, strict=True):
-                write_picture(file, picture)
-            if sys.stdout.isatty():
-                print(f'\r{done}/{len(outputs)}', end='', flush=True)
-        if styles is not None:
-            write_sheet(args.out, outputs, len(styles))
-    except (FileNotFoundError, ValueError) as error:
+        find_inputs(args.inputs, args.out)  # mistakes are told before the model is loaded
+        inferencer = SeSimInferencer(
+            args.model,
+            args.config,
+            args.device,
+            precision=args.precision,
+            channels_last=args.channels_last,
+            compile=args.compile,
+            max_pixels=args.max_pixels or None,
+        )
+        styles = choose_styles(inferencer.model, args)
+        count = None if styles is None else len(styles)
+        predictions = inferencer(
+            args.inputs,
+            args.out,
+            target_domain=args.target_domain,
+            styles=styles,
+            batch_size=args.batch_size,
+            overwrite=args.overwrite,
+        )['predictions']
+        if count is not None:
+            write_sheet(args.out, predictions, count)
+    except (OSError, ValueError) as error:
         parser.error(str(error))
-    each = '' if styles is None else f', each in {len(styles)} styles'
-    print(f'\r{len(outputs)} pictures translated{each}: {args.out}')
+    except KeyboardInterrupt:
+        print('\nInterrupted: the same command goes on from here.', file=sys.stderr)
+        return 130
+    return summarize(predictions, args.out, count)
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

@@ -1,22 +1,26 @@
 """Translate pictures with a trained model."""
 
 import pickle
-from collections.abc import Iterable
 from copy import deepcopy
 from pathlib import Path
 
-import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 
 from sesim_mmagic.apis.embedded_config import embedded_config
+from sesim_mmagic.apis.forward import (
+    check_styled,
+    checked_target,
+    collate,
+    picture_of,
+    translations,
+)
+from sesim_mmagic.apis.inputs import each_input
 from sesim_mmagic.apis.launch import check_checkpoint
 from sesim_mmagic.engine.hooks.checkpoint_match import mismatch_message
 from sesim_mmagic.engine.hooks.common import source_domain
-from sesim_mmagic.engine.pictures import to_picture
 from sesim_mmagic.engine.weights import adapt_names, differences
 from sesim_mmagic.registry import MODELS
 
@@ -29,7 +33,6 @@ _TRAINING_ONLY = dict(
     structure_identity_weight=0.0,
 )
 _GENERATORS = ('generators.', 'generator_ema.')
-PICTURE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm')
 
 
 def init_translator(config, checkpoint, device=None):
@@ -76,8 +79,8 @@ def translate(model, pictures, target_domain=None):
 
     Args:
         model (BaseTranslationModel): Result of :func:`init_translator`.
-        pictures (str | Path | np.ndarray | Iterable): Files, folders (see
-            :func:`list_pictures`) or arrays (H, W, 3) of uint8, BGR; or one of them.
+        pictures (str | Path | np.ndarray | Iterable): Files, folders and arrays, see
+            :func:`~sesim_mmagic.apis.inputs.find_inputs`; transparency is laid over white.
         target_domain (str | None): Domain to translate into; the model's default domain if None.
 
     Yields:
@@ -88,9 +91,9 @@ def translate(model, pictures, target_domain=None):
         ValueError: A file is no picture, an array is none of the above, or the model cannot
             reach the domain.
     """
-    target = _checked_target(model, target_domain)
+    target = checked_target(model, target_domain)
     for picture in _each(pictures):
-        yield _translate_one(model, picture, target)
+        yield from _in_styles(model, picture, None, target)
 
 
 def translate_into_styles(model, pictures, styles, target_domain=None):
@@ -111,8 +114,8 @@ def translate_into_styles(model, pictures, styles, target_domain=None):
         FileNotFoundError: A file does not exist.
         ValueError: As :func:`translate`, or the model has no styles, or others than these.
     """
-    _check_styled(model)
-    target = _checked_target(model, target_domain)
+    check_styled(model)
+    target = checked_target(model, target_domain)
     for picture in _each(pictures):
         yield _in_styles(model, picture, styles, target)
 
@@ -123,7 +126,7 @@ def encode_style(model, picture, domain=None):
 
     Args:
         model (MultiModalTranslator): Result of :func:`init_translator`.
-        picture (str | Path | np.ndarray): File, or array (H, W, 3) of uint8, BGR; of any size.
+        picture (str | Path | np.ndarray): File or array of any size.
         domain (str | None): Its domain; the model's default domain if None.
 
     Returns:
@@ -133,35 +136,11 @@ def encode_style(model, picture, domain=None):
         FileNotFoundError: The file does not exist.
         ValueError: It is no picture, or the model has no styles or does not know the domain.
     """
-    _check_styled(model)
-    domain = _checked_target(model, domain)
+    check_styled(model)
+    domain = checked_target(model, domain)
     (array,) = _each(picture)
-    data = _to_inputs(model, array, f'img_{domain}')
+    data = collate(model, [array], domain)
     return model.encode_style(data['inputs'][f'img_{domain}'], domain)[0].cpu()
-
-
-def list_pictures(path):
-    """List the pictures of a folder in the order of their names, or the one picture of a file.
-
-    Args:
-        path (str | Path): File, or folder whose files with a suffix of ``PICTURE_SUFFIXES``
-            are taken; folders inside it are not entered.
-
-    Returns:
-        list[Path]: At least one path.
-
-    Raises:
-        FileNotFoundError: There is no such file or folder, or no picture in it.
-    """
-    path = Path(path)
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise FileNotFoundError(f"'{path}' does not exist: give a picture or a folder of them.")
-    found = sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
-    if not found:
-        raise FileNotFoundError(f"Folder '{path}' holds no picture ({' '.join(PICTURE_SUFFIXES)}).")
-    return found
 
 
 def _read_config(config):
@@ -234,64 +213,11 @@ def _of_generators(weights):
 
 
 def _each(pictures):
-    if isinstance(pictures, np.ndarray):
-        yield _checked(pictures)
-    elif isinstance(pictures, (str, Path)):
-        from sesim_mmagic.datasets.pictures import read_picture  # imports much of MMagic
-
-        yield from (read_picture(str(path)) for path in list_pictures(pictures))
-    elif isinstance(pictures, Iterable):
-        for picture in pictures:
-            yield from _each(picture)
-    else:
-        raise ValueError(f'A picture is a path or an array, got {type(pictures).__name__}.')
-
-
-def _checked(picture):
-    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
-        raise ValueError(
-            'A picture is an array (H, W, 3) of uint8 in BGR, got shape '
-            f'{picture.shape} of {picture.dtype}.'
-        )
-    return picture
-
-
-def _checked_target(model, domain):
-    target = domain or model._default_domain
-    if not model.is_domain_reachable(target):
-        raise ValueError(f"The model translates into {model._reachable_domains}, not '{target}'.")
-    return target
-
-
-def _check_styled(model):
-    if not hasattr(model, 'encode_style'):
-        raise ValueError(f'{type(model).__name__} has no styles: a source has one translation.')
-
-
-def _to_inputs(model, picture, key):
-    from mmagic.structures import DataSample  # as above
-
-    tensor = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
-    batch = pseudo_collate([dict(inputs={key: tensor}, data_samples=DataSample())])
-    return model.data_preprocessor(batch)
-
-
-@torch.no_grad()
-def _translate_one(model, picture, target):
-    key = f'img_{source_domain(model, target)}'
-    data = _to_inputs(model, picture, key)
-    found = model(data['inputs'][key], test_mode=True, target_domain=target)
-    return _to_picture(model, found['target'][0], data, key)
+    return (one.read()[0] for one in each_input(pictures))
 
 
 def _in_styles(model, picture, styles, target):
-    key = f'img_{source_domain(model, target)}'
-    data = _to_inputs(model, picture, key)
-    for images in model.translations(data['inputs'][key], styles, target):
+    data = collate(model, [picture], source_domain(model, target))
+    for images in translations(model, data, target, styles):
         for image in images[0]:
-            yield _to_picture(model, image, data, key)
-
-
-def _to_picture(model, image, data, key):
-    (sample,) = data['data_samples'].split()
-    return to_picture(model.data_preprocessor.destruct(image, sample, key))
+            yield picture_of(model, data, 0, image, target)

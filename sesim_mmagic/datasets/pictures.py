@@ -47,20 +47,73 @@ def read_picture(
         ValueError: If it is unreadable or truncated, animated, or has 32-bit pixels, for which
             no white is agreed. The message names the file.
     """
+    return read_picture_and_alpha(path, background, backend_args)[0]
+
+
+def read_picture_and_alpha(
+    path: str | Path,
+    background: Sequence[int] = (255, 255, 255),
+    backend_args: dict | None = None,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Read any common picture as :func:`read_picture` does, and how opaque its pixels are.
+
+    Returns:
+        tuple[np.ndarray, np.ndarray | None]: The picture, laid over ``background``, shape
+        (H, W, 3), BGR, uint8; its alpha, shape (H, W), uint8, 255 opaque, None where the file
+        has no transparency.
+
+    Raises:
+        FileNotFoundError: As :func:`read_picture`.
+        ValueError: As :func:`read_picture`.
+    """
     try:
         data = get(str(path), backend_args=backend_args)
     except FileNotFoundError:
         raise FileNotFoundError(f'picture {str(path)!r} does not exist') from None
     try:
-        rgb = _decode(data, background)
+        rgb, alpha = _decode(data, background)
     except Exception as error:  # decoders raise nearly anything on damaged files
         raise ValueError(
             f'picture {str(path)!r} cannot be used: {error}; replace, convert or remove the file'
         ) from error
-    return np.ascontiguousarray(rgb[..., ::-1])
+    return np.ascontiguousarray(rgb[..., ::-1]), alpha
 
 
-def _decode(data: bytes, background: Sequence[int]) -> np.ndarray:
+def picture_of_array(
+    array: np.ndarray, background: Sequence[int] = (255, 255, 255)
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """What :func:`read_picture_and_alpha` would give for a file with these pixels.
+
+    Args:
+        array (np.ndarray): Grey (H, W) or (H, W, 1), BGR (H, W, 3) or BGRA (H, W, 4), uint8 or
+            uint16.
+        background (Sequence[int]): RGB colour, 0 to 255, behind transparent pixels.
+
+    Raises:
+        ValueError: If it is something else.
+    """
+    channels = array.shape[2] if array.ndim == 3 else 1
+    if (
+        array.ndim not in (2, 3)
+        or channels not in (1, 3, 4)
+        or array.dtype not in (np.uint8, np.uint16)
+        or array.size == 0
+    ):
+        raise ValueError(
+            'a picture is an array (H, W), (H, W, 3) in BGR or (H, W, 4) in BGRA, of uint8 or '
+            f'uint16, got shape {array.shape} of {array.dtype}'
+        )
+    pixels = _sixteen_to_eight(array) if array.dtype == np.uint16 else array
+    if channels == 1:
+        return np.repeat(pixels.reshape(*array.shape[:2], 1), 3, axis=2), None
+    if channels == 3:
+        return np.ascontiguousarray(pixels), None
+    picture = Image.fromarray(np.ascontiguousarray(pixels[..., [2, 1, 0, 3]]))
+    rgb = np.asarray(_opaque(picture, background))
+    return np.ascontiguousarray(rgb[..., ::-1]), np.asarray(_alpha(picture))
+
+
+def _decode(data: bytes, background: Sequence[int]) -> tuple[np.ndarray, np.ndarray | None]:
     with Image.open(io.BytesIO(data)) as picture:
         # Several frames of an MPO are views of one photograph; cameras write them.
         if getattr(picture, 'n_frames', 1) > 1 and picture.format != 'MPO':
@@ -69,10 +122,11 @@ def _decode(data: bytes, background: Sequence[int]) -> np.ndarray:
         picture.load()  # raises if the file is truncated
         orientation = picture.getexif().get(_EXIF_ORIENTATION)
         picture = _sixteen_bit_colour(data) if sixteen_bit_colour else _eight_bit(picture)
-        picture = _opaque(picture, background)
+        alpha, picture = _alpha(picture), _opaque(picture, background)
     if orientation in _UPRIGHT:
         picture = picture.transpose(_UPRIGHT[orientation])
-    return np.asarray(picture)
+        alpha = alpha and alpha.transpose(_UPRIGHT[orientation])
+    return np.asarray(picture), None if alpha is None else np.asarray(alpha)
 
 
 def _has_sixteen_bit_colour(picture: Image.Image) -> bool:
@@ -107,6 +161,13 @@ def _eight_bit(picture: Image.Image) -> Image.Image:
             f'32-bit pixels (mode {picture.mode}) have no agreed white, save it with 8 or 16 bits'
         )
     return picture
+
+
+def _alpha(picture: Image.Image) -> Image.Image | None:
+    """How opaque the pixels are, 255 fully; None if the picture cannot be transparent."""
+    if not picture.has_transparency_data:
+        return None
+    return picture.convert('RGBA').getchannel('A')
 
 
 def _opaque(picture: Image.Image, background: Sequence[int]) -> Image.Image:

@@ -92,9 +92,9 @@ def test_train_test_and_translate(config, pictures, tmp_path):
 
     tool('translate').main(
         [
-            str(config),
-            str(work / 'iter_2.pth'),
             str(pictures),
+            '--model',
+            str(work / 'iter_2.pth'),
             '--out',
             str(tmp_path / 'out'),
             '--device',
@@ -208,9 +208,9 @@ def test_missing_files_are_named(config, trained, pictures, tmp_path, capsys):
         ('train', gone),
         ('test', config, gone),
         ('test', gone, trained),
-        ('translate', config, gone, pictures, '--out', tmp_path),
-        ('translate', gone, trained, pictures, '--out', tmp_path),
-        ('translate', config, trained, gone, '--out', tmp_path),
+        ('translate', pictures, '--model', gone, '--out', tmp_path),
+        ('translate', pictures, '--model', trained, '--config', gone, '--out', tmp_path),
+        ('translate', gone, '--model', trained, '--out', tmp_path),
     ):
         assert f"'{gone}' does not exist" in fails(capsys, name, *argv)
     (tmp_path / 'last_checkpoint').write_text(str(gone))
@@ -222,9 +222,10 @@ def test_damaged_checkpoints_are_named(config, trained, pictures, tmp_path, caps
     half, text = tmp_path / 'iter_4.pth', tmp_path / 'text.pth'
     half.write_bytes(trained.read_bytes()[:-1000])
     text.write_text('<html>404</html>')
-    for name, *rest in (('test',), ('translate', pictures, '--out', tmp_path)):
-        assert f"'{half}' is truncated" in fails(capsys, name, config, half, *rest)
-        assert f"'{text}' is not a PyTorch checkpoint" in fails(capsys, name, config, text, *rest)
+    translate = ('translate', pictures, '--out', tmp_path, '--model')
+    for argv in (('test', config), translate):
+        assert f"'{half}' is truncated" in fails(capsys, *argv, half)
+        assert f"'{text}' is not a PyTorch checkpoint" in fails(capsys, *argv, text)
     (tmp_path / 'iter_2.pth').write_bytes(trained.read_bytes())
     (tmp_path / 'last_checkpoint').write_text(str(half))
     message = fails(capsys, 'train', config, '--resume', '--work-dir', tmp_path)
@@ -237,11 +238,11 @@ def test_format_of_metrics_is_checked_first(config, trained, capsys):
     assert '.json' in fails(capsys, 'test', config, trained, '--out', 'metrics.csv')
 
 
-def test_translations_that_would_collide_are_refused(config, trained, tmp_path, capsys):
+def test_translations_that_would_collide_are_refused(trained, tmp_path, capsys):
     for name in ('1.png', '1.jpg'):
         cv2.imwrite(str(tmp_path / name), np.zeros((8, 8, 3), np.uint8))
-    argv = (config, trained, tmp_path, '--out', tmp_path / 'out')
+    argv = (tmp_path, '--model', trained, '--out', tmp_path / 'out')
     assert 'would both be written' in fails(capsys, 'translate', *argv)
     (tmp_path / '1.jpg').unlink()
-    argv = (config, trained, tmp_path, '--out', tmp_path)
+    argv = (tmp_path, '--model', trained, '--out', tmp_path)
     assert 'would be overwritten' in fails(capsys, 'translate', *argv)

@@ -73,8 +73,8 @@ def test_training_resumes_bit_for_bit(config, trained, tmp_path):
 
 
 def translate(trained, source, out, *argv):
-    argv = [*trained, source, '--out', out, '--device', 'cpu', *argv]
-    tool('translate').main([str(a) for a in argv])
+    argv = [source, '--model', trained[1], '--out', out, '--device', 'cpu', *argv]
+    assert tool('translate').main([str(a) for a in argv]) == 0
     return [cv2.imread(str(p)) for p in sorted(out.glob('*.png'))]
 
 
@@ -128,7 +128,9 @@ def test_a_test_shows_all_translations(trained, config, tmp_path):
 
 def test_bad_styles(trained, source, reference, tmp_path, capsys):
     def message(*argv):
-        return fails(capsys, 'translate', *trained, source, '--out', tmp_path, *argv)
+        return fails(
+            capsys, 'translate', source, '--model', trained[1], '--out', tmp_path, *argv
+        )
 
     assert '--styles must be positive, got 0' in message('--styles', 0, '--seed', 1)
     assert 'give one of the two' in message('--styles', 2, '--reference', reference)

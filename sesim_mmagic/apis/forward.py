@@ -1,0 +1,165 @@
+"""One batch through a translation model: pictures in, pictures out."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from mmengine.dataset import pseudo_collate
+from torch import Tensor, nn
+
+from sesim_mmagic.engine.hooks.common import source_domain
+from sesim_mmagic.engine.pictures import to_picture
+from sesim_mmagic.networks.strips import StyledDecoder, can_run_in_strips, run_in_strips
+
+
+def checked_target(model: nn.Module, domain: str | None) -> str:
+    """The domain to translate into, the model's default if None.
+
+    Raises:
+        ValueError: The model cannot reach it.
+    """
+    target = domain or model._default_domain
+    if not model.is_domain_reachable(target):
+        raise ValueError(f"The model translates into {model._reachable_domains}, not '{target}'.")
+    return target
+
+
+def check_styled(model: nn.Module) -> None:
+    """Raise a ValueError unless a model is multi-modal."""
+    if not hasattr(model, 'encode_style'):
+        raise ValueError(f'{type(model).__name__} has no styles: a source has one translation.')
+
+
+def inference_networks(model: nn.Module) -> nn.ModuleDict | dict[str, nn.Module]:
+    """The generators that translate, by domain: the moving averages where there are some."""
+    if getattr(model, 'generator_ema', None) is None:
+        return model.generators
+    averaged = model.generator_ema.module
+    if isinstance(averaged, nn.ModuleDict):
+        return averaged
+    return {model.target_domain: averaged}
+
+
+def collate(model: nn.Module, pictures: Sequence[np.ndarray], domain: str) -> dict:
+    """A batch as the model takes it.
+
+    Args:
+        model (BaseTranslationModel): The model.
+        pictures (Sequence[np.ndarray]): (H, W, 3), BGR, uint8, all of one size.
+        domain (str): Where they are from.
+
+    Returns:
+        dict: ``inputs`` with the images, (B, 3, H, W), [-1, 1], ``data_samples``.
+    """
+    from mmagic.structures import DataSample  # imports much of MMagic
+
+    tensors = [torch.from_numpy(np.ascontiguousarray(p.transpose(2, 0, 1))) for p in pictures]
+    packed = [dict(inputs={f'img_{domain}': t}, data_samples=DataSample()) for t in tensors]
+    return model.data_preprocessor(pseudo_collate(packed))
+
+
+@torch.no_grad()
+def translations(
+    model: nn.Module,
+    data: dict,
+    target: str,
+    styles: Tensor | None = None,
+    max_pixels: int | None = None,
+) -> Iterator[Tensor]:
+    """Translate a batch, by the way of the model's ``test_step``.
+
+    Args:
+        model (BaseTranslationModel): The model.
+        data (dict): Result of :func:`collate`.
+        target (str): Domain to translate into.
+        styles (Tensor, optional): Shape (N, style_channels), for a multi-modal model. Defaults to
+            None: one translation; a multi-modal model draws its style with its ``seed``.
+        max_pixels (int, optional): Larger pictures are computed in strips of about so many pixels
+            (see ``run_in_strips``) where the generator can be. Defaults to None: never.
+
+    Yields:
+        Tensor: Shape (B, n, 3, H, W), values in [-1, 1], of the next n styles.
+
+    Raises:
+        ValueError: The model has no styles, or others than these.
+    """
+    if styles is not None:
+        check_styled(model)
+    elif hasattr(model, 'encode_style'):
+        from sesim_mmagic.translators.styles import draw_styles  # imports much of MMagic
+
+        styles = draw_styles(1, model.style_channels, model.seed)
+    images = data['inputs'][f'img_{source_domain(model, target)}']
+    height, width = images.shape[2:]
+    images = _padded(model, images)
+    parts = None
+    if max_pixels is not None and height * width > max_pixels:
+        parts = _in_strips(model, images, target, styles, max(64, max_pixels // width))
+    for part in _whole(model, images, target, styles) if parts is None else parts:
+        yield part[..., :height, :width]
+
+
+def picture_of(model: nn.Module, data: dict, index: int, image: Tensor, target: str) -> np.ndarray:
+    """Turn one image of :func:`translations` into 8 bits, (H, W, 3), BGR."""
+    sample = data['data_samples'].split()[index]
+    key = f'img_{source_domain(model, target)}'
+    # In half precision 255 would be rounded to whole steps before it is scaled.
+    return to_picture(model.data_preprocessor.destruct(image.float(), sample, key))
+
+
+def _padded(model, images):
+    from sesim_mmagic.translators.padding import pad_to_multiple  # imports much of MMagic
+
+    return pad_to_multiple(images, _size_divisor(model))
+
+
+def _size_divisor(model):
+    """What the sides of images are to be multiples of; MMagic's own models do not say it."""
+    if hasattr(model, 'size_divisor'):
+        return model.size_divisor
+    generator = next(iter(model.generators.values()))
+    halvings = sum(
+        isinstance(layer, nn.Conv2d) and layer.stride == (2, 2) for layer in generator.modules()
+    )
+    blurs = sum(type(layer).__name__ == 'BlurDownsample' for layer in generator.modules())
+    return 2 ** (halvings + blurs)
+
+
+def _whole(model, images, target, styles):
+    if styles is not None:
+        return model.translations(images, styles, target)
+    return [model(images, test_mode=True, target_domain=target)['target'][:, None]]
+
+
+def _in_strips(model, images, target, styles, rows):
+    """The translations, or None with a warning where a network cannot be computed in strips."""
+    networks = inference_networks(model)
+    decoder = networks[target]
+    if styles is None:
+        steps = [decoder]
+    else:
+        encoder = networks[model._encoder_of(source_domain(model, target))]
+        from sesim_mmagic.translators.styles import styles_of_images  # imports much of MMagic
+
+        styles = styles_of_images(styles, 1, model.style_channels)[0].to(images)
+        steps = [encoder.content_encoder, StyledDecoder(decoder, styles[:1])]
+    if not all(can_run_in_strips(network) for network in steps):
+        warnings.warn(
+            f'{type(decoder).__name__} cannot be computed in strips: pictures are translated in '
+            'one piece, and memory grows with their size.',
+            stacklevel=3,
+        )
+        return None
+    # On the CPU: of the model's device no more memory is needed than for one strip.
+    return _strips(steps[0], decoder, images.cpu(), styles, rows, images.device)
+
+
+def _strips(first, decoder, images, styles, rows, device):
+    found = run_in_strips(first, images, rows)
+    if styles is None:
+        yield found[:, None].to(device)
+        return
+    for style in styles:
+        network = StyledDecoder(decoder, style[None])
+        yield run_in_strips(network, found, rows)[:, None].to(device)

@@ -1,0 +1,319 @@
+"""Translate files, folders, videos and arrays with a trained model."""
+
+import hashlib
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.infer import BaseInferencer
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor, nn
+
+from sesim_mmagic.apis.forward import (
+    check_styled,
+    checked_target,
+    collate,
+    inference_networks,
+    picture_of,
+    translations,
+)
+from sesim_mmagic.apis.inputs import Input, find_inputs, read_batches
+from sesim_mmagic.apis.model_zoo import resolve_model
+from sesim_mmagic.apis.outputs import OutputArrays, OutputFolder
+from sesim_mmagic.apis.translate import init_translator
+from sesim_mmagic.apis.videos import VideoReader, VideoWriter
+from sesim_mmagic.engine.hooks.common import source_domain
+
+PRECISIONS = dict(float32=torch.float32, bfloat16=torch.bfloat16, float16=torch.float16)
+# What a generator of the paper's width keeps of so many pixels is about 4 GB.
+MAX_PIXELS = 2**22
+
+
+class SeSimInferencer(BaseInferencer):
+    """Translates pictures and videos of any size with a translation model.
+
+    The steps are those of MMEngine's inferencers: :meth:`preprocess` makes a batch of pictures,
+    :meth:`forward` translates it, :meth:`visualize` gives 8-bit pictures, :meth:`postprocess` the
+    result. Other than there, inputs are read and translations written while it runs: memory
+    does not grow with their number.
+
+    Example::
+
+        inferencer = SeSimInferencer('iter_270000.pth')
+        result = inferencer('photos', out_dir='paintings')
+        painting = inferencer(cv2.imread('photo.png'))['visualization'][0]
+
+    Args:
+        model (str | Path | nn.Module): Name of a released model, file or URL of a checkpoint, or
+            a translation model.
+        config (str | Path | Config, optional): Config that the checkpoint was trained with.
+            Defaults to None: the one that it holds.
+        device (str | torch.device, optional): Where to compute. Defaults to None: the accelerator
+            if there is one; of a model that is given, where it is.
+        precision (str): 'float32', 'bfloat16' or, on an accelerator, 'float16', of what is safe to
+            compute in it (autocast). Defaults to 'float32'.
+        channels_last (bool): Store images and kernels with the channels innermost.
+            Defaults to False.
+        compile (bool): Compile the generators with ``torch.compile``; pays for many pictures of
+            few sizes. Defaults to False.
+        max_pixels (int, optional): Pictures of more pixels are computed in strips of about so
+            many, where the generator can be: the same translation, in bounded memory. None for
+            never. Defaults to 4194304.
+        show_progress (bool): Whether a terminal gets a progress bar. Defaults to True.
+
+    Raises:
+        FileNotFoundError: Checkpoint or config does not exist.
+        ValueError: As :func:`init_translator` and ``resolve_model``, or a setting is wrong.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | nn.Module,
+        config: Any = None,
+        device: str | torch.device | None = None,
+        precision: str = 'float32',
+        channels_last: bool = False,
+        compile: bool = False,
+        max_pixels: int | None = MAX_PIXELS,
+        show_progress: bool = True,
+    ) -> None:
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got '{precision}'")
+        if max_pixels is not None and max_pixels < 1:
+            raise ValueError(f'max_pixels must be positive or None, got {max_pixels}')
+        if not isinstance(model, nn.Module):
+            model = init_translator(config, resolve_model(model), device)
+        elif device is not None:
+            model = model.to(device)
+        self.model = model.eval()
+        self.device = next(model.parameters()).device
+        if precision == 'float16' and self.device.type == 'cpu':
+            raise ValueError("float16 is for accelerators, use precision='bfloat16' on the CPU")
+        self.precision = precision
+        self.max_pixels = max_pixels
+        self.show_progress = show_progress
+        networks = inference_networks(model).values()
+        if channels_last:
+            model.to(memory_format=torch.channels_last)
+        for part in (part for network in networks for part in network.children() if compile):
+            part.compile()  # a multi-modal generator is called by its parts
+        self._digest = _digest(networks)
+
+    def __call__(
+        self,
+        inputs: Any,
+        out_dir: str | Path | None = None,
+        target_domain: str | None = None,
+        styles: Tensor | None = None,
+        batch_size: int = 1,
+        overwrite: bool = False,
+    ) -> dict[str, list]:
+        """Translate.
+
+        Pictures may have alpha, which their translations get back (colours are laid over white),
+        an orientation, which is applied, 16 bits, one channel or a palette. Translations are
+        8-bit PNG files; those of videos MP4 files without sound.
+
+        A run that was interrupted is resumed by the same call: what is finished is skipped. An
+        input that cannot be read or is too large for the memory does not keep the others from
+        being translated.
+
+        Args:
+            inputs (str | Path | np.ndarray | Iterable): See
+                :func:`~sesim_mmagic.apis.inputs.find_inputs`.
+            out_dir (str | Path, optional): Folder for the translations, named after the inputs;
+                with ``styles`` each name gets ``_1``, ``_2``, ... Defaults to None: arrays are
+                returned.
+            target_domain (str, optional): Domain to translate into. Defaults to the model's.
+            styles (Tensor, optional): Shape (N, style_channels): a multi-modal model translates
+                each input into every style. Defaults to None: one translation.
+            batch_size (int): Most pictures of one size that are computed together: neighbours in
+                a folder, frames of a video. Defaults to 1.
+            overwrite (bool): Whether to translate again what ``out_dir`` holds already.
+                Defaults to False.
+
+        Returns:
+            dict: ``predictions``: for each input a dictionary of ``source``, ``status``
+            ('translated', 'skipped' or 'failed'), ``outputs`` (files), ``reason`` (of a failure,
+            otherwise None). ``visualization``: without ``out_dir`` for each input the translation
+            (H, W, 3) or (H, W, 4), uint8, BGR, with ``styles`` a list of them; None of failures.
+
+        Raises:
+            FileNotFoundError: An input does not exist.
+            OSError: The output folder cannot be written to, or the disk is full.
+            ValueError: An argument does not fit the model, or ``out_dir`` holds translations of
+                another model, with other settings or of other sources.
+        """
+        if batch_size < 1:
+            raise ValueError(f'batch_size must be positive, got {batch_size}')
+        count = None if styles is None else len(styles)
+        target = checked_target(self.model, target_domain)
+        if styles is not None:
+            self._check_styles(styles)
+        found = find_inputs(inputs, out_dir)
+        if out_dir is None:
+            outputs = OutputArrays(count)
+        else:
+            made_by = self._made_by(target, styles)
+            outputs = OutputFolder(out_dir, made_by, count, overwrite)
+        remaining = outputs.remaining(found)
+        for batch in read_batches(self._tracked(remaining), batch_size, outputs.fail):
+            if batch[0].one.is_video:
+                self._translate_video(batch[0].one, target, styles, batch_size, outputs)
+            else:
+                self._translate_batch(batch, target, styles, outputs)
+        return self.postprocess(found, outputs, remaining)
+
+    # ------------------------------------------------------------------- steps
+
+    def preprocess(self, pictures: Sequence[np.ndarray], target: str) -> dict:
+        """A batch of pictures (H, W, 3) of one size, uint8, BGR, as the model takes it."""
+        return collate(self.model, pictures, source_domain(self.model, target))
+
+    def forward(self, data: dict, target: str, styles: Tensor | None = None) -> Iterator[Tensor]:
+        """Translate a batch into the next few styles, then the next.
+
+        Args:
+            data (dict): Result of :meth:`preprocess`.
+            target (str): Domain to translate into.
+            styles (Tensor, optional): See :meth:`__call__`.
+
+        Yields:
+            Tensor: Shape (B, n, 3, H, W), values in [-1, 1].
+        """
+        parts = translations(self.model, data, target, styles, self.max_pixels)
+        kind, dtype = self.device.type, PRECISIONS[self.precision]
+        while True:
+            # What asks for the parts is to go on in its own precision.
+            with torch.autocast(kind, dtype, enabled=dtype != torch.float32):
+                part = next(parts, None)
+            if part is None:
+                return
+            yield part
+
+    def visualize(
+        self, data: dict, parts: Iterator[Tensor], target: str
+    ) -> Iterator[tuple[int, int, np.ndarray]]:
+        """Make 8-bit pictures of what :meth:`forward` gives.
+
+        Yields:
+            tuple[int, int, np.ndarray]: Number in the batch, number of the style, picture
+            (H, W, 3), uint8, BGR.
+        """
+        style = 0
+        for part in parts:
+            for index, images in enumerate(part):
+                for i, image in enumerate(images):
+                    yield index, style + i, picture_of(self.model, data, index, image, target)
+            style += part.shape[1]
+
+    def postprocess(
+        self,
+        inputs: Sequence[Input],
+        outputs: OutputFolder | OutputArrays,
+        remaining: Sequence[Input],
+    ) -> dict[str, list]:
+        """What :meth:`__call__` returns."""
+        new, predictions = set(remaining), []
+        for one in inputs:
+            reason = outputs.failures.get(one)
+            status = 'skipped' if one not in new else 'failed' if reason else 'translated'
+            files = [] if reason else [str(file) for file in outputs.files(one)]
+            predictions.append(dict(source=str(one), status=status, outputs=files, reason=reason))
+        return dict(predictions=predictions, visualization=outputs.pictures(inputs))
+
+    def _init_pipeline(self, cfg: Any) -> None:
+        """Reading is the inputs' own; MMEngine asks for this method."""
+
+    # ----------------------------------------------------------------- details
+
+    def _check_styles(self, styles):
+        from sesim_mmagic.translators.styles import styles_of_images  # imports much of MMagic
+
+        check_styled(self.model)
+        styles_of_images(styles, 1, self.model.style_channels)
+        if styles.dim() != 2:
+            raise ValueError(f'styles must have the shape (N, S), got {tuple(styles.shape)}')
+
+    def _made_by(self, target, styles):
+        """What shapes translations, apart from rounding."""
+        made_by = dict(model=self._digest, target_domain=target, precision=self.precision)
+        if styles is not None:
+            pixels = styles.detach().float().cpu().contiguous().numpy()
+            made_by['styles'] = hashlib.sha256(pixels.tobytes()).hexdigest()
+        return made_by
+
+    def _translate_batch(self, batch, target, styles, outputs):
+        """Translate pictures of one size; one by one if they are too large together."""
+        try:
+            for read in batch:
+                outputs.begin(read.one)
+            data = self.preprocess([read.picture for read in batch], target)
+            parts = self.forward(data, target, styles)
+            for index, style, picture in self.visualize(data, parts, target):
+                outputs.put(batch[index].one, style, batch[index].with_alpha(picture))
+            return
+        except (MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            if len(batch) == 1:
+                outputs.fail(batch[0].one, _memory_reason(batch[0].picture, error))
+        for read in batch if len(batch) > 1 else ():
+            self._translate_batch([read], target, styles, outputs)
+
+    def _translate_video(self, video, target, styles, batch_size, folder):
+        folder.begin(video)
+        writers = []
+        try:
+            reader = VideoReader(video.content)
+            writers = [VideoWriter(file, reader.fps) for file in folder.files(video)]
+            frames = iter(reader)
+            while group := list(islice(frames, batch_size)):
+                data = self.preprocess(group, target)
+                parts = self.forward(data, target, styles)
+                for _, style, picture in self.visualize(data, parts, target):
+                    writers[style].write(picture)
+            for writer in writers:
+                writer.finish()
+        except ValueError as error:
+            folder.fail(video, str(error))
+        except (MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            folder.fail(video, _memory_reason(group[0], error))
+        finally:
+            for writer in writers:
+                writer.discard()
+
+    def _tracked(self, inputs):
+        is_shown = self.show_progress and sys.stderr.isatty()
+        console = Console(stderr=True)
+        return track(inputs, 'translating', console=console, disable=not is_shown)
+
+
+def _is_out_of_memory(error):
+    known = isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError))
+    return known or "can't allocate memory" in str(error)
+
+
+def _memory_reason(picture, error):
+    height, width = picture.shape[:2]
+    return (
+        f'{width} x {height} pixels are too many for the memory: lower max_pixels, or make the '
+        f'picture smaller ({str(error).splitlines()[0]})'
+    )
+
+
+def _digest(networks):
+    """What tells weights from others, 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for network in networks:
+        for name, value in network.state_dict().items():
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
