@@ -1,0 +1,189 @@
+"""What leaves PyTorch when a generator is exported: its graph, for pictures of any size."""
+
+import keyword
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+from sesim_mmagic.networks.equalized_layers import UpsampleConv
+
+_LARGEST_DIVISOR = 512
+
+
+# Rows and columns are picked by number: that a slice or a reflection fits cannot be proved for sides
+# that are unknown. Scripted where it is traced: a trace would keep the example's device for ever.
+@torch.jit.script_if_tracing
+def _grow(image: Tensor, divisor: int) -> Tensor:
+    """Reflect the bottom and the right border until both sides are multiples of ``divisor``.
+
+    For sides larger than ``divisor`` this is what ``sesim_mmagic.translators.padding`` does.
+    """
+    for dim in (2, 3):
+        side = image.size(dim)
+        numbers = torch.arange((side + divisor - 1) // divisor * divisor, device=image.device)
+        image = image.index_select(dim, side - 1 - (side - 1 - numbers).abs())
+    return image
+
+
+@torch.jit.script_if_tracing
+def _crop(translation: Tensor, image: Tensor) -> Tensor:
+    """The top left part of a translation, of the image's height and width."""
+    for dim in (2, 3):
+        numbers = torch.arange(image.size(dim), device=image.device)
+        translation = translation.index_select(dim, numbers)
+    return translation
+
+
+class TranslationGraph(nn.Module):
+    """A generator with padding and cropping around it: (1, 3, H, W) both ways, in [-1, 1].
+
+    Args:
+        generator (nn.Module): Takes images whose sides are multiples of ``divisor``.
+        divisor (int): H and W are to be larger than it.
+    """
+
+    inputs = ('image',)
+
+    def __init__(self, generator: nn.Module, divisor: int) -> None:
+        super().__init__()
+        self.generator = generator
+        self.divisor = divisor
+
+    def forward(self, image: Tensor) -> Tensor:
+        return _crop(self.generator(_grow(image, self.divisor)), image)
+
+
+class StyledTranslationGraph(nn.Module):
+    """A content encoder and a decoder: image (1, 3, H, W) and style (1, S) to (1, 3, H, W).
+
+    Args:
+        encoder (nn.Module): Auto-encoder whose ``encode_content`` reads the source.
+        decoder (nn.Module): Auto-encoder whose ``decode`` takes content and style.
+        divisor (int): As in :class:`TranslationGraph`.
+    """
+
+    inputs = ('image', 'style')
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, divisor: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.divisor = divisor
+
+    def forward(self, image: Tensor, style: Tensor) -> Tensor:
+        content = self.encoder.encode_content(_grow(image, self.divisor))
+        return _crop(self.decoder.decode(content, style), image)
+
+
+def build_graph(model: nn.Module, target: str) -> TranslationGraph | StyledTranslationGraph:
+    """Copy what translates into a domain out of a model, the moving average where there is one.
+
+    MMagic's own models translate in training mode: with the statistics of the picture in their
+    batch norms, which the graph has too, and with dropout, which it has not.
+
+    Args:
+        model (BaseTranslationModel): Result of ``init_translator``.
+        target (str): Domain to translate into.
+
+    Returns:
+        TranslationGraph | StyledTranslationGraph: Float32, on the CPU, without gradients.
+
+    Raises:
+        ValueError: If the generator does not translate images into images of their size.
+    """
+    from sesim_mmagic.translators.domain_translator import DomainTranslator  # imports MMagic
+
+    if hasattr(model, 'encode_style'):
+        encoder = model._for_inference(model._encoder_of(model.source_of(target)))
+        graph = StyledTranslationGraph(encoder, model._for_inference(target), model.size_divisor)
+    else:
+        graph = TranslationGraph(_generator(model, target), 1)
+    graph = deepcopy(graph).cpu().float().eval().requires_grad_(False)
+    graph.to(memory_format=torch.contiguous_format)
+    for module in list(graph.modules()):
+        _rename_keywords(module)
+    if isinstance(model, DomainTranslator):
+        graph.divisor = model.size_divisor
+    else:
+        _use_statistics_of_the_picture(graph)
+        graph.divisor = _find_divisor(graph.generator)
+    return graph
+
+
+def fix_noise(graph: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    """Make the noise of StyleGAN2's generator, which PyTorch draws for a size, part of a graph.
+
+    Args:
+        graph (nn.Module): Changed in place; it then takes inputs of that size alone.
+        inputs (tuple[Tensor, ...]): Inputs of the size.
+    """
+
+    def keep(layer: UpsampleConv, args: tuple, output: Tensor) -> None:
+        layer.register_buffer('fixed_noise', layer._noise(output))
+        layer._noise = lambda features: layer.fixed_noise
+
+    hooks = [layer.register_forward_hook(keep) for layer in noisy_layers(graph)]
+    with torch.no_grad():
+        graph(*inputs)
+    for hook in hooks:
+        hook.remove()
+
+
+def noisy_layers(graph: nn.Module) -> list[UpsampleConv]:
+    """Layers whose output depends on noise."""
+    return [
+        module
+        for module in graph.modules()
+        if isinstance(module, UpsampleConv) and module.noise_weight is not None
+    ]
+
+
+def drop_dropout(module: nn.Module) -> None:
+    """Let dropout pass everything, in training mode too."""
+    for child in module.modules():
+        if isinstance(child, nn.modules.dropout._DropoutNd):
+            child.p = 0.0
+
+
+def _generator(model: nn.Module, target: str) -> nn.Module:
+    from sesim_mmagic.translators.one_sided import OneSidedTranslator  # imports MMagic
+
+    average = getattr(model, 'generator_ema', None)
+    if average is None:
+        return model.generators[target]
+    # One generator is averaged alone, several under their domains.
+    return average.module if isinstance(model, OneSidedTranslator) else average.module[target]
+
+
+def _rename_keywords(module: nn.Module) -> None:
+    """TorchScript writes modules as Python, and mmcv calls an instance norm ``in``."""
+    for name in [name for name in module._modules if keyword.iskeyword(name)]:
+        module._modules[f'{name}_'] = module._modules.pop(name)
+        if getattr(module, 'norm_name', None) == name:
+            module.norm_name = f'{name}_'
+
+
+def _use_statistics_of_the_picture(graph: nn.Module) -> None:
+    for module in graph.modules():
+        if isinstance(module, nn.modules.batchnorm._NormBase):
+            module.track_running_stats = False
+            module.running_mean = module.running_var = module.num_batches_tracked = None
+
+
+@torch.no_grad()
+def _find_divisor(generator: nn.Module) -> int:
+    """Smallest power of 2 of which the sides of a generator's images are to be multiples."""
+    divisor = 1
+    while divisor <= _LARGEST_DIVISOR:
+        image = torch.zeros(1, 3, 2 * divisor, 3 * divisor)
+        try:
+            if generator(image).shape == image.shape:
+                return divisor
+        except (RuntimeError, ValueError):  # too small to be halved or reflected so often
+            pass
+        divisor *= 2
+    raise ValueError(
+        f'{type(generator).__name__} gives no image (1, 3, H, W) for one of the same shape, '
+        f'whatever multiples up to {_LARGEST_DIVISOR} H and W are: it cannot be exported.'
+    )

@@ -1,0 +1,70 @@
+"""Export a generator: python tools/export.py --model CHECKPOINT --format onnx --out FILE.
+
+The file takes pictures of any size, as float32 in [-1, 1]; what to do before and after is
+described in it. It is compared with the model before it is written.
+"""
+
+import argparse
+
+from sesim_mmagic.apis import init_translator
+from sesim_mmagic.apis.export import FORMATS, export_translator, time_export
+
+
+def parse_args(argv=None):
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description='Export a generator to ONNX, TorchScript or torch.export.'
+    )
+    parser.add_argument(
+        '--model', required=True, help='checkpoint file, or name of a released model'
+    )
+    parser.add_argument('--config', help='config, where the checkpoint does not hold its own')
+    parser.add_argument('--format', required=True, help=', '.join(FORMATS))
+    parser.add_argument('--out', required=True, help='file to write')
+    parser.add_argument(
+        '--target-domain', help='domain to translate into, where the model has several'
+    )
+    parser.add_argument('--opset', type=int, default=17, help="version of ONNX's operators")
+    parser.add_argument(
+        '--size',
+        type=int,
+        nargs=2,
+        metavar=('HEIGHT', 'WIDTH'),
+        help='fix the size of pictures, which generators with noise need; by default any size',
+    )
+    parser.add_argument(
+        '--time', action='store_true', help='compare the speed with PyTorch on one CPU thread'
+    )
+    return parser, parser.parse_args(argv)
+
+
+def main(argv=None):
+    """Export, and say how far the file is from the model."""
+    parser, args = parse_args(argv)
+    try:
+        from sesim_mmagic.apis.model_zoo import resolve_model
+
+        checkpoint = resolve_model(args.model)
+        model = init_translator(args.config, checkpoint, 'cpu')
+        metadata = export_translator(
+            model,
+            args.out,
+            args.format,
+            args.target_domain,
+            size=tuple(args.size) if args.size else None,
+            opset=args.opset,
+            checkpoint=checkpoint,
+        )
+        seconds = time_export(args.out, model) if args.time else None
+    except (FileNotFoundError, ValueError, ImportError) as error:
+        parser.error(str(error))
+    check = metadata['check']
+    sizes = ', '.join(f'{height} x {width}' for height, width in check['sizes'])
+    print(f'Written: {args.out} ({metadata["source_domain"]} to {metadata["target_domain"]})')
+    print(f'Largest difference from the model: {check["max_abs_difference"]:.2g} ({sizes})')
+    if seconds:
+        print(f'One CPU thread: PyTorch {seconds[0]:.3f} s, {args.format} {seconds[1]:.3f} s')
+
+
+if __name__ == '__main__':
+    main()
