@@ -36,6 +36,7 @@ def apply() -> None:
     _when_imported('mmengine.model.wrappers.distributed', repair_ddp_device_ids)
     _when_imported('mmagic.models.utils.model_utils', repair_generation_init_weights)
     _when_imported('mmagic.evaluation.metrics.fid', repair_sqrtm_disp)
+    _when_imported('mediapipe', repair_mediapipe_solutions)
 
 
 def _note(name: str) -> None:
@@ -297,3 +298,36 @@ def repair_sqrtm_disp(fid: ModuleType) -> None:
 
     fid.linalg = SimpleNamespace(**{**vars(linalg), 'sqrtm': sqrtm})
     _note('sqrtm_disp')
+
+
+def repair_mediapipe_solutions(mediapipe: ModuleType) -> None:
+    """Put a placeholder where mediapipe's old ``solutions`` were.
+
+    Why: ``mmagic.apis`` imports editors that import controlnet_aux, which reads names, colours and
+    edges of faces and hands from them as it is imported. They can be looked up; what is detected
+    with them raises an error. For: MMagic <= 1.2.0, controlnet_aux <= 0.0.10, mediapipe >= 1. Goes
+    with the first controlnet_aux that does without.
+    """
+    if not hasattr(mediapipe, 'solutions'):
+        mediapipe.solutions = _MissingSolutions('mediapipe.solutions')
+        _note('mediapipe_solutions')
+
+
+class _MissingSolutions(ModuleType):
+    """Stands for mediapipe's solutions and all in them: named, described and gone through."""
+
+    def __getattr__(self, name: str) -> _MissingSolutions:
+        if name.startswith('__') and name.endswith('__'):
+            raise AttributeError(f'module {self.__name__!r} has no attribute {name!r}')
+        return _MissingSolutions(f'{self.__name__}.{name}')
+
+    def __iter__(self):
+        return iter(())
+
+    def __call__(self, *args, **kwargs) -> _MissingSolutions:
+        if self.__name__.endswith('.DrawingSpec'):  # a colour and a thickness, made on import
+            return self
+        raise RuntimeError(
+            f"'{self.__name__}' is gone from the installed mediapipe, and the detectors of "
+            "controlnet_aux need it: pip install 'mediapipe<0.11', if the other packages bear it."
+        )

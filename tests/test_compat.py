@@ -4,6 +4,7 @@ import importlib
 import inspect
 import io
 import pickle
+import subprocess
 import sys
 import warnings
 from importlib.machinery import ModuleSpec
@@ -292,3 +293,30 @@ def test_apply_is_idempotent():
     finders, repairs = list(sys.meta_path), dict(compat._finder.repairs)
     compat.apply()
     assert sys.meta_path == finders and compat._finder.repairs == repairs
+
+
+# ------------------------------------------------------------------ mediapipe
+
+
+def test_placeholder_stands_for_the_old_solutions_of_mediapipe(applied):
+    mediapipe = ModuleType('mediapipe')
+    compat.repair_mediapipe_solutions(mediapipe)
+    assert applied == ['mediapipe_solutions']
+    solutions = mediapipe.solutions
+    assert list(solutions.face_mesh.FACEMESH_LIPS) == []
+    solutions.drawing_styles.DrawingSpec(color=(1, 2, 3), thickness=2)
+    with pytest.raises(RuntimeError, match=r"'mediapipe.solutions.face_mesh.FaceMesh' is gone"):
+        solutions.face_mesh.FaceMesh(static_image_mode=True)
+
+
+def test_a_mediapipe_with_solutions_is_left_alone(applied):
+    mediapipe = ModuleType('mediapipe')
+    mediapipe.solutions = own = object()
+    compat.repair_mediapipe_solutions(mediapipe)
+    assert mediapipe.solutions is own and applied == []
+
+
+def test_the_hosts_inferencers_can_be_imported():
+    code = 'import sesim_mmagic; from mmagic.apis import MMagicInferencer, init_model'
+    ended = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
