@@ -1,6 +1,8 @@
 # make install | test | lint | demo | clean. Everything lives in .venv; PYTHON chooses its Python.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   := .venv
+# Processes that test.
+WORKERS ?= 2
 PIP    := $(VENV)/bin/python -m pip --disable-pip-version-check
 # Newer than all it was made from: the pinned set is in place.
 STAMP  := $(VENV)/installed
@@ -16,8 +18,9 @@ $(STAMP): setup.py pyproject.toml $(wildcard requirements/*.txt)
 	$(PIP) install --constraint requirements/constraints.txt --editable '.[lite,tests,export,demo,mim]'
 	touch $@
 
+# Files of tests side by side, each with one thread: more than one after the other with two.
 test: install
-	$(VENV)/bin/python -m pytest
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 lint: install
 	$(VENV)/bin/ruff check .

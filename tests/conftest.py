@@ -1,5 +1,6 @@
 """Fixtures that every test may use. Nothing heavy is imported here."""
 
+import os
 import random
 import sys
 
@@ -7,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-# The suite is to run beside other work; tiny tensors gain nothing from more threads.
-torch.set_num_threads(2)
+# The suite is to run beside other work; tiny tensors gain nothing from more threads. Where test
+# files run side by side, each has one.
+torch.set_num_threads(1 if 'PYTEST_XDIST_WORKER' in os.environ else 2)
 
 
 @pytest.fixture(autouse=True)
