@@ -1,0 +1,116 @@
+"""The examples of the guide: what its pages quote is what runs here."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from PIL import Image
+
+from sesim_mmagic.apis import launch
+from tests.test_docs import markdown
+from tests.test_docs.markdown import ROOT
+
+GUIDE = ROOT / 'docs/guide'
+EXAMPLES = GUIDE / 'examples'
+if not GUIDE.is_dir():
+    pytest.skip('the guide is not here', allow_module_level=True)
+PAGES = {
+    'gradient_field.py': 'new_structure_loss.md',
+    'gradient_field_procedural64.py': 'new_structure_loss.md',
+    'test_gradient_field.py': 'new_structure_loss.md',
+    'own_data.py': 'own_data.md',
+}
+
+
+@pytest.fixture
+def on_path(monkeypatch):
+    """The examples can be imported, as with PYTHONPATH=docs/guide/examples."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+
+
+def train(cfg, work_dir, iterations=2, **options):
+    """A few iterations as tools/train.py trains them; their logs, and the runner."""
+    cfg.merge_from_dict({key.replace('__', '.'): value for key, value in options.items()})
+    cfg.work_dir = str(work_dir)
+    cfg.experiment_name = f'guide_{Path(cfg.filename).stem}_{iterations}'
+    cfg.model.generator.update(base_channels=4, num_blocks=1)
+    cfg.model.discriminator.base_channels = 4
+    cfg.train_cfg.max_iters = cfg.train_cfg.val_interval = iterations
+    for hook in ('checkpoint', 'fixed_inputs'):
+        cfg.default_hooks[hook].interval = iterations
+    runner = launch.train(cfg)
+    return runner.message_hub.log_scalars, runner
+
+
+def test_every_example_is_on_a_page():
+    assert {path.name for path in EXAMPLES.glob('*.py')} == set(PAGES)
+
+
+@pytest.mark.parametrize('name', PAGES)
+def test_pages_quote_the_files(name):
+    page = (GUIDE / PAGES[name]).read_text(encoding='utf-8')
+    assert (EXAMPLES / name).read_text(encoding='utf-8') in markdown.blocks(page, 'python')
+
+
+def test_a_new_loss_trains(on_path, picture_folders, tmp_path):
+    data = picture_folders(('trainA', 'trainB', 'valA', 'valB'), count=4, size=(32, 32))
+    cfg = Config.fromfile(EXAMPLES / 'gradient_field_procedural64.py')
+    logs, runner = train(
+        cfg,
+        tmp_path / 'work',
+        train_dataloader__dataset__data_root=str(data),
+        val_dataloader__dataset__data_root=str(data),
+    )
+    assert type(runner.model.structure_loss).__name__ == 'GradientFieldLoss'
+    losses = logs['train/loss_structure'].data[0]
+    assert len(losses) == 2 and np.isfinite(losses).all() and min(losses) > 0
+    assert (tmp_path / 'work/iter_2.pth').is_file()
+
+
+def test_a_new_loss_reaches_the_generator(on_path, picture_folders, tmp_path):
+    """With the loss alone the edges of the translation become those of the source."""
+    data = picture_folders(('trainA', 'trainB', 'valA', 'valB'), count=4, size=(32, 32))
+    cfg = Config.fromfile(EXAMPLES / 'gradient_field_procedural64.py')
+    logs, _ = train(
+        cfg,
+        tmp_path / 'work',
+        iterations=25,
+        train_dataloader__dataset__data_root=str(data),
+        val_dataloader__dataset__data_root=str(data),
+        model__gan_loss__loss_weight=0.0,
+    )
+    losses = logs['train/loss_structure'].data[0]
+    assert np.mean(losses[-5:]) < 0.9 * np.mean(losses[:5])
+
+
+def test_the_config_of_own_data_trains(picture_folders, tmp_path):
+    data = picture_folders(('trainA', 'trainB'), count=4, size=(40, 50))
+    picture_folders(('testA', 'testB'), count=3, size=(40, 50))
+    Image.new('L', (60, 44)).save(data / 'trainA/grey.png')  # any mode and size
+    cfg = Config.fromfile(EXAMPLES / 'own_data.py')
+    feature_net = dict(pretrained=None, seed=0, width=0.125)
+    options = dict(
+        train_dataloader__dataset=dict(data_root=str(data), held_out=2),
+        val_dataloader__dataset=dict(data_root=str(data), held_out=2),
+        model__structure_loss__feature_net=feature_net,
+        train_dataloader__num_workers=0,
+        train_dataloader__persistent_workers=False,
+        val_dataloader__num_workers=0,
+        val_dataloader__persistent_workers=False,
+    )
+    for metric in (*cfg.val_evaluator, *cfg.test_evaluator):  # Inception costs seconds
+        metric.feature_net = dict(
+            type='sesim_mmagic.PooledFeatures',
+            network=dict(type='sesim_mmagic.VGG16Features', layers=('relu1_2',), **feature_net),
+        )
+    cfg.default_hooks.checkpoint.save_best = 'distribution/kid_vgg16_random'
+    logs, runner = train(cfg, tmp_path / 'work', **options)
+    assert {'train/loss_gan_d', 'train/loss_gan_g', 'train/loss_structure'} <= set(logs)
+    assert runner.model.source_domain == 'cloudy' and runner.model.target_domain == 'sunny'
+    (best,) = (tmp_path / 'work').glob('best_distribution_kid_vgg16_random_iter_2.pth')
+    weights = torch.load(best, map_location='cpu', weights_only=True)['state_dict']
+    assert any(key.startswith('generators.sunny.') for key in weights)
+    figures = list((tmp_path / 'work').rglob('fixed_inputs*.png'))
+    assert figures, 'pictures of the training'
