@@ -1,0 +1,98 @@
+"""A released file, in a process that knows nothing of its training, gives the same pictures."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from sesim_mmagic.apis.translate import init_translator, translate, translate_into_styles
+from sesim_mmagic.engine.pictures import write_picture
+
+_STYLES = 3
+# The file is read before anything of this package could allow more than torch does.
+_PROCESS = """
+import sys, torch
+torch.load(sys.argv[1], map_location='cpu', weights_only=True)
+torch.set_num_threads(int(sys.argv[4]))
+from sesim_mmagic.apis.release_check import translate_folder
+translate_folder(*sys.argv[1:4])
+"""
+
+
+def noise_picture():
+    """A picture to compare by where none is given: (64, 96, 3), uint8, always the same."""
+    return np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+
+
+def translations(model, pictures):
+    """Translate pictures into all that a model can: each domain and, if it has styles, three.
+
+    Args:
+        model (BaseTranslationModel): Result of ``init_translator``.
+        pictures (Iterable[Path]): Files.
+
+    Yields:
+        tuple[str, np.ndarray]: ``<picture>_<domain>_<style>`` and the translation (H, W, 3),
+        uint8, BGR.
+    """
+    domains = sorted(model._reachable_domains, key=lambda domain: domain != model._default_domain)
+    for picture in pictures:
+        for domain in domains:
+            for style, translation in enumerate(_one(model, picture, domain)):
+                yield f'{Path(picture).stem}_{domain}_{style}', translation
+
+
+def translate_folder(checkpoint, inputs, out):
+    """Translate the pictures of a folder into PNG files with a released checkpoint, on the CPU.
+
+    Args:
+        checkpoint (str): The file.
+        inputs (str): Folder of pictures.
+        out (str): Folder for the translations.
+    """
+    model = init_translator(None, checkpoint, 'cpu')
+    for name, translation in translations(model, sorted(Path(inputs).iterdir())):
+        write_picture(Path(out, f'{name}.png'), translation)
+
+
+def check_in_fresh_process(checkpoint, inputs, expected, out):
+    """Compare what a new process makes of a released file with what is expected, exactly.
+
+    Args:
+        checkpoint (Path): The file.
+        inputs (Path): Folder of pictures.
+        expected (dict[str, np.ndarray]): Results of :func:`translations`.
+        out (Path): Empty folder for the new translations.
+
+    Raises:
+        ValueError: The process fails, or a picture differs in any pixel.
+    """
+    paths = [str(Path(path).resolve()) for path in (checkpoint, inputs, out)]
+    # As many threads as here: another order of additions is another picture.
+    command = [sys.executable, '-c', _PROCESS, *paths, str(torch.get_num_threads())]
+    env = dict(os.environ, PYTHONPATH=os.pathsep.join(path or os.getcwd() for path in sys.path))
+    run = subprocess.run(command, env=env, capture_output=True, text=True)
+    if run.returncode != 0:
+        reason = run.stderr.strip().splitlines()[-1:] or [f'it ended with {run.returncode}']
+        raise ValueError(f'Nothing was released: a fresh process cannot use the file. {reason[0]}')
+    for name, picture in expected.items():
+        found = cv2.imread(str(Path(out, f'{name}.png')))
+        if found is None or found.shape != picture.shape or (found != picture).any():
+            raise ValueError(
+                f"Nothing was released: in a fresh process picture '{name}' is another than with "
+                'the checkpoint of the training.'
+            )
+
+
+def _one(model, picture, domain):
+    if not hasattr(model, 'encode_style'):
+        return translate(model, picture, domain)
+    from sesim_mmagic.translators.styles import draw_styles  # imports much of MMagic
+
+    styles = draw_styles(_STYLES, model.style_channels, seed=0)
+    (found,) = translate_into_styles(model, picture, styles, domain)
+    return found

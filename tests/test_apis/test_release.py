@@ -1,0 +1,535 @@
+"""A training becomes a released file, a model card and an entry that mim finds."""
+
+import functools
+import hashlib
+import http.server
+import os
+import pickle
+import re
+import resource
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+from mmengine.config import Config
+
+import sesim_mmagic
+from sesim_mmagic.apis.embedded_config import embedded_config
+from sesim_mmagic.apis.metafile import index_with, metafile_with
+from sesim_mmagic.apis.model_zoo import list_models, resolve_model
+from sesim_mmagic.apis.release import choose_checkpoint, publish
+from sesim_mmagic.apis.release_check import check_in_fresh_process, translations
+from sesim_mmagic.apis.release_content import released_config, released_meta, serialise
+from sesim_mmagic.apis.translate import init_translator, translate
+from sesim_mmagic.engine.hooks.results import read_results
+from sesim_mmagic.engine.pictures import write_picture
+from tests.test_engine import tiny
+from tests.test_tools.test_command_line import fails
+from tests.test_translators import tiny as tiny_models
+
+NAME = 'fsesim_tiny'
+README = """# FSeSim, tiny
+
+> [A paper](https://example.org/paper), 2021
+"""
+
+
+@pytest.fixture(scope='module')
+def root(tmp_path_factory):
+    """A repository with one config and no released model."""
+    root = tmp_path_factory.mktemp('repository')
+    (root / 'configs/fsesim').mkdir(parents=True)
+    (root / 'configs/fsesim/README.md').write_text(README)
+    (root / 'model-index.yml').write_text('# Models.\nImport: []\n')
+    tiny.write_config(
+        root / f'configs/fsesim/{NAME}.py',
+        tiny.write_pictures(root / 'data'),
+        test_dataloader__dataset__paired=True,
+        test_evaluator=[
+            dict(type='sesim_mmagic.PairedScores', source_domain='a', target_domain='b')
+        ],
+    )
+    return root
+
+
+@pytest.fixture(scope='module')
+def config(root):
+    return root / f'configs/fsesim/{NAME}.py'
+
+
+@pytest.fixture(scope='module')
+def work_dir(config, tmp_path_factory):
+    """A training with a moving average, tested afterwards, as tools/train.py leaves it."""
+    work_dir = tmp_path_factory.mktemp('work')
+    hooks = [*Config.fromfile(config).custom_hooks, dict(type='sesim_mmagic.ResultsHook')]
+    tiny.train(config, work_dir, train_cfg__max_iters=2, custom_hooks=hooks).test()
+    return work_dir
+
+
+@pytest.fixture(scope='module')
+def sample(root):
+    return root / 'data/testA/0.png'
+
+
+@pytest.fixture(scope='module')
+def trained(work_dir):
+    return work_dir / 'iter_2.pth'
+
+
+@pytest.fixture(scope='module')
+def server(tmp_path_factory):
+    """Folder and address of a server on this machine."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    folder = tmp_path_factory.mktemp('server')
+    handler = functools.partial(Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield folder, f'http://127.0.0.1:{server.server_port}'
+        server.shutdown()
+
+
+@pytest.fixture(scope='module')
+def release(root, config, work_dir, sample, server):
+    folder, address = server
+    remains = folder / f'.{NAME}.publishing/half'  # of a run that was killed
+    remains.parent.mkdir()
+    remains.write_text('half')
+    return publish(
+        work_dir,
+        folder,
+        licence='CC0',
+        config=config,
+        samples=[sample],
+        base_url=f'{address}/',
+        root=root,
+        limits='Tiny.',
+    )
+
+
+def test_the_file_holds_inference_alone(release, trained):
+    content = torch.load(release.path, weights_only=True)
+    assert set(content) == {'meta', 'state_dict'}
+    assert all(key.startswith('generators.b.') for key in content['state_dict'])
+    meta = content['meta']
+    assert {type(value) for value in meta.values()} == {str, int}
+    assert meta['experiment_name'] == NAME and meta['iter'] == 2
+    assert meta['sesim_mmagic_version'] == sesim_mmagic.__version__
+    assert meta['torch_version'] == torch.__version__
+    assert embedded_config(content, release.path).model.ema is None
+    assert os.path.dirname(trained.parent) not in meta['cfg']
+    assert release.path.stat().st_size < trained.stat().st_size / 2
+
+
+def test_name_date_and_sum_belong_together(release, trained):
+    sha256 = hashlib.sha256(release.path.read_bytes()).hexdigest()
+    date = tiny.load(trained)['meta']['time'][:8]
+    assert release.sha256 == sha256
+    assert release.path.name == f'{NAME}_{date}-{sha256[:8]}.pth'
+    names = {path.name for path in release.path.parent.iterdir()}
+    stem = release.path.stem
+    assert names == {f'{stem}.pth', f'{stem}.md', f'{stem}_samples'}, 'no remains'
+
+
+def test_the_moving_average_is_what_is_released(release, trained):
+    before, after = tiny.load(trained)['state_dict'], tiny.load(release.path)['state_dict']
+    average = {k: v for k, v in before.items() if k.startswith('generator_ema.module.')}
+    assert len(average) == len(after)
+    for key, value in average.items():
+        name = key.replace('generator_ema.module.', 'generators.b.')
+        assert torch.equal(after[name], value), name
+    assert any(not torch.equal(before[k], v) for k, v in after.items())
+
+
+def test_it_translates_as_the_training_does(release, config, trained, sample):
+    (before,) = translate(init_translator(config, trained, 'cpu'), sample)
+    (after,) = translate(init_translator(None, release.path, 'cpu'), sample)
+    assert np.array_equal(before, after)
+
+
+def test_the_same_training_gives_the_same_bytes(release, config, trained):
+    cfg, meta = Config.fromfile(config), released_meta(tiny.load(trained), trained, config)
+    model = init_translator(cfg, trained, 'cpu')
+    assert serialise(model, cfg, meta) == release.path.read_bytes()
+    model.generator_ema = None
+    content = serialise(model, cfg, meta)
+    assert content != release.path.read_bytes()
+
+
+def test_metafile_and_index(release, root, work_dir, server):
+    metafile = root / 'configs/fsesim/metafile.yml'
+    assert release.index == (metafile, root / 'model-index.yml')
+    index = (root / 'model-index.yml').read_text()
+    assert index == '# Models.\nImport:\n- configs/fsesim/metafile.yml\n'
+    content = yaml.safe_load(metafile.read_text())
+    assert content['Collections'] == [
+        dict(
+            Name='FSeSim, tiny',
+            Paper=dict(Title='A paper', URL='https://example.org/paper'),
+            README='configs/fsesim/README.md',
+        )
+    ]
+    (model,) = content['Models']
+    results = read_results(work_dir)
+    metrics = results['tests'][0]['metrics']
+    assert len(metrics) >= 2
+    assert model['Results'] == [
+        dict(Task='Image-to-Image Translation', Dataset='data, test', Metrics=metrics)
+    ]
+    assert model['Config'] == f'configs/fsesim/{NAME}.py'
+    assert model['Weights'] == f'{server[1]}/{release.path.name}'
+    metadata = model['Metadata']
+    weights = tiny.load(release.path)['state_dict']
+    assert metadata['Parameters'] == sum(v.numel() for v in weights.values())
+    assert metadata['Training Data'] == 'data' and metadata['Iterations'] == 2
+    hours = results['training']['seconds'] / 3600
+    assert metadata['Training Resources'] == f'1 x CPU process, {hours:.2f} hours'
+    assert metadata['SHA256'] == release.sha256
+
+
+def test_the_card(release, sample, monkeypatch):
+    card = release.card.read_text()
+    assert 'from **a** to **b**' in card and 'licence: CC0' in card and 'Tiny.' in card
+    assert release.sha256 in card and 'a moving average' in card
+    psnr = release.facts.scores[0].metrics['paired/psnr']
+    assert f'| test, 3 | paired/psnr | {psnr:.4g} |' in card
+    source, translation = re.findall(r'!\[\]\((.+?)\)', card)
+    monkeypatch.chdir(release.card.parent)
+    assert np.array_equal(cv2.imread(source), cv2.imread(str(sample)))
+    (code,) = re.findall(r'```python\n(.+?)```', card, re.DOTALL)
+    names = {}
+    exec(code.replace('picture.png', source), names)
+    assert np.array_equal(names['translation'], cv2.imread(translation))
+
+
+def test_it_is_found_by_its_name(release, root, tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    monkeypatch.setenv('no_proxy', '127.0.0.1')
+    (model,) = list_models(root / 'model-index.yml')
+    path = resolve_model(model.name, root / 'model-index.yml')
+    assert Path(path).read_bytes() == release.path.read_bytes()
+
+
+# ---- mim --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope='module')
+def mim(release, root, tmp_path_factory):
+    """Call mim in a process that finds this package installed with the repository's index."""
+    site = tmp_path_factory.mktemp('site')
+    package = Path(sesim_mmagic.__file__).parent
+    (site / 'sesim_mmagic/.mim').mkdir(parents=True)
+    for path in package.iterdir():
+        if path.name != '.mim':
+            (site / 'sesim_mmagic' / path.name).symlink_to(path)
+    for path in (root / 'configs', root / 'model-index.yml', package.parent / 'tools'):
+        (site / 'sesim_mmagic/.mim' / path.name).symlink_to(path)
+    info = site / f'sesim_mmagic-{sesim_mmagic.__version__}.dist-info/METADATA'
+    info.parent.mkdir()
+    info.write_text(f'Name: sesim_mmagic\nVersion: {sesim_mmagic.__version__}\n')
+    env = dict(os.environ, PYTHONPATH=str(site), HOME=str(site), no_proxy='127.0.0.1')
+
+    def call(*arguments):
+        run = subprocess.run(
+            [sys.executable, '-W', 'ignore', '-m', 'mim', *map(str, arguments)],
+            env=env, capture_output=True, text=True, timeout=300, cwd=site,
+        )  # fmt: skip
+        assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-2000:]
+        return run.stdout
+
+    pytest.importorskip('mim')
+    return call
+
+
+def test_mim_searches(mim, release):
+    found = mim('search', 'sesim_mmagic', '--model', 'fsesim, tiny', '--display-width', '300')
+    assert f'config id: {NAME}' in found and release.sha256 in found
+    psnr = release.facts.scores[0].metrics['paired/psnr']
+    assert re.search(rf'data, test/paired/psnr\s+{psnr}', found)
+    assert NAME not in mim('search', 'sesim_mmagic', '--condition', f'psnr>{psnr + 1}')
+
+
+def test_mim_downloads_and_tests(mim, release, config, tmp_path):
+    mim('download', 'sesim_mmagic', '--config', NAME, '--dest', tmp_path)
+    checkpoint = tmp_path / release.path.name
+    assert checkpoint.read_bytes() == release.path.read_bytes()
+    assert Config.fromfile(tmp_path / f'{NAME}.py').model == Config.fromfile(config).model
+    # Of the config's moving average the file holds the result alone.
+    out, options = tmp_path / 'metrics.json', ('--cfg-options', 'model.ema=None')
+    mim(
+        'test', 'sesim_mmagic', f'{NAME}.py', '--checkpoint', checkpoint,
+        '--work-dir', tmp_path / 'work', '--out', out, *options,
+    )  # fmt: skip
+    (score,) = release.facts.scores
+    assert yaml.safe_load(out.read_text()) == pytest.approx(score.metrics, rel=1e-6)
+
+
+# ---- files of the index -----------------------------------------------------------------------
+
+
+def test_a_model_replaces_the_one_of_its_name_alone(tmp_path):
+    path = tmp_path / 'metafile.yml'
+    path.write_text(
+        '# Kept.\n# Too.\nCollections:\n- Name: Own\nModels:\n- Name: z\n  Weights: old\n'
+        '- Name: a\n  Weights: other\nLibrary: x\n'
+    )
+    for _ in range(2):
+        path.write_text(metafile_with(path, dict(Name='z', Weights='new')))
+    text = path.read_text()
+    assert text.startswith('# Kept.\n# Too.\nCollections:') and text.count('#') == 2
+    new = {'Name': 'z', 'In Collection': 'Own', 'Weights': 'new'}
+    assert yaml.safe_load(text) == dict(
+        Collections=[dict(Name='Own')], Models=[new, dict(Name='a', Weights='other')], Library='x'
+    )
+    path.write_text(metafile_with(path, dict(Name='b', Weights='b')))
+    assert [model['Name'] for model in yaml.safe_load(path.read_text())['Models']] == list('zab')
+
+
+def test_an_index_lists_each_metafile_once(tmp_path):
+    path = tmp_path / 'model-index.yml'
+    for name in ('b', 'a', 'b'):
+        path.write_text(index_with(path, f'configs/{name}/metafile.yml'))
+    imports = [f'configs/{name}/metafile.yml' for name in 'ab']
+    assert yaml.safe_load(path.read_text()) == dict(Import=imports)
+
+
+def test_a_method_without_readme_has_the_name_of_its_folder(tmp_path):
+    path = tmp_path / 'cyclegan/metafile.yml'
+    content = yaml.safe_load(metafile_with(path, dict(Name='a')))
+    assert content['Collections'] == [dict(Name='cyclegan')]
+
+
+# ---- content ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('build', ['one_sided', 'multi_modal', 'cyclegan'])
+def test_models_of_several_domains_are_released_whole(build, tmp_path):
+    arguments = dict(structure_loss=None, ema=dict(momentum=0.1))
+    model = getattr(tiny_models, build)(**arguments)
+    with torch.no_grad():  # the average is another network than the generators
+        for parameter in model.generator_ema.module.parameters():
+            parameter.add_(0.01 * torch.randn_like(parameter))
+    settings = dict(_settings(build), **arguments)
+    cfg = Config(dict(default_scope='mmagic', model=settings))
+    meta = dict(experiment_name='a', time='20260101', iter=0)
+    torch.save(dict(meta=meta, state_dict=model.state_dict()), tmp_path / 'trained.pth')
+    trained = init_translator(cfg, tmp_path / 'trained.pth', 'cpu')
+    (tmp_path / 'released.pth').write_bytes(serialise(trained, cfg, meta))
+    released = init_translator(None, tmp_path / 'released.pth', 'cpu')
+    assert released.generator_ema is None
+    write_picture(tmp_path / 'p.png', np.random.default_rng(1).integers(0, 256, (32, 40, 3)))
+    before = dict(translations(trained, [tmp_path / 'p.png']))
+    after = dict(translations(released, [tmp_path / 'p.png']))
+    assert len(before) == dict(one_sided=1, multi_modal=6, cyclegan=2)[build]
+    assert before.keys() == after.keys()
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
+def _settings(build):
+    """The config that a builder of tests/test_translators/tiny.py builds from."""
+    found = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiny_models, 'build', found.append)
+        getattr(tiny_models, build)()
+    return found[0]
+
+
+def test_a_released_config_names_no_folder_of_this_machine():
+    cfg = Config(
+        dict(
+            model=dict(type='A', ema=dict(momentum=0.1), size=(1, 2)),
+            work_dir='/home/me/work',
+            load_from='/home/me/a.pth',
+            resume=True,
+            launcher='slurm',
+            data_root='/home/me/data/horses',
+            relative='data/horses',
+            pipeline=[dict(path='~/x/y.png')],
+        )
+    )
+    text = released_config(cfg)
+    assert 'home' not in text and '~' not in text
+    found = embedded_config(
+        dict(meta=dict(cfg=text.replace("type='A'", "type='OneSidedTranslator'"))), 'a'
+    )
+    assert found.model.ema is None and found.model.size == (1, 2)
+    assert found.data_root == 'horses' and found.relative == 'data/horses'
+    assert found.pipeline[0].path == 'y.png'
+    assert not {'work_dir', 'load_from', 'resume', 'launcher'} & set(found)
+    assert cfg.model.ema is not None, 'the config that was given stays as it is'
+
+
+def test_the_best_checkpoint_of_a_work_dir_else_the_last(work_dir, tmp_path):
+    assert choose_checkpoint(work_dir) == (work_dir / 'iter_2.pth', 'last')
+    assert choose_checkpoint(work_dir / 'x.pth') == (work_dir / 'x.pth', 'given')
+    (tmp_path / 'best.pth').touch()
+    best = '{"best": [{"key": "fid", "value": null, "checkpoint": null, "iteration": null}, %s]}'
+    entry = '{"key": "psnr", "value": 20.5, "checkpoint": "best.pth", "iteration": 1}'
+    (tmp_path / 'results.json').write_text(best % entry)
+    assert choose_checkpoint(tmp_path) == (tmp_path / 'best.pth', 'best psnr (20.5)')
+    (tmp_path / 'best.pth').unlink()
+    with pytest.raises(FileNotFoundError, match='holds no complete checkpoint'):
+        choose_checkpoint(tmp_path)
+
+
+# ---- what is refused --------------------------------------------------------------------------
+
+
+class Malicious:
+    """Unpickled, it makes a folder."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / 'out'
+
+
+@pytest.fixture
+def unchanged(root, release):
+    """The repository is after the test as it was before."""
+    files = [path for path in root.rglob('*.yml')]
+    before = [path.read_bytes() for path in files]
+    yield
+    assert [path.read_bytes() for path in files] == before
+    assert sorted(root.rglob('*.yml')) == sorted(files)
+
+
+def refused(error, message, checkpoint, out, **kwargs):
+    with pytest.raises(error, match=message):
+        publish(checkpoint, out, licence='CC0', **kwargs)
+    assert not out.exists()
+
+
+def test_damaged_and_foreign_checkpoints_are_refused(trained, config, root, out, unchanged):
+    folder = out.parent
+    bad = folder / 'bad.pth'
+    content = trained.read_bytes()
+    for cut, message in ((len(content) // 2, 'truncated'), (0, 'not a PyTorch checkpoint')):
+        bad.write_bytes(content[:cut])
+        refused(ValueError, message, bad, out, config=config, root=root)
+    half = len(content) // 2  # torch itself loads such a file
+    bad.write_bytes(content[:half] + bytes(99) + content[half + 99 :])
+    assert tiny.load(bad)
+    refused(ValueError, 'is damaged, its part', bad, out, config=config, root=root)
+    torch.save(dict(state_dict=torch.nn.Linear(2, 2).state_dict()), bad)
+    refused(ValueError, 'does not hold its config', bad, out)
+    meta = dict(experiment_name=NAME, time='20260101', iter=1)
+    torch.save(dict(meta=meta, state_dict=torch.nn.Linear(2, 2).state_dict()), bad)
+    refused(ValueError, 'not one of this OneSidedTranslator', bad, out, config=config, root=root)
+    refused(FileNotFoundError, 'does not exist', folder / 'missing.pth', out, config=config)
+
+
+@pytest.mark.parametrize('legacy', [False, True])
+def test_a_malicious_checkpoint_is_not_run(trained, config, out, legacy):
+    bad, mark = out.parent / 'bad.pth', out.parent / 'mark'
+    content = dict(tiny.load(trained), message_hub=Malicious(mark))
+    if legacy:
+        bad.write_bytes(pickle.dumps(Malicious(mark), protocol=2))
+    else:
+        torch.save(content, bad)
+    refused(ValueError, 'bad.pth', bad, out, config=config)
+    assert not mark.exists()
+
+
+def test_a_malicious_config_is_not_run(trained, out):
+    bad, mark = out.parent / 'bad.pth', out.parent / 'mark'
+    content = torch.load(trained, weights_only=True)
+    content['meta']['cfg'] += f'\nimport os\nos.mkdir({str(mark)!r})\n'
+    torch.save(content, bad)
+    refused(ValueError, 'more than plain settings', bad, out)
+    assert not mark.exists()
+
+
+def test_what_is_missing_is_asked_for(trained, config, root, out, tmp_path, unchanged):
+    settings = dict(config=config)
+    content = dict(torch.load(trained, weights_only=True))
+    bare = tmp_path / 'bare.pth'
+    torch.save(dict(content, meta=dict(cfg=content['meta']['cfg'])), bare)
+    refused(ValueError, 'names no config', bare, out)
+    refused(ValueError, "eight digits, got ''.*give it", bare, out, **settings)
+    refused(ValueError, "eight digits, got '2026'", trained, out, date='2026', **settings)
+    refused(ValueError, 'base address', trained, out, base_url='host/folder', **settings)
+    refused(FileNotFoundError, 'Sample picture', trained, out, samples=['no.png'], **settings)
+    refused(FileNotFoundError, 'Config', trained, out, config='no.py')
+    # The experiment of the tests has no config of its name.
+    refused(ValueError, 'needs its config', trained, out, root=root)
+    elsewhere = tmp_path / 'own.py'
+    Config.fromfile(config).dump(elsewhere)
+    refused(ValueError, 'needs its config', trained, out, root=root, config=elsewhere)
+    torch.save(dict(content, meta=dict(content['meta'], experiment_name='../up')), bare)
+    refused(ValueError, 'names no config', bare, out)
+
+
+def test_a_folder_that_cannot_be_written(trained, config, root, tmp_path, unchanged):
+    (tmp_path / 'file').touch()
+    with pytest.raises(OSError, match='Nothing was released'):
+        publish(trained, tmp_path / 'file/out', licence='CC0', config=config, root=root)
+
+
+def test_a_full_disk_leaves_nothing(trained, config, root, out, unchanged):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        refused(OSError, 'Nothing was released.*too large', trained, out, config=config, root=root)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_an_interrupted_run_leaves_nothing(trained, config, root, out, unchanged):
+    seen = []
+
+    def interrupt(*args):
+        if any(out.glob('.*.publishing/*.pth')):
+            seen.extend(path.name for path in out.iterdir())
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+    try:
+        refused(KeyboardInterrupt, None, trained, out, config=config, root=root)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert seen == [f'.{NAME}.publishing'], 'it had begun, nothing had its final name'
+
+
+def test_the_fresh_process_runs_no_code_and_compares_pictures(release, sample, tmp_path):
+    bad, mark = tmp_path / 'bad.pth', tmp_path / 'mark'
+    torch.save(dict(meta=Malicious(mark)), bad)
+    with pytest.raises(ValueError, match='a fresh process cannot use the file'):
+        check_in_fresh_process(bad, tmp_path, {}, tmp_path)
+    assert not mark.exists()
+
+    inputs, outputs = tmp_path / 'in', tmp_path / 'out'
+    outputs.mkdir()
+    write_picture(inputs / '0.png', cv2.imread(str(sample)))
+    model = init_translator(None, release.path, 'cpu')
+    expected = dict(translations(model, [inputs / '0.png']))
+    expected['0_b_0'][3, 4, 1] ^= 1
+    with pytest.raises(ValueError, match="picture '0_b_0' is another"):
+        check_in_fresh_process(release.path, inputs, expected, outputs)
+
+
+def test_the_command_line_says_what_is_wrong(capsys, trained, config, tmp_path):
+    arguments = (trained, '--out', tmp_path / 'out', '--config', config)
+    assert '--licence' in fails(capsys, 'publish_model', *arguments)
+    message = fails(
+        capsys, 'publish_model', *arguments, '--licence', 'x', '--no-index', '--date', 'y'
+    )
+    assert 'eight digits' in message
