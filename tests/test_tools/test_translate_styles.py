@@ -128,9 +128,7 @@ def test_a_test_shows_all_translations(trained, config, tmp_path):
 
 def test_bad_styles(trained, source, reference, tmp_path, capsys):
     def message(*argv):
-        return fails(
-            capsys, 'translate', source, '--model', trained[1], '--out', tmp_path, *argv
-        )
+        return fails(capsys, 'translate', source, '--model', trained[1], '--out', tmp_path, *argv)
 
     assert '--styles must be positive, got 0' in message('--styles', 0, '--seed', 1)
     assert 'give one of the two' in message('--styles', 2, '--reference', reference)
