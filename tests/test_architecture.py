@@ -23,6 +23,7 @@ ARROWS = {
     'networks': {'functional', 'registry'},
     'losses': {'functional', 'registry', 'networks'},
     'translators': {'functional', 'registry', 'networks', 'losses'},
+    'converters': {'networks', 'version'},
     'datasets': {'registry'},
     'evaluation': {'functional', 'registry', 'networks', 'datasets'},
     'engine': {'registry', 'datasets'},

@@ -1,0 +1,337 @@
+"""Published files together are a checkpoint that translates as they do, and are files again."""
+
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from sesim_mmagic.apis import init_translator, translate
+from sesim_mmagic.converters import join, split
+from sesim_mmagic.converters.embedded_config import embedded_model
+from sesim_mmagic.registry import MODELS
+from tests.golden import field
+
+from . import published
+from .published import filled, listed, same
+
+WIDTH = 4
+G, D = published.resnet(WIDTH, 5), published.patch_gan(WIDTH)
+F = published.perceptrons((3, 2 * WIDTH, *[4 * WIDTH] * 3), 6)
+FILES = {'G.pth': G.state_dict(), 'D.pth': D.state_dict(), 'F.pth': F.state_dict()}
+HEADS = published.heads((256, 512, 512)).state_dict()
+CYCLE = {letter: published.resnet(WIDTH, 2, blur=False).state_dict() for letter in ('A', 'B')}
+CYCLE_D = {letter: published.patch_gan(WIDTH, blur=False).state_dict() for letter in ('A', 'B')}
+
+
+def picture(height=20, width=28):
+    """A colourful picture, BGR."""
+    values = (127.5 * (field((height, width, 3), 4).numpy() + 1)).astype(np.uint8)
+    values[..., 0] //= 8
+    return values
+
+
+def by_hand(network, picture):
+    """The translation of a BGR picture as the authors' code makes it: by its RGB tensor."""
+    rgb = torch.from_numpy(picture[..., ::-1].copy()).permute(2, 0, 1)[None].float()
+    with torch.no_grad():
+        translated = network.eval()(rgb / 127.5 - 1)[0]
+    values = ((translated + 1) * 127.5).clamp(0, 255).round().permute(1, 2, 0)
+    return values.numpy().astype(np.uint8)[..., ::-1]
+
+
+def written(checkpoint, folder, name='converted.pth'):
+    torch.save(checkpoint, folder / name)
+    return str(folder / name)
+
+
+def agree(found, expected):
+    """Equal but for the rounding of single values."""
+    difference = np.abs(found.astype(int) - expected.astype(int))
+    return found.shape == expected.shape and difference.max() <= 1 and difference.mean() < 0.01
+
+
+# ------------------------------------------------------------------------------- join
+
+
+def test_a_picture_is_translated_as_by_the_published_network(tmp_path):
+    checkpoint, _ = join(FILES, 'horse', 'zebra')
+    model = init_translator(None, written(checkpoint, tmp_path), device='cpu')
+    (found,) = translate(model, picture())
+    assert agree(found, by_hand(G, picture()))
+    # Were channels in another order, the picture would be another one.
+    assert not agree(found, by_hand(G, picture()[..., ::-1])[..., ::-1])
+
+
+def test_both_directions_of_cyclegan(tmp_path):
+    checkpoint, _ = join(
+        dict(G_A=CYCLE['A'], D_A=CYCLE_D['A']),
+        'horse',
+        'zebra',
+        dict(G_B=CYCLE['B'], D_B=CYCLE_D['B']),
+    )
+    model = init_translator(None, written(checkpoint, tmp_path), device='cpu')
+    for domain, letter in (('zebra', 'A'), ('horse', 'B')):
+        twin = published.resnet(WIDTH, 2, blur=False)
+        twin.load_state_dict(CYCLE[letter])
+        (found,) = translate(model, picture(), domain)
+        assert agree(found, by_hand(twin, picture()))
+    found = split(checkpoint, 'it').files
+    assert sorted(found) == [f'latest_net_{kind}_{way}.pth' for kind in 'DG' for way in 'AB']
+    for letter in ('A', 'B'):
+        assert same(found[f'latest_net_G_{letter}.pth'], CYCLE[letter])
+        assert same(found[f'latest_net_D_{letter}.pth'], CYCLE_D[letter])
+
+
+def test_one_generator_of_cyclegan_is_enough(tmp_path):
+    checkpoint, _ = join({'horse2zebra.pth': CYCLE['A']}, 'horse', 'zebra')
+    twin = published.resnet(WIDTH, 2, blur=False)
+    twin.load_state_dict(CYCLE['A'])
+    model = init_translator(None, written(checkpoint, tmp_path), device='cpu')
+    (found,) = translate(model, picture())
+    assert agree(found, by_hand(twin, picture()))
+
+
+def test_single_image_model_translates(tmp_path):
+    files = {
+        n: filled(listed(f'single_image/{n}')) for n in ('latest_net_G.pth', 'latest_net_D.pth')
+    }
+    checkpoint, _ = join(files, 'photo', 'painting')
+    model = init_translator(None, written(checkpoint, tmp_path), device='cpu')
+    (found,) = translate(model, picture(21, 30))
+    assert found.shape == (21, 30, 3) and found.std() > 10
+    assert all(same(split(checkpoint, 'it').files[n], files[n]) for n in files)
+
+
+@pytest.mark.parametrize(
+    'files, back',
+    [
+        (FILES, {}),
+        ({'G': G.state_dict(), 'F': HEADS}, {}),
+        ({'G': CYCLE['A'], 'D': CYCLE_D['A']}, {'G': CYCLE['B'], 'D': CYCLE_D['B']}),
+    ],
+    ids=['CUT', 'F-LSeSim', 'CycleGAN'],
+)
+def test_the_embedded_config_builds_a_model_that_takes_every_tensor(files, back):
+    checkpoint, _ = join(files, 'horse', 'zebra', back)
+    text = checkpoint['meta']['cfg']
+    config = Config.fromstring(text, '.py')
+    assert embedded_model(text) == config.model.to_dict()
+    assert config.model.data_preprocessor.output_channel_order == 'RGB'
+    if 'feature_net' in config.model.get('structure_loss', {}):
+        config.model.structure_loss.feature_net.update(pretrained=None, seed=0)
+    init_default_scope(config.default_scope)
+    model = MODELS.build(config.model)
+    found = model.load_state_dict(checkpoint['state_dict'], strict=False)
+    assert not found.unexpected_keys
+    assert all(name.startswith('image_buffers.') for name in found.missing_keys)
+    assert all(isinstance(value, str) for value in checkpoint['meta'].values())
+
+
+def test_sizes_are_padded_to_what_the_generator_halves(tmp_path):
+    deep = published.resnet(2, 1, downs=3)
+    checkpoint, _ = join({'G': deep.state_dict()}, 'a', 'b')
+    model = init_translator(None, written(checkpoint, tmp_path), device='cpu')
+    assert next(translate(model, picture(20, 28))).shape == (20, 28, 3)
+    assert model.size_divisor == 8
+
+
+def test_layers_of_heads():
+    def layers(files, *args):
+        return embedded_model(join(files, 'a', 'b', None, *args)[0]['meta']['cfg'])[
+            'structure_loss'
+        ]['layers']
+
+    generator = {'G': G.state_dict()}
+    assert layers({**generator, 'F': HEADS}) == ('relu3_1', 'relu4_1', 'relu4_3')
+    assert layers(FILES) == (0, 4, 8, 12, 16)
+    narrow = published.heads((64, 128)).state_dict()
+    named = ['relu1_1', 'relu2_2']
+    assert list(layers({**generator, 'F': narrow}, named)) == named
+    other = published.perceptrons((3, 4 * WIDTH), 5).state_dict()
+    assert layers({**generator, 'F': other}, ['0', '12']) == (0, 12)
+    with pytest.raises(ValueError, match='LSeSim.*relu3_1.*name theirs in layers'):
+        join({**generator, 'F': narrow}, 'a', 'b')
+    with pytest.raises(ValueError, match=r'PatchNCE.*\(0, 4, 8, 12, 16\) or \(0, 2, 4\)'):
+        join({**generator, 'F': other}, 'a', 'b')
+    for wrong in (['12', '0'], ['0', '99']):
+        with pytest.raises(ValueError, match='name theirs in layers'):
+            join({**generator, 'F': other}, 'a', 'b', None, wrong)
+    # MMagic's generator has no features to look at.
+    with pytest.raises(ValueError, match='do not fit'):
+        join({'G': CYCLE['A'], 'F': FILES['F.pth']}, 'a', 'b')
+
+
+@pytest.mark.parametrize(
+    'files, back, words',
+    [
+        ({'D.pth': FILES['D.pth']}, {}, 'no file holds a generator: D.pth holds PatchGAN'),
+        ({'a.pth': FILES['G.pth'], 'b.pth': FILES['G.pth']}, {}, 'a.pth and b.pth both hold'),
+        (FILES, {'back.pth': FILES['G.pth']}, 'heads were given for a pair'),
+        ({'G': CYCLE['A']}, {'G': FILES['G.pth']}, 'generators of the two directions'),
+        ({'G': CYCLE['A'], 'D': CYCLE_D['A']}, {'G': CYCLE['B']}, 'discriminators of the two'),
+        ({'G': CYCLE['A']}, {'D': CYCLE_D['B']}, 'no file holds a generator'),
+    ],
+)
+def test_files_that_do_not_belong_together(files, back, words):
+    with pytest.raises(ValueError, match=words):
+        join(files, 'horse', 'zebra', back)
+
+
+@pytest.mark.parametrize('names', [('a', 'a'), ('a.b', 'c'), ('', 'b')])
+def test_names_of_domains(names):
+    with pytest.raises(ValueError, match='different names without dots'):
+        join(FILES, *names)
+
+
+# ------------------------------------------------------------------------------- split
+
+
+def test_files_come_back_bit_for_bit():
+    files = {f'latest_net_{name}': content for name, content in FILES.items()}
+    checkpoint, converted = join(files, 'horse', 'zebra')
+    assert set(converted) == set(files)
+    found = split(checkpoint, 'it')
+    assert list(found.files) == list(files)
+    assert all(same(found.files[name], files[name]) for name in files)
+    assert not (found.swapped or found.averaged or found.left_out)
+    again, _ = join(found.files, 'horse', 'zebra')
+    assert (
+        same(again['state_dict'], checkpoint['state_dict']) and again['meta'] == checkpoint['meta']
+    )
+
+
+def trained(order=None, ema=None, **settings):
+    """A model of this package and its checkpoint, as a training leaves it."""
+    init_default_scope('mmagic')
+    preprocessor = dict(type='DataPreprocessor', output_channel_order=order)
+    model = dict(
+        type='sesim_mmagic.OneSidedTranslator',
+        source_domain='horse',
+        target_domain='zebra',
+        data_preprocessor=preprocessor,
+        generator=dict(type='sesim_mmagic.ResNetBlurGenerator', base_channels=WIDTH, num_blocks=5),
+        discriminator=dict(type='sesim_mmagic.BlurPatchGAN', base_channels=WIDTH),
+        structure_loss=dict(
+            type='sesim_mmagic.PatchNCELoss',
+            channels=(3, 2 * WIDTH, *[4 * WIDTH] * 3),
+            width=6,
+        ),
+        ema=ema,
+        **settings,
+    )
+    config = Config(dict(model=model))
+    network = MODELS.build(config.model)
+    for name, tensor in network.state_dict().items():
+        if tensor.is_floating_point():
+            torch.nn.init.normal_(tensor, std=0.3)
+            if 'generator_ema' in name:
+                tensor.mul_(0.5)
+    return network.eval(), dict(
+        meta=dict(cfg=config.pretty_text), state_dict=OrderedDict(network.state_dict())
+    )
+
+
+@pytest.mark.parametrize('order', [None, 'BGR', 'RGB'])
+@pytest.mark.parametrize('ema', [None, dict(momentum=0.1)])
+def test_trained_models_translate_the_same_as_published_files(order, ema, tmp_path):
+    """Networks that were trained on BGR leave for code that reads RGB."""
+    network, checkpoint = trained(order, ema)
+    found = split(checkpoint, 'it')
+    assert found.swapped == (order != 'RGB') and found.averaged == bool(ema)
+    assert found.left_out == ['image_buffers']
+    twin = published.resnet(WIDTH, 5)
+    twin.load_state_dict(found.files['latest_net_G.pth'])
+    model = init_translator(None, written(checkpoint, tmp_path), device='cpu')
+    (expected,) = translate(model, picture())
+    assert agree(by_hand(twin, picture()), expected)
+
+
+@torch.no_grad()
+def test_discriminators_and_perceptrons_that_saw_bgr():
+    network, checkpoint = trained()
+    found = split(checkpoint, 'it').files
+    rgb = torch.rand(1, 3, 40, 40)
+    twin = published.patch_gan(WIDTH)
+    twin.load_state_dict(found['latest_net_D.pth'])
+    assert torch.allclose(twin(rgb), network.discriminators['zebra'](rgb.flip(1)), atol=1e-4)
+    mlps = published.perceptrons((3, 2 * WIDTH, *[4 * WIDTH] * 3), 6)
+    mlps.load_state_dict(found['latest_net_F.pth'])
+    patches = torch.rand(5, 3)
+    expected = network.structure_loss.mlp_0(patches.flip(1))
+    assert torch.allclose(mlps['mlp_0'](patches), expected, atol=1e-5)
+
+
+@torch.no_grad()
+def test_stylegan2_that_saw_bgr():
+    shapes = listed('single_image/latest_net_G.pth')
+    checkpoint, _ = join({'G': filled(shapes)}, 'a', 'b')
+    rgb = split(checkpoint, 'it').files['latest_net_G.pth']
+    meta = dict(cfg=checkpoint['meta']['cfg'].replace("'RGB'", "'BGR'"))
+    bgr = split(dict(checkpoint, meta=meta), 'it').files['latest_net_G.pth']
+    changed = {name for name in rgb if not torch.equal(rgb[name], bgr[name])}
+    first, last = 'encoder.convs.1.0.weight', 'decoder.convs.5.0.weight'
+    assert changed == {first, last, 'decoder.convs.5.1.bias'}
+    assert torch.equal(bgr[first], rgb[first].flip(1))
+    assert torch.equal(bgr[last], rgb[last].flip(0))
+    bias = 'decoder.convs.5.1.bias'
+    assert torch.equal(bgr[bias], rgb[bias].flip(1)) and bgr[bias].shape == (1, 3, 1, 1)
+
+
+def test_averages_of_two_directions():
+    cycle, _ = join({'G': CYCLE['A']}, 'horse', 'zebra', {'G': CYCLE['B']})
+    averages = {
+        name.replace('generators.', 'generator_ema.module.'): tensor + 1
+        for name, tensor in cycle['state_dict'].items()
+    }
+    state_dict = {**cycle['state_dict'], **averages, 'generator_ema.steps': torch.tensor(3)}
+    found = split(dict(cycle, state_dict=state_dict), 'it')
+    assert found.averaged and not found.left_out
+    for letter in ('A', 'B'):
+        expected = {name: tensor + 1 for name, tensor in CYCLE[letter].items()}
+        assert same(found.files[f'latest_net_G_{letter}.pth'], expected)
+
+
+@pytest.mark.parametrize(
+    'checkpoint, words',
+    [
+        (FILES['G.pth'], "it: no checkpoint of this package.*'state_dict'"),
+        (dict(meta={}, state_dict=FILES['G.pth']), 'no checkpoint of this package'),
+        (dict(meta=dict(cfg='x = ('), state_dict=FILES['G.pth']), 'it: the config in it cannot'),
+        (dict(meta=dict(cfg='x = 3'), state_dict=FILES['G.pth']), "it: .* has no 'model'"),
+        (dict(meta=dict(cfg='model = dict()'), state_dict=FILES['G.pth']), 'generators into'),
+        (
+            dict(
+                meta=dict(cfg="model = dict(target_domain='b')"),
+                state_dict={'generators.b.content_encoder.0.weight': torch.zeros(1)},
+            ),
+            'it, generator b: networks of MUNIT',
+        ),
+    ],
+)
+def test_other_checkpoints(checkpoint, words):
+    with pytest.raises(ValueError, match=words):
+        split(checkpoint, 'it')
+
+
+# ---------------------------------------------------------------------- embedded config
+
+
+def test_a_config_is_not_run(tmp_path):
+    mark = tmp_path / 'mark'
+    run = f'open({str(mark)!r}, "w")'
+    for text in (f'model = dict(a={run})', f'model = [{run}]', f'model = {{1: {run}}}'):
+        with pytest.raises(ValueError, match='open'):
+            embedded_model(text)
+    assert embedded_model(f"x = {run}\nmodel = dict(type='a')") == dict(type='a')
+    assert not mark.exists()
+
+
+def test_a_config_is_read_as_mmengine_reads_it():
+    model = dict(
+        a=(1, -2.5), b=[None, True, 'x\n"\'é'], c={'not a name': dict(d=())}, e=1e-3, f=(3,)
+    )
+    text = Config(dict(model=model, other=3)).pretty_text
+    assert embedded_model(text) == Config.fromstring(text, '.py').model.to_dict() == model

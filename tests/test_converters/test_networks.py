@@ -1,0 +1,304 @@
+"""Published networks become this package's, tensor by tensor, and published ones again."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sesim_mmagic.converters import identify, to_ours, to_published
+from sesim_mmagic.losses import LSeSimLoss, PatchNCELoss
+from sesim_mmagic.networks import (
+    BlurPatchGAN,
+    ResNetBlurGenerator,
+    StyleGAN2Discriminator,
+    StyleGAN2Generator,
+)
+from sesim_mmagic.registry import MODELS
+from tests.golden import field, smooth
+
+from . import published
+from .published import filled, listed, same
+
+
+def built(variant):
+    """Our network as its config builds it."""
+    kwargs = dict(variant.settings)
+    if variant.network in ('ResnetGenerator', 'PatchDiscriminator'):
+        kwargs['norm_cfg'] = dict(type='IN')
+    if variant.network == 'sesim_mmagic.LSeSimLoss':
+        layers = ('relu3_1', 'relu4_1', 'relu4_3')
+        kwargs = dict(
+            layers=layers, feature_net=dict(type='sesim_mmagic.VGG16Features', **UNTRAINED)
+        )
+    if variant.network == 'sesim_mmagic.PatchNCELoss':
+        kwargs['layers'] = range(len(kwargs['channels']))
+    return MODELS.build(dict(type=variant.network, **kwargs))
+
+
+UNTRAINED = dict(pretrained=None, seed=0)
+
+
+@torch.no_grad()
+def loaded(state_dict):
+    converted = to_ours(state_dict)
+    network = built(converted.variant).eval()
+    own = {k: v for k, v in network.state_dict().items() if not k.startswith('feature_net.')}
+    assert list(converted.state_dict) == list(own)  # in our order too
+    network.load_state_dict(converted.state_dict)
+    return network
+
+
+# ----------------------------------------------------------------------- published files
+
+
+@pytest.mark.parametrize(
+    'name, network, kind, expected, constants',
+    [
+        (
+            'single_modal/latest_net_G.pth',
+            ResNetBlurGenerator,
+            'generator',
+            dict(base_channels=64, num_blocks=9, num_downsamplings=2, dropout=0.0),
+            4,
+        ),
+        (
+            'single_modal/latest_net_D.pth',
+            BlurPatchGAN,
+            'discriminator',
+            dict(base_channels=64, num_layers=3),
+            3,
+        ),
+        (
+            'single_modal/latest_net_F.pth',
+            LSeSimLoss,
+            'heads',
+            dict(channels=(256, 512, 512)),
+            0,
+        ),
+        (
+            'single_image/latest_net_G.pth',
+            StyleGAN2Generator,
+            'generator',
+            dict(base_channels=32, num_blocks=6, num_downsamplings=2, noise=True),
+            6,
+        ),
+        (
+            'single_image/latest_net_D.pth',
+            StyleGAN2Discriminator,
+            'discriminator',
+            dict(base_channels=16, size=128),
+            8,
+        ),
+    ],
+)
+def test_published_files(name, network, kind, expected, constants):
+    state_dict = {
+        n: published.constant(n, shape) if published.is_constant(n) else torch.randn(shape)
+        for n, shape in listed(name).items()
+    }
+    variant = identify(state_dict, name)
+    assert variant.kind == kind
+    assert expected.items() <= variant.settings.items()
+    converted = to_ours(state_dict, name)
+    assert len(converted.constants) == constants and not converted.statistics
+    assert isinstance(loaded(state_dict), network)
+    assert same(to_published(converted.state_dict), state_dict)
+
+
+def test_the_twins_of_these_tests_have_the_tensors_of_published_files():
+    for name, twin in {
+        'single_modal/latest_net_G.pth': published.resnet(64, 9),
+        'single_modal/latest_net_D.pth': published.patch_gan(64, 3),
+        'single_modal/latest_net_F.pth': published.heads((256, 512, 512)),
+    }.items():
+        shapes = {k: tuple(v.shape) for k, v in twin.state_dict().items()}
+        assert list(shapes.items()) == list(listed(name).items())
+
+
+# ---------------------------------------------------------------------------- outputs
+
+
+@pytest.mark.parametrize(
+    'shapes, scale, side, seed, mean, std, first, last',
+    [
+        (
+            {k: v.shape for k, v in published.resnet(8, 9).state_dict().items()},
+            0.1,
+            64,
+            5,
+            -0.0167213,
+            0.5207121,
+            (-0.128177, 0.040721, -0.222374),
+            (-0.041262, 0.030121, -0.234866),
+        ),
+        (
+            {k: v.shape for k, v in published.patch_gan(8, 3).state_dict().items()},
+            0.1,
+            64,
+            5,
+            0.1190285,
+            1.3819525,
+            (1.886196, 0.744367, 2.223646),
+            (-0.242765, -0.019784, -2.054405),
+        ),
+        (
+            listed('single_image/latest_net_G.pth'),
+            1,
+            128,
+            6,
+            0.3573152,
+            0.4396054,
+            (0.329669, 0.334988, 0.28884),
+            (0.668766, 0.65903, 0.725945),
+        ),
+        (
+            listed('single_image/latest_net_D.pth'),
+            1,
+            128,
+            6,
+            0.463159,
+            None,
+            (0.463159,),
+            (0.463159,),
+        ),
+    ],
+    ids=['ResNet', 'PatchGAN', 'StyleGAN2 generator', 'StyleGAN2 discriminator'],
+)
+@torch.no_grad()
+def test_golden_output_of_the_authors_tensors(shapes, scale, side, seed, mean, std, first, last):
+    shapes = {name: tuple(shape) for name, shape in shapes.items()}
+    output = loaded(filled(shapes, scale))(3 * smooth(field((1, 3, side, side), seed)))
+    assert output.mean().item() == pytest.approx(mean, abs=2e-6)
+    if std is not None:
+        assert output.std().item() == pytest.approx(std, rel=1e-5)
+    assert output.flatten()[:3].tolist() == pytest.approx(first, abs=1e-5)
+    assert output.flatten()[-3:].tolist() == pytest.approx(last, abs=1e-5)
+
+
+@pytest.mark.parametrize('blur', [True, False])
+@pytest.mark.parametrize('dropout', [True, False])
+@torch.no_grad()
+def test_generators_give_what_their_twins_give(blur, dropout):
+    twin = published.resnet(4, 3, blur=blur, dropout=dropout).eval()
+    images = torch.rand(1, 3, 32, 24) * 2 - 1
+    assert torch.allclose(loaded(twin.state_dict())(images), twin(images), atol=1e-5)
+
+
+@pytest.mark.parametrize('blur', [True, False])
+@torch.no_grad()
+def test_discriminators_give_what_their_twins_give(blur):
+    twin = published.patch_gan(4, 2, blur=blur).eval()
+    images = torch.rand(1, 3, 40, 48) * 2 - 1
+    assert torch.allclose(loaded(twin.state_dict())(images), twin(images), atol=1e-5)
+
+
+@torch.no_grad()
+def test_perceptrons_give_what_their_twins_give():
+    twin = published.perceptrons((3, 8, 16), 5)
+    loss = loaded(twin.state_dict())
+    assert isinstance(loss, PatchNCELoss) and loss.channels == (3, 8, 16)
+    for i, channels in enumerate(loss.channels):
+        patches = torch.rand(7, channels)
+        name = f'mlp_{i}'
+        assert torch.equal(loss.get_submodule(name)(patches), twin[name](patches))
+
+
+@torch.no_grad()
+def test_heads_give_what_their_twins_give():
+    twin = published.heads((256, 512, 512))
+    loss = loaded(twin.state_dict())
+    for i, channels in enumerate((256, 512, 512)):
+        features = torch.rand(1, channels, 2, 2)
+        name = f'conv_{i}'
+        assert torch.equal(loss.heads[name](features), twin[name](features))
+
+
+# ------------------------------------------------------------------------- round trips
+
+SIZES = dict(deadline=None, max_examples=25)
+
+
+@settings(**SIZES)
+@given(
+    st.integers(1, 6), st.integers(1, 4), st.integers(1, 3), st.booleans(), st.sampled_from([1, 3])
+)
+def test_resnet_of_any_size(width, blocks, downs, dropout, channels):
+    twin = published.resnet(width, blocks, downs, True, dropout, channels=channels)
+    variant = identify(twin.state_dict(), 'G')
+    assert variant.blur and variant.norm == 'instance'
+    assert variant.settings == dict(
+        in_channels=channels,
+        out_channels=channels,
+        base_channels=width,
+        num_blocks=blocks,
+        num_downsamplings=downs,
+        dropout=0.5 * dropout,
+    )
+    assert same(to_published(loaded(twin.state_dict()).state_dict()), twin.state_dict())
+
+
+@settings(**SIZES)
+@given(st.integers(1, 6), st.integers(1, 4), st.booleans(), st.booleans())
+def test_cyclegan_of_any_size(width, blocks, dropout, statistics):
+    twin = published.resnet(width, blocks, 2, False, dropout, statistics)
+    converted = to_ours(twin.state_dict())
+    assert not converted.variant.blur and converted.variant.norm == 'instance'
+    assert converted.variant.settings == dict(
+        in_channels=3,
+        out_channels=3,
+        base_channels=width,
+        num_blocks=blocks,
+        use_dropout=dropout,
+    )
+    plain = published.resnet(width, blocks, 2, False, dropout)
+    plain.load_state_dict(twin.state_dict(), strict=False)
+    assert len(converted.statistics) == statistics * 3 * (5 + 2 * blocks)
+    assert same(to_published(loaded(twin.state_dict()).state_dict()), plain.state_dict())
+
+
+@settings(**SIZES)
+@given(st.integers(1, 6), st.integers(1, 5), st.booleans())
+def test_patch_gan_of_any_size(width, count, blur):
+    twin = published.patch_gan(width, count, blur)
+    variant = identify(twin.state_dict(), 'D')
+    name = 'num_layers' if blur else 'num_conv'
+    assert variant.settings == {'in_channels': 3, 'base_channels': width, name: count}
+    assert same(to_published(loaded(twin.state_dict()).state_dict()), twin.state_dict())
+
+
+@settings(**SIZES)
+@given(
+    st.integers(1, 5),
+    st.integers(0, 3),
+    st.integers(0, 3),
+    st.booleans(),
+    st.sampled_from([8, 16, 64]),
+)
+def test_our_stylegan2_of_any_size_comes_back(width, half, downs, noise, size):
+    for network in (
+        StyleGAN2Generator(3, 3, width, 2 * half, downs, noise),
+        StyleGAN2Discriminator(size, 3, width),
+    ):
+        ours = {k: torch.randn(v.shape) for k, v in network.state_dict().items()}
+        theirs = to_published(ours)
+        assert same(to_ours(theirs).state_dict, ours)
+        assert same(to_published(to_ours(theirs).state_dict), theirs)
+
+
+def test_wide_stylegan2_is_capped():
+    network = StyleGAN2Generator(base_channels=300, num_blocks=2, num_downsamplings=2)
+    assert same(to_ours(to_published(network.state_dict())).state_dict, network.state_dict())
+
+
+def test_old_statistics_are_named_and_left_out():
+    twin = published.resnet(2, 1, blur=False, statistics=True)
+    dropped = to_ours(twin.state_dict()).statistics
+    assert 'model.2.running_mean' in dropped and 'model.10.conv_block.2.running_var' in dropped
+    # PyTorch 0.3 did not count batches.
+    older = {k: v for k, v in twin.state_dict().items() if not k.endswith('num_batches_tracked')}
+    assert to_ours(older).statistics == [n for n in dropped if 'num_batches' not in n]
+
+
+def test_half_precision_stays_what_it_is():
+    halved = {k: v.half() for k, v in published.resnet(2, 1).state_dict().items()}
+    assert same(to_published(to_ours(halved).state_dict), halved)

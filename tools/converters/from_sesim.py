@@ -1,0 +1,53 @@
+"""Write a checkpoint as files that the authors' code of CycleGAN, CUT or F-LSeSim reads.
+
+    python tools/converters/from_sesim.py work_dirs/mine/iter_1000.pth --out checkpoints/mine
+
+writes ``latest_net_G.pth`` and, of what the checkpoint holds, ``latest_net_D.pth`` and
+``latest_net_F.pth``; of two directions ``latest_net_G_A.pth`` (into the model's default domain),
+``latest_net_G_B.pth`` and so on. Their code reads RGB, so weights trained on BGR have the colours
+of their first and last layers exchanged.
+"""
+
+import argparse
+import io
+from pathlib import Path
+
+import torch
+
+from sesim_mmagic.converters import split
+from sesim_mmagic.engine.files import write_atomically
+from sesim_mmagic.networks.state_dicts import read_state_dict
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('checkpoint', help='of a training, or one that to_sesim.py wrote')
+    parser.add_argument('--out', required=True, help='folder to write to')
+    return parser, parser.parse_args(argv)
+
+
+def main(argv=None):
+    parser, args = parse_args(argv)
+    try:
+        content = read_state_dict(args.checkpoint, 'checkpoint', 'name the .pth file of a training')
+        found = split(content, args.checkpoint)
+        for name, state_dict in found.files.items():
+            buffer = io.BytesIO()
+            torch.save(state_dict, buffer)
+            write_atomically(Path(args.out, name), buffer.getvalue())
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    for name, variant in found.variants.items():
+        print(f'{Path(args.out, name)}: {variant}')
+    if found.averaged:
+        print('Generators are the moving averages, which translate for this checkpoint too.')
+    if found.swapped:
+        print('From BGR, as this checkpoint was trained, to RGB.')
+    if found.left_out:
+        print(f'Not written, no such file has a place for it: {", ".join(found.left_out)}.')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,78 @@
+"""Make a checkpoint of published files of CycleGAN, CUT, FastCUT or F-LSeSim.
+
+    python tools/converters/to_sesim.py latest_net_G.pth latest_net_D.pth latest_net_F.pth \\
+        --source horse --target zebra --out horse2zebra.pth
+
+What each file holds is told from its tensors. The checkpoint holds its config: it translates with
+``init_translator(None, 'horse2zebra.pth')``.
+"""
+
+import argparse
+import io
+
+import torch
+
+from sesim_mmagic.converters import join
+from sesim_mmagic.engine.files import write_atomically
+from sesim_mmagic.networks.state_dicts import read_state_dict
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        'files', nargs='+', help='a generator, maybe its discriminator, maybe heads (F)'
+    )
+    parser.add_argument(
+        '--back',
+        nargs='+',
+        default=[],
+        metavar='FILE',
+        help="generator and maybe discriminator from target to source: CycleGAN's G_B and D_B",
+    )
+    parser.add_argument('--source', required=True, help='name of the source domain, e.g. horse')
+    parser.add_argument('--target', required=True, help='name of the target domain, e.g. zebra')
+    parser.add_argument('--out', required=True, help='checkpoint to write')
+    parser.add_argument(
+        '--layers',
+        nargs='+',
+        help="layers that F looks at, where they are not the authors' default: names of VGG16's "
+        "(relu3_1 ...) or numbers of the generator's (0 4 ...)",
+    )
+    return parser, parser.parse_args(argv)
+
+
+def read(paths):
+    return {
+        path: read_state_dict(path, 'published weights', 'name files such as latest_net_G.pth')
+        for path in paths
+    }
+
+
+def main(argv=None):
+    parser, args = parse_args(argv)
+    try:
+        checkpoint, converted = join(
+            read(args.files), args.source, args.target, read(args.back), args.layers
+        )
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        write_atomically(args.out, buffer.getvalue())
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    for path, network in converted.items():
+        left = [
+            f'{len(names)} {what} left out'
+            for what, names in (
+                ('constant blur kernels checked and', network.constants),
+                ('unused running statistics of norms', network.statistics),
+            )
+            if names
+        ]
+        print(f'{path}: {"; ".join([str(network.variant), *left])}')
+    print(f'Wrote {args.out}: {len(checkpoint["state_dict"])} tensors and their config.')
+
+
+if __name__ == '__main__':
+    main()
