@@ -1,11 +1,12 @@
 """Memory and time of translating whole pictures: python tools/benchmark/whole_picture.py.
 
     python tools/benchmark/whole_picture.py [--config CONFIG] [--sides 1024 2048 4096]
-        [--styles 1] [--dtype float32]
+        [--styles 1] [--dtype float32] [--strips 0 256]
 
-A multi-modal translator makes as many translations as ``--styles`` says, and lets each of them go.
-Random weights and square pictures of random pixels: what is measured depends on neither. Each size
-has a process of its own; on the CPU its memory is the peak of the process less what it held before.
+With ``--strips`` maps are computed in strips of so many rows, 0 means whole maps. A multi-modal
+translator makes as many translations as ``--styles`` says, and lets each of them go. Random weights
+and square pictures of random pixels: what is measured depends on neither. Each run has a process
+of its own; on the CPU its memory is the peak of the process less what it held before.
 """
 
 import argparse
@@ -28,10 +29,13 @@ def parse_args():
     parser.add_argument('--sides', type=int, nargs='+', default=[1024, 2048, 4096])
     parser.add_argument('--styles', type=int, nargs='+', default=[1], help='of one picture')
     parser.add_argument('--dtype', choices=('float32', 'bfloat16', 'float16'), default='float32')
+    parser.add_argument(
+        '--strips', type=int, nargs='+', default=[0], help='rows of a strip, 0: whole maps'
+    )
     return parser.parse_args()
 
 
-def measure(config, side, styles, dtype, results):
+def measure(config, side, styles, rows, dtype, results):
     """Translate one picture; put megabytes of the model, of the peak above it, and seconds."""
     from mmengine.config import Config
     from mmengine.device import get_device
@@ -50,13 +54,33 @@ def measure(config, side, styles, dtype, results):
     before = _peak(device)
     begin = time.perf_counter()
     with torch.no_grad():
-        if hasattr(model, 'translations'):
-            drawn = torch.randn(styles, model.style_channels)
-            for found in model.translations(image, drawn):
-                found.sum().item()
-        else:
-            model(image, test_mode=True)['target'].sum().item()
+        for found in translations(model, image, styles, rows):
+            found.sum().item()
     results.put((device, _peak(device) - before, time.perf_counter() - begin))
+
+
+def translations(model, image, styles, rows):
+    """Translate one picture, whole or in strips of ``rows`` rows."""
+    multi_modal = hasattr(model, 'translations')
+    drawn = torch.randn(styles, model.style_channels).to(image) if multi_modal else None
+    if rows:
+        yield from _in_strips(model, image, drawn, rows)
+    elif multi_modal:
+        yield from model.translations(image, drawn)
+    else:
+        yield model(image, test_mode=True)['target']
+
+
+def _in_strips(model, image, styles, rows):
+    from sesim_mmagic.networks.strips import StyledDecoder, run_in_strips
+
+    generator = model.generators[model.target_domain]
+    if styles is None:
+        yield run_in_strips(generator, image, rows)
+        return
+    content = run_in_strips(generator.content_encoder, image, rows)
+    for style in styles.split(1):
+        yield run_in_strips(StyledDecoder(generator, style), content, rows)
 
 
 def _peak(device):
@@ -69,11 +93,14 @@ def main():
     """Print a table."""
     args = parse_args()
     context = multiprocessing.get_context('spawn')
-    print(f'{"side":>6} {"styles":>7} {"device":>7} {args.dtype:>9}: GB above the model, seconds')
-    for side, styles in product(args.sides, args.styles):
+    print(
+        f'{"side":>6} {"styles":>7} {"strips":>7} {"device":>7} {args.dtype:>9}: '
+        'GB above the model, seconds'
+    )
+    for side, styles, rows in product(args.sides, args.styles, args.strips):
         results = context.SimpleQueue()
         process = context.Process(
-            target=measure, args=(args.config, side, styles, args.dtype, results)
+            target=measure, args=(args.config, side, styles, rows, args.dtype, results)
         )
         process.start()
         process.join()
@@ -81,7 +108,7 @@ def main():
             raise SystemExit(f'{side} pixels: the process ended with code {process.exitcode}')
         device, megabytes, seconds = results.get()
         size = f'{megabytes / 1024:>9.2f} GB {seconds:>8.1f} s'
-        print(f'{side:>6} {styles:>7} {device:>7} {size}', flush=True)
+        print(f'{side:>6} {styles:>7} {rows or "whole":>7} {device:>7} {size}', flush=True)
 
 
 if __name__ == '__main__':
