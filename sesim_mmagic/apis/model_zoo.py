@@ -84,7 +84,6 @@ def resolve_model(name_or_path, index=None):
     if _is_address(given):
         return given
     model = _find(given, list_models(index), find_index(index))
-    # The index is data: its address gives a name, never a folder.
     path = Path(torch.hub.get_dir(), 'checkpoints', Path(model.weights).name)
     if path.is_file():
         _check_sum(path, model)
@@ -163,10 +162,11 @@ def _released(entry, path):
         raise ValueError(
             f"'{path}': SHA256 of '{model.name}' is 64 hexadecimal digits, not '{model.sha256}'."
         )
-    if not re.match(r'\w+://', str(model.weights)):
+    # Its last part becomes the name of a file in the cache.
+    if not re.fullmatch(r'\w+://.*/\w[^/]*', str(model.weights)):
         raise ValueError(
-            f"'{path}': Weights of '{model.name}' is an address (https:// or file://), not "
-            f"'{model.weights}'."
+            f"'{path}': Weights of '{model.name}' is the address (https:// or file://) of a file, "
+            f"not '{model.weights}'."
         )
     return model
 

@@ -161,7 +161,7 @@ def choose_checkpoint(path):
 
 
 def _check_sums(checkpoint):
-    """Compare the sums of a zip file, which torch writes and does not look at; error if one is off."""
+    """Raise an error if a sum of the zip file is off; torch writes them and never looks."""
     if not zipfile.is_zipfile(checkpoint):  # written before torch 1.6
         return
     with zipfile.ZipFile(checkpoint) as archive:

@@ -151,7 +151,8 @@ def test_a_model_that_cannot_be_had_says_where_to_put_it(tmp_path, cache):
         ('Models: [a]', 'lacks'),
         (yaml.safe_dump(dict(Models=[entry('a', 'file:///a', '')])), '64 hexadecimal digits'),
         (yaml.safe_dump(dict(Models=[entry('a', 'file:///a', 'a1')])), '64 hexadecimal digits'),
-        (yaml.safe_dump(dict(Models=[entry('a', 'a.pth', 'a' * 64)])), 'is an address'),
+        (yaml.safe_dump(dict(Models=[entry('a', 'a.pth', 'a' * 64)])), 'is the address'),
+        (yaml.safe_dump(dict(Models=[entry('a', 'file:///a/..', 'a' * 64)])), 'is the address'),
     ],
 )
 def test_a_damaged_metafile_is_named(index, text, message):

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import http.server
+import json
 import os
 import pickle
 import re
@@ -23,6 +24,7 @@ from mmengine.config import Config
 import sesim_mmagic
 from sesim_mmagic.apis.embedded_config import embedded_config
 from sesim_mmagic.apis.metafile import index_with, metafile_with
+from sesim_mmagic.apis.model_card import read_resources, read_scores
 from sesim_mmagic.apis.model_zoo import list_models, resolve_model
 from sesim_mmagic.apis.release import choose_checkpoint, publish
 from sesim_mmagic.apis.release_check import check_in_fresh_process, translations
@@ -380,6 +382,36 @@ def test_the_best_checkpoint_of_a_work_dir_else_the_last(work_dir, tmp_path):
     (tmp_path / 'best.pth').unlink()
     with pytest.raises(FileNotFoundError, match='holds no complete checkpoint'):
         choose_checkpoint(tmp_path)
+
+
+def test_scores_and_resources_are_those_of_the_checkpoint(tmp_path):
+    history = [dict(iteration=i, metrics=dict(fid=i / 2, kid=None)) for i in (1, 2)]
+    test = dict(split='test', pictures=9, iteration=2)
+    (tmp_path / 'results.json').write_text(
+        json.dumps(
+            dict(
+                training=dict(ranks=8, seconds=5400, memory_of='tensors on the GPU'),
+                validation=dict(split='val (held-out)', pictures=4, history=history),
+                tests=[
+                    dict(test, checkpoint='a.pth', metrics=dict(fid=7.0)),
+                    dict(test, checkpoint='b.pth', metrics=dict(fid=8.0, kid=None)),
+                    dict(test, checkpoint=None, metrics=dict(fid=9.0)),
+                ],
+            )
+        )
+    )
+    found = read_scores(tmp_path / 'b.pth', 2)
+    assert [(s.split, s.pictures, s.metrics) for s in found] == [
+        ('val (held-out)', 4, dict(fid=1.0)),
+        ('test', 9, dict(fid=8.0)),
+    ]
+    assert read_scores(tmp_path / 'c.pth', 3) == ()
+    assert read_resources(tmp_path) == '8 x GPU, 1.50 hours'
+    log = tmp_path / '20260101_000000/20260101_000000.log'
+    log.parent.mkdir()
+    log.write_text('System environment:\n    CUDA available: True\n    GPU 0,1: NVIDIA H100\n')
+    assert read_resources(tmp_path) == '8 x NVIDIA H100, 1.50 hours'
+    assert read_resources(tmp_path / 'empty') is None
 
 
 # ---- what is refused --------------------------------------------------------------------------
