@@ -59,7 +59,7 @@ def main(argv=None):
     except (FileNotFoundError, ValueError, ImportError) as error:
         parser.error(str(error))
     check = metadata['check']
-    sizes = ', '.join(f'{height} x {width}' for height, width in check['sizes'])
+    sizes = ', '.join(dict.fromkeys('{} x {}'.format(*size) for size in check['sizes']))
     print(f'Written: {args.out} ({metadata["source_domain"]} to {metadata["target_domain"]})')
     print(f'Largest difference from the model: {check["max_abs_difference"]:.2g} ({sizes})')
     if seconds:

@@ -17,9 +17,9 @@ import torch
 from sesim_mmagic.apis import export_formats as formats
 from sesim_mmagic.apis.export_check import (
     example,
+    example_size,
     largest_difference,
     sizes_to_compare,
-    unit_of,
 )
 from sesim_mmagic.apis.export_metadata import describe, versions
 from sesim_mmagic.engine.files import write_atomically
@@ -84,24 +84,30 @@ def export_translator(
 
     Raises:
         ValueError: There is no such format, opset or domain, the size does not suit the generator,
-            the path cannot be written, or the file computes something else than the model.
+            the path cannot be written, the exporter does not know an operator, or the file
+            computes something else than the model.
         ImportError: A package that the format needs is missing.
     """
-    from sesim_mmagic.apis.export_graph import build_graph, fix_noise  # imports much of MMagic
+    from sesim_mmagic.apis.export_graph import build_graph, drop_unused, fix_noise
 
     kind, target = _check_request(model, file_format, target_domain, opset)
     _check_writable(path)
     graph = build_graph(model, target)
     sizes = sizes_to_compare(graph, size)
+    traced = example(graph, model, size or example_size(graph))
+    drop_unused(graph, traced)
     if size is not None:
-        fix_noise(graph, example(graph, model, sizes[0]))
-    unit = unit_of(graph.divisor)
-    traced = sizes[0] if size else (unit + 2 * graph.divisor, unit + 3 * graph.divisor)
-    with torch.no_grad():
-        program = kind.export(graph, example(graph, model, traced), size is None, opset)
+        fix_noise(graph, traced)
+    try:
+        with torch.no_grad():
+            program = kind.export(graph, traced, size is None, opset)
+    except Exception as error:  # each exporter has its own
+        raise ValueError(
+            f'{type(model).__name__} cannot be exported to {file_format}: {error}'
+        ) from error
     metadata = describe(model, graph, target, size, file_format, opset, kind.packages, checkpoint)
     content = kind.to_bytes(program, json.dumps(metadata))
-    difference = largest_difference(model, graph, target, kind.load(content)[0], sizes)
+    difference = largest_difference(model, graph, target, kind.load(content), sizes)
     if not difference <= BOUND:
         raise ValueError(
             f"'{path}' was not written: the {file_format} file gives values that differ by up to "
@@ -155,7 +161,7 @@ def read_export_metadata(path):
     Raises:
         FileNotFoundError, ValueError, ImportError: As :func:`check_export`.
     """
-    return load_exported(path)[1]
+    return _read(path)[1]
 
 
 def load_exported(path, threads=None):
@@ -172,20 +178,13 @@ def load_exported(path, threads=None):
     Raises:
         FileNotFoundError, ValueError, ImportError: As :func:`check_export`.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"Exported file '{path}' does not exist.")
-    content = path.read_bytes()
+    content, metadata = _read(path)
     try:
-        run, metadata = FORMATS[_format_of(content)].load(content, threads)
-        metadata = json.loads(metadata)
+        return FORMATS[metadata['format']].load(content, threads), metadata
     except ImportError:
         raise
     except Exception as error:  # each runtime has its own
-        raise ValueError(
-            f"'{path}' cannot be read, or is no file of export_translator: {error}"
-        ) from error
-    return run, metadata
+        raise ValueError(f"'{path}' cannot be loaded: {error}") from error
 
 
 @torch.no_grad()
@@ -250,8 +249,14 @@ def _check_writable(path):
         raise ValueError(f"'{path}' cannot be written: {error}") from error
 
 
-def _format_of(content):
-    """ONNX is a protobuf; TorchScript and torch.export are zip files with unlike entries."""
-    if not content.startswith(b'PK'):
-        return 'onnx'
-    return 'torchscript' if b'/code/__torch__' in content else 'pt2'
+def _read(path):
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"Exported file '{path}' does not exist.")
+    content = path.read_bytes()
+    try:
+        return content, json.loads(formats.metadata_of(content))
+    except ImportError:
+        raise
+    except Exception as error:  # onnx has its own
+        raise ValueError(f"'{path}' is no file of export_translator: {error}") from error

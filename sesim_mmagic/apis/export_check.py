@@ -8,16 +8,17 @@ import torch.nn.functional as F
 _SMALLEST_UNIT = 64
 
 
-def unit_of(divisor):
-    """A small side that suits the generator."""
-    return max(2 * divisor, -(-_SMALLEST_UNIT // divisor) * divisor)
+def example_size(graph):
+    """A size to trace a graph at: none of those that are compared afterwards."""
+    unit = _unit(graph.divisor)
+    return unit + 2 * graph.divisor, unit + 3 * graph.divisor
 
 
 def sizes_to_compare(graph, size, noise_fixed=False):
     """Sizes to compare: square and not, multiples of the divisor and not, the smallest side."""
     from sesim_mmagic.apis.export_graph import noisy_layers
 
-    divisor, unit = graph.divisor, unit_of(graph.divisor)
+    divisor, unit = graph.divisor, _unit(graph.divisor)
     if size is not None:
         if min(size) <= divisor:
             raise ValueError(f'height and width must be larger than {divisor}, got {tuple(size)}')
@@ -48,7 +49,13 @@ def example(graph, model, size, seed=0):
 
 @torch.no_grad()
 def largest_difference(model, graph, target, run, sizes):
-    """Largest absolute difference between a loaded file and the model's own inference."""
+    """Largest absolute difference between a loaded file and the model's own inference.
+
+    Infinite where shapes differ, not a number where a value is none.
+
+    Raises:
+        ValueError: If the file cannot compute one of the sizes.
+    """
     from sesim_mmagic.apis.export_graph import drop_dropout
     from sesim_mmagic.translators.padding import pad_to_multiple
 
@@ -61,9 +68,17 @@ def largest_difference(model, graph, target, run, sizes):
         padded = pad_to_multiple(image, graph.divisor)
         wanted = model.forward_test(padded, target_domain=target, **styles)['target']
         wanted = wanted[..., : size[0], : size[1]]
-        found = run(*inputs)
+        try:
+            found = run(*inputs)
+        except Exception as error:  # each runtime has its own
+            raise ValueError(f'the file fails at {size[0]} x {size[1]}: {error}') from error
         if found.shape != wanted.shape:
             return float('inf')
         # A maximum that lets NaN through: it has to fail the comparison with the bound.
         largest = torch.maximum((found - wanted).abs().max(), torch.tensor(largest)).item()
     return largest
+
+
+def _unit(divisor):
+    """A small side that suits the generator."""
+    return max(2 * divisor, -(-_SMALLEST_UNIT // divisor) * divisor)

@@ -3,6 +3,7 @@
 import importlib
 import io
 import warnings
+import zipfile
 from collections.abc import Callable
 from contextlib import contextmanager
 from types import ModuleType
@@ -91,8 +92,8 @@ def pt2_bytes(program: torch.export.ExportedProgram, metadata: str) -> bytes:
     return buffer.getvalue()
 
 
-def load_onnx(content: bytes, threads: int | None = None) -> tuple[Callable, str]:
-    """Function of tensors, and description, of the content of an ONNX file."""
+def load_onnx(content: bytes, threads: int | None = None) -> Callable:
+    """Function of tensors that the content of an ONNX file is."""
     runtime = need('onnxruntime')
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads or 0
@@ -103,23 +104,35 @@ def load_onnx(content: bytes, threads: int | None = None) -> tuple[Callable, str
         arrays = [one.numpy() for one in inputs]
         return torch.from_numpy(session.run([OUTPUT], dict(zip(names, arrays, strict=True)))[0])
 
-    return run, session.get_modelmeta().custom_metadata_map.get(METADATA, '')
+    return run
 
 
-def load_torchscript(content: bytes, threads: int | None = None) -> tuple[Callable, str]:
-    """Function of tensors, and description, of the content of a TorchScript file."""
-    extra = {METADATA: ''}
+def load_torchscript(content: bytes, threads: int | None = None) -> Callable:
+    """Function of tensors that the content of a TorchScript file is."""
     with _quiet():
-        module = torch.jit.load(io.BytesIO(content), map_location='cpu', _extra_files=extra)
-    return module, _text(extra[METADATA])
+        return torch.jit.load(io.BytesIO(content), map_location='cpu')
 
 
-def load_pt2(content: bytes, threads: int | None = None) -> tuple[Callable, str]:
-    """Function of tensors, and description, of the content of a torch.export file."""
-    extra = {METADATA: ''}
+def load_pt2(content: bytes, threads: int | None = None) -> Callable:
+    """Function of tensors that the content of a torch.export file is."""
     with _quiet():
-        module = torch.export.load(io.BytesIO(content), extra_files=extra).module()
-    return module, _text(extra[METADATA])
+        return torch.export.load(io.BytesIO(content)).module()
+
+
+def metadata_of(content: bytes) -> str:
+    """Description that the content of a file holds.
+
+    Raises:
+        KeyError: If there is none.
+        Exception: Whatever ``onnx`` raises for what is neither ONNX nor PyTorch's.
+        ImportError: If ``onnx`` is not installed.
+    """
+    if content.startswith(b'PK'):
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            found = [n for n in archive.namelist() if n.endswith(f'/extra/{METADATA}')]
+            return archive.read(found[0] if found else METADATA).decode()
+    model = need('onnx').load_from_string(content)
+    return {one.key: one.value for one in model.metadata_props}[METADATA]
 
 
 def need(package: str) -> ModuleType:
@@ -134,10 +147,6 @@ def need(package: str) -> ModuleType:
         raise ImportError(
             f"ONNX needs the package '{package}' ({error}): pip install 'sesim_mmagic[export]'"
         ) from error
-
-
-def _text(content: bytes | str) -> str:
-    return content if isinstance(content, str) else content.decode()
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from sesim_mmagic.networks.equalized_layers import UpsampleConv
 _LARGEST_DIVISOR = 512
 
 
-# Rows and columns are picked by number: that a slice or a reflection fits cannot be proved for sides
-# that are unknown. Scripted where it is traced: a trace would keep the example's device for ever.
+# Rows and columns are picked by number: that a slice or a reflection fits cannot be proved for
+# unknown sides. Scripted where it is traced: a trace would keep the example's device for ever.
 @torch.jit.script_if_tracing
 def _grow(image: Tensor, divisor: int) -> Tensor:
     """Reflect the bottom and the right border until both sides are multiples of ``divisor``.
@@ -111,6 +111,27 @@ def build_graph(model: nn.Module, target: str) -> TranslationGraph | StyledTrans
     return graph
 
 
+@torch.no_grad()
+def drop_unused(graph: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    """Leave out what a translation does not call: the style encoder, the source's decoder.
+
+    Args:
+        graph (nn.Module): Changed in place.
+        inputs (tuple[Tensor, ...]): Example of its inputs.
+    """
+    called = set()
+    modules = list(graph.modules())
+    hooks = [m.register_forward_hook(lambda module, *_: called.add(module)) for m in modules]
+    graph(*inputs)
+    for hook in hooks:
+        hook.remove()
+    for parent in modules:
+        for name, child in list(parent.named_children()):
+            if called.isdisjoint(child.modules()):
+                delattr(parent, name)
+
+
+@torch.no_grad()
 def fix_noise(graph: nn.Module, inputs: tuple[Tensor, ...]) -> None:
     """Make the noise of StyleGAN2's generator, which PyTorch draws for a size, part of a graph.
 
@@ -124,8 +145,7 @@ def fix_noise(graph: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         layer._noise = lambda features: layer.fixed_noise
 
     hooks = [layer.register_forward_hook(keep) for layer in noisy_layers(graph)]
-    with torch.no_grad():
-        graph(*inputs)
+    graph(*inputs)
     for hook in hooks:
         hook.remove()
 
