@@ -1,0 +1,214 @@
+"""A page to try models in a browser: source, translation, self-similarity at a clicked point.
+
+    python tools/web_demo.py --model CHECKPOINT_OR_NAME [MORE ...] [--pictures FOLDER]
+
+Serves this machine alone unless --host says otherwise. Needs Flask (pip install flask).
+"""
+
+import argparse
+import base64
+import sys
+from pathlib import Path
+
+import cv2
+
+from sesim_mmagic.apis.page_pictures import Pictures, fit_into
+from sesim_mmagic.apis.try_page import PointMaps, Translators
+
+try:
+    import flask
+    from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+    from werkzeug.serving import make_server
+except ImportError as error:
+    sys.exit(f'tools/web_demo.py needs Flask ({error}): pip install flask')
+
+PAGE = Path(__file__).resolve().parent / 'web_demo'
+LOOPBACK = ('127.0.0.1', 'localhost', '::1')
+THUMBNAIL = 144
+HEADERS = {
+    # Nothing comes from elsewhere, and no other page shows this one as its own.
+    'Content-Security-Policy': "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'",
+    'X-Content-Type-Options': 'nosniff',
+    'Referrer-Policy': 'no-referrer',
+}
+
+
+def parse_args(argv=None):
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        '--model',
+        nargs='+',
+        required=True,
+        metavar='CHECKPOINT_OR_NAME',
+        help='checkpoints that hold their config, or names of model-index.yml; loaded when chosen',
+    )
+    parser.add_argument('--pictures', metavar='FOLDER', help='pictures to choose from')
+    parser.add_argument(
+        '--host', default='127.0.0.1', help='address to serve (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--port', type=int, default=7860, help='0 takes a free one (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--device', help="for example 'cpu' or 'cuda:1'; by default the accelerator if there is one"
+    )
+    parser.add_argument(
+        '--feature-net',
+        default='torchvision',
+        metavar='random|torchvision|PATH',
+        help='weights of VGG16 for the maps: random (seed 0), ImageNet weights of torchvision '
+        "(downloaded at the first click), or a file with a state dict of torchvision's vgg16 "
+        '(default: %(default)s)',
+    )
+    parser.add_argument(
+        '--max-side',
+        type=int,
+        default=1024,
+        metavar='PIXELS',
+        help='pictures with a longer side are scaled down (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--max-upload',
+        type=int,
+        default=20,
+        metavar='MB',
+        help='largest file that is taken (default: %(default)s)',
+    )
+    return parser, parser.parse_args(argv)
+
+
+def create_app(args):
+    """The page and what it asks for.
+
+    Raises:
+        FileNotFoundError: If the folder of pictures is missing or empty.
+        ValueError: If an argument is out of range.
+    """
+    if args.max_upload < 1:
+        raise ValueError(f'--max-upload must be at least 1, got {args.max_upload}')
+    pictures = Pictures(args.pictures, args.max_side)
+    translators = Translators(args.model, args.device)
+    maps = PointMaps(args.feature_net, args.device)
+    app = flask.Flask('web_demo', root_path=str(PAGE), static_folder='.', static_url_path='/static')
+    app.config['MAX_CONTENT_LENGTH'] = args.max_upload * 1_000_000
+    app.json.sort_keys = False  # layers stay in their order
+    if args.host in LOOPBACK:
+        # A page elsewhere whose name is made to point here is not answered.
+        app.config['TRUSTED_HOSTS'] = ['127.0.0.1', 'localhost', '[::1]']
+    app.after_request(add_headers)
+    app.register_error_handler(Exception, as_sentence)
+    add_routes(app, pictures, translators, maps)
+    return app
+
+
+def add_routes(app, pictures, translators, maps):
+    """The page, its lists, and one address for each thing that it shows."""
+
+    def translated():
+        """The chosen source with its first size, and its translation."""
+        asked = flask.request.args
+        source, size = pictures.read(asked['picture'])
+        translation = translators.translate(
+            asked['model'], source, asked.get('target'), number(asked.get('style', '1'), int)
+        )
+        return source, size, translation
+
+    @app.get('/')
+    def page():
+        return app.send_static_file('index.html')
+
+    @app.get('/api/choices')
+    def choices():
+        limit = app.config['MAX_CONTENT_LENGTH']
+        return dict(models=translators.names(), pictures=pictures.names(), max_bytes=limit)
+
+    @app.get('/api/model')
+    def model():
+        return translators.describe(flask.request.args['model'])
+
+    @app.get('/api/thumbnail')
+    def thumbnail():
+        picture, _ = pictures.read(flask.request.args['picture'])
+        return flask.Response(png(fit_into(picture, THUMBNAIL)), mimetype='image/png')
+
+    @app.post('/api/upload')
+    def upload():
+        file = flask.request.files['picture']
+        return dict(picture=pictures.upload(file.filename, file.read()))
+
+    @app.get('/api/translation')
+    def translation():
+        source, first, found = translated()
+        height, width = source.shape[:2]
+        scaled = f'{first[0]} x {first[1]} pixels, scaled down to {width} x {height}'
+        note = scaled if first != (width, height) else ''
+        return dict(source=data_url(source), translation=data_url(found), note=note)
+
+    @app.get('/api/maps')
+    def point_maps():
+        asked = flask.request.args
+        point = number(asked['x'], float), number(asked['y'], float)
+        source, _, found = translated()
+        figures = maps.draw(source, found, point)
+        layers = {layer: data_url(figure[..., ::-1]) for layer, figure in figures.items()}
+        return dict(network=maps.network, layers=layers)
+
+
+def number(text, kind):
+    """A number of an address."""
+    try:
+        return kind(text)
+    except ValueError:
+        raise ValueError(f"'{text}' is no number that can be used here") from None
+
+
+def png(picture):
+    """A picture (H, W, 3), BGR, as a PNG file."""
+    return cv2.imencode('.png', picture)[1].tobytes()
+
+
+def data_url(picture):
+    """A picture (H, W, 3), BGR, as an address that holds it."""
+    return f'data:image/png;base64,{base64.b64encode(png(picture)).decode()}'
+
+
+def add_headers(response):
+    """What a browser is to refuse."""
+    response.headers.update(HEADERS)
+    return response
+
+
+def as_sentence(error):
+    """Whatever went wrong as one sentence for the page; what nobody expected also in the log."""
+    if isinstance(error, RequestEntityTooLarge):
+        limit = flask.current_app.config['MAX_CONTENT_LENGTH'] // 1_000_000
+        return dict(error=f'the file is too large: up to {limit} MB are taken'), 413
+    if isinstance(error, HTTPException):
+        return dict(error=error.description), error.code
+    if isinstance(error, (ValueError, OSError)):
+        return dict(error=str(error)), 400
+    flask.current_app.logger.exception('Unexpected error')
+    return dict(error=f'this did not work ({type(error).__name__}: {error})'), 500
+
+
+def main(argv=None):
+    """Serve until interrupted."""
+    parser, args = parse_args(argv)
+    try:
+        app = create_app(args)
+    except (FileNotFoundError, ValueError) as error:
+        parser.error(str(error))
+    server = make_server(args.host, args.port, app, threaded=True)
+    host = f'[{args.host}]' if ':' in args.host else args.host
+    print(f'Open http://{host}:{server.port}/ (stop with Ctrl+C)', flush=True)
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        print('\nStopped')
+
+
+if __name__ == '__main__':
+    main()
