@@ -56,7 +56,13 @@ def collate(model: nn.Module, pictures: Sequence[np.ndarray], domain: str) -> di
 
     tensors = [torch.from_numpy(np.ascontiguousarray(p.transpose(2, 0, 1))) for p in pictures]
     packed = [dict(inputs={f'img_{domain}': t}, data_samples=DataSample()) for t in tensors]
-    return model.data_preprocessor(pseudo_collate(packed))
+    preprocessor = model.data_preprocessor
+    # These samples hold no pictures of their own; MMagic warns of each that it does not find.
+    keys, preprocessor.data_keys = preprocessor.data_keys, None
+    try:
+        return preprocessor(pseudo_collate(packed))
+    finally:
+        preprocessor.data_keys = keys
 
 
 @torch.no_grad()

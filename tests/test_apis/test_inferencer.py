@@ -116,6 +116,15 @@ def test_alpha_is_kept(inferencer, model, tmp_path, turned):
     assert_close(array, found, 0)
 
 
+def test_each_picture_of_a_batch_gets_its_own_alpha(inferencer):
+    alphas = [np.full((20, 28), level, np.uint8) for level in (40, 90)]
+    given = [np.dstack([picture(), alphas[0]]), picture(), np.dstack([picture(), alphas[1]])]
+    found = inferencer(given, batch_size=3)['visualization']
+    assert [array.shape[2] for array in found] == [4, 3, 4]
+    assert np.array_equal(found[0][..., 3], alphas[0])
+    assert np.array_equal(found[2][..., 3], alphas[1])
+
+
 def test_arrays_of_every_kind(inferencer, model):
     grey, deep = picture()[..., 0], picture().astype(np.uint16) * 257
     given = [grey, grey[..., None], deep, picture()[:, ::-1]]

@@ -235,10 +235,11 @@ def test_bad_pictures_do_not_stop_the_others(folder, inferencer, whole, tmp_path
     (folder / 'half.png').write_bytes(data[: len(data) // 2])
     (folder / 'text.jpg').write_text('<html>404</html>')
     (folder / 'empty.png').touch()
+    (folder / 'link.png').symlink_to(folder / 'gone.png')
     result = inferencer(folder, out, batch_size=3)
     assert_same(pictures_of(out), whole, levels=1)  # in batches sums are rounded otherwise
     failed = {Path(p['source']).name: p for p in result['predictions'] if p['status'] == 'failed'}
-    assert sorted(failed) == ['empty.png', 'half.png', 'text.jpg']
+    assert sorted(failed) == ['empty.png', 'half.png', 'link.png', 'text.jpg']
     assert all(name in found['reason'] for name, found in failed.items())
     listed = json.loads((out / 'failed.json').read_text())
     assert {Path(found['source']).name for found in listed} == set(failed)
@@ -288,3 +289,11 @@ def test_an_interrupt_leaves_nothing_half(folder, inferencer, model, whole, tmp_
     assert tree(out) == ['0.png', '1.png', 'translations.jsonl']
     assert statuses(inferencer(folder, out)) == ['skipped'] * 2 + ['translated'] * 4
     assert_same(pictures_of(out), whole)
+    # What was made of an earlier state of a picture is not taken for what was interrupted.
+    write(folder / '0.png', 9)
+    with Calls(model.generators['b'], lambda *_: interrupt(2, None)):
+        with pytest.raises(KeyboardInterrupt):
+            inferencer(folder, out)
+    assert statuses(inferencer(folder, out)) == ['translated'] + ['skipped'] * 5
+    (changed,) = inferencer(folder / '0.png')['visualization']
+    assert np.array_equal(cv2.imread(str(out / '0.png')), changed)

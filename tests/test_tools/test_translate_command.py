@@ -35,7 +35,7 @@ def test_a_folder(model, folder, tmp_path, capsys):
     assert run(folder, '--model', model, '--out', out) == 0
     shown = capsys.readouterr()
     assert shown.out == f'3 inputs translated: {out}\n'
-    assert shown.err == '', 'no progress bar where there is no terminal'
+    assert shown.err == '', 'neither a progress bar, as there is no terminal, nor warnings'
     assert sorted(pictures_of(out)) == ['0.png', '1.png', 'in/2.png']
     assert run(folder, '--model', model, '--out', out) == 0
     assert capsys.readouterr().out == f'0 inputs translated (3 were there already): {out}\n'
