@@ -1,7 +1,8 @@
 """One batch through a translation model: pictures in, pictures out."""
 
+import hashlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -39,6 +40,22 @@ def inference_networks(model: nn.Module) -> nn.ModuleDict | dict[str, nn.Module]
     if isinstance(averaged, nn.ModuleDict):
         return averaged
     return {model.target_domain: averaged}
+
+
+def digest(networks: Iterable[nn.Module]) -> str:
+    """What tells weights from others, 64 hexadecimal digits."""
+    found = hashlib.sha256()
+    for network in networks:
+        for name, value in network.state_dict().items():
+            found.update(name.encode())
+            found.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return found.hexdigest()
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a picture was too large for the memory, of the device or of the host."""
+    known = isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError))
+    return known or "can't allocate memory" in str(error)
 
 
 def collate(model: nn.Module, pictures: Sequence[np.ndarray], domain: str) -> dict:

@@ -18,7 +18,9 @@ from sesim_mmagic.apis.forward import (
     check_styled,
     checked_target,
     collate,
+    digest,
     inference_networks,
+    is_out_of_memory,
     picture_of,
     translations,
 )
@@ -30,8 +32,8 @@ from sesim_mmagic.apis.videos import VideoReader, VideoWriter
 from sesim_mmagic.engine.hooks.common import source_domain
 
 PRECISIONS = dict(float32=torch.float32, bfloat16=torch.bfloat16, float16=torch.float16)
-# What a generator of the paper's width keeps of so many pixels is about 4 GB.
-MAX_PIXELS = 2**22
+# A frame of full HD. The paper's generator takes about 3.5 GB for so many pixels.
+MAX_PIXELS = 2**21
 
 
 class SeSimInferencer(BaseInferencer):
@@ -63,7 +65,7 @@ class SeSimInferencer(BaseInferencer):
             few sizes. Defaults to False.
         max_pixels (int, optional): Pictures of more pixels are computed in strips of about so
             many, where the generator can be: the same translation, in bounded memory. None for
-            never. Defaults to 4194304.
+            never. Defaults to 2097152, a frame of full HD.
         show_progress (bool): Whether a terminal gets a progress bar. Defaults to True.
 
     Raises:
@@ -102,7 +104,7 @@ class SeSimInferencer(BaseInferencer):
             model.to(memory_format=torch.channels_last)
         for part in (part for network in networks for part in network.children() if compile):
             part.compile()  # a multi-modal generator is called by its parts
-        self._digest = _digest(networks)
+        self._digest = digest(networks)
 
     def __call__(
         self,
@@ -244,8 +246,10 @@ class SeSimInferencer(BaseInferencer):
         """What shapes translations, apart from rounding."""
         made_by = dict(model=self._digest, target_domain=target, precision=self.precision)
         if styles is not None:
-            pixels = styles.detach().float().cpu().contiguous().numpy()
-            made_by['styles'] = hashlib.sha256(pixels.tobytes()).hexdigest()
+            numbers = styles.detach().float().cpu().contiguous().numpy()
+            made_by['styles'] = hashlib.sha256(numbers.tobytes()).hexdigest()
+        elif hasattr(self.model, 'encode_style'):
+            made_by['seed'] = self.model.seed
         return made_by
 
     def _translate_batch(self, batch, target, styles, outputs):
@@ -259,7 +263,7 @@ class SeSimInferencer(BaseInferencer):
                 outputs.put(batch[index].one, style, batch[index].with_alpha(picture))
             return
         except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             if len(batch) == 1:
                 outputs.fail(batch[0].one, _memory_reason(batch[0].picture, error))
@@ -283,7 +287,7 @@ class SeSimInferencer(BaseInferencer):
         except ValueError as error:
             folder.fail(video, str(error))
         except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             folder.fail(video, _memory_reason(group[0], error))
         finally:
@@ -296,24 +300,9 @@ class SeSimInferencer(BaseInferencer):
         return track(inputs, 'translating', console=console, disable=not is_shown)
 
 
-def _is_out_of_memory(error):
-    known = isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError))
-    return known or "can't allocate memory" in str(error)
-
-
 def _memory_reason(picture, error):
     height, width = picture.shape[:2]
     return (
         f'{width} x {height} pixels are too many for the memory: lower max_pixels, or make the '
         f'picture smaller ({str(error).splitlines()[0]})'
     )
-
-
-def _digest(networks):
-    """What tells weights from others, 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    for network in networks:
-        for name, value in network.state_dict().items():
-            digest.update(name.encode())
-            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()

@@ -217,6 +217,19 @@ def test_large_pictures_are_computed_in_strips(model, styled):
         assert_close(left, right)
 
 
+def test_noise_of_a_single_image_model_is_that_of_the_place():
+    model = build(config(dict(type='sesim_mmagic.StyleGAN2Generator', base_channels=4)))
+    for name, parameter in model.named_parameters():
+        if 'noise' in name:
+            torch.nn.init.constant_(parameter, 0.5)
+    arrays = [picture(150, 40), picture(150, 40, seed=1)]
+    wanted = [expected(model, array) for array in arrays]
+    for settings in (dict(max_pixels=1000), dict(max_pixels=None)):
+        found = SeSimInferencer(model, **settings)(arrays, batch_size=2)['visualization']
+        for left, right in zip(found, wanted, strict=True):
+            assert_close(left, right)
+
+
 def test_what_cannot_be_computed_in_strips_is_said():
     unet = dict(type='UnetGenerator', in_channels=3, out_channels=3, num_down=5, base_channels=4)
     settings = dict(
