@@ -49,9 +49,9 @@ def run_in_strips(network: nn.Module, image: Tensor, rows: int = 256) -> Tensor:
 
     Most of the work of a generator is done at low resolution. Those maps are stored, where the
     image is; maps larger than a quarter of the largest one are computed again, strip by strip, for
-    every norm behind them. With the paper's generator (64 channels) that is a third more work. At
-    once there are stored three maps of the residual blocks, 48 numbers a pixel, where the whole
-    pass holds several hundred, and a strip of the largest maps on the network's device.
+    every norm behind them. With the paper's generator (64 channels) that takes about half more
+    time. At once there are stored three maps of the residual blocks, 48 numbers a pixel, where the
+    whole pass holds more than 400, and a strip of the largest maps on the network's device.
 
     Translate with a multi-modal model in two steps, the second of them for each style::
 

@@ -155,7 +155,7 @@ def test_generator_of_the_host(norm):
 
 LAYERS = [
     nn.Conv2d(3, 4, 5, stride=3, padding=2),
-    nn.Conv2d(3, 4, 3, stride=2, padding=4, dilation=2),
+    nn.Conv2d(3, 4, 3, stride=2, padding=3, dilation=2),
     nn.Conv2d(3, 4, 7, padding=3, padding_mode='reflect'),
     nn.Conv2d(3, 3, 3, padding=1, padding_mode='replicate', groups=3),
     nn.ReflectionPad2d(6),
@@ -234,6 +234,15 @@ def test_only_as_few_rows_are_asked_for_as_needed():
     LocalMap(source, conv, Window(5, 2, 2)).rows(10, 20)
     LocalMap(source, nn.Upsample(scale_factor=2), Enlargement(2, 0)).rows(10, 20)
     assert asked == [(18, 41), (5, 10)]
+
+
+def test_rows_are_those_of_the_picture_that_comes_out():
+    network, heights = munit(), []
+    network.up_path[-2].register_forward_hook(lambda *call: heights.append(call[2].shape[2]))
+    content = run_in_strips(network.content_encoder, picture(96, 32))
+    decoder = StyledDecoder(network, torch.zeros(1, 3, dtype=torch.float64))
+    run_in_strips(decoder, content, rows=32)
+    assert heights == [32] * 3
 
 
 def test_residual_blocks_are_computed_once_and_the_rest_a_few_times():
