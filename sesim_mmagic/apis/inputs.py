@@ -52,8 +52,12 @@ class Input:
         if isinstance(self.content, np.ndarray):
             pixels = np.ascontiguousarray(self.content)
             return [str(pixels.shape), hashlib.sha256(pixels.tobytes()).hexdigest()]
-        stat = self.content.stat()
-        return [str(self.content.resolve()), stat.st_size, stat.st_mtime_ns]
+        place = os.path.abspath(self.content)
+        try:
+            stat = self.content.stat()
+        except OSError:
+            return [place, None, None]  # reading it will tell what is wrong
+        return [place, stat.st_size, stat.st_mtime_ns]
 
 
 def find_inputs(inputs, out_dir=None) -> list[Input]:

@@ -250,6 +250,10 @@ def test_bad_pictures_do_not_stop_the_others(folder, inferencer, whole, tmp_path
     write(folder / 'half.png')
     assert statuses(inferencer(folder, out)).count('translated') == 1
     assert not (out / 'failed.json').exists()
+    # One that was translated and then went bad.
+    (folder / 'half.png').unlink()
+    (folder / 'half.png').symlink_to('gone.png')
+    assert statuses(inferencer(folder, out)).count('failed') == 1
 
 
 def test_a_folder_that_cannot_be_written_to(folder, inferencer, model, tmp_path):
