@@ -143,7 +143,8 @@ def add_routes(app, pictures, translators, maps):
     def translation():
         source, first, found = translated()
         height, width = source.shape[:2]
-        scaled = f'{first[0]} x {first[1]} pixels, scaled down to {width} x {height}'
+        before = f'The picture of {first[0]} x {first[1]} pixels'
+        scaled = f'{before} was scaled down to {width} x {height}.'
         note = scaled if first != (width, height) else ''
         return dict(source=data_url(source), translation=data_url(found), note=note)
 

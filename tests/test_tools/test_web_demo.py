@@ -160,7 +160,7 @@ def test_large_pictures_are_scaled_down_and_the_page_says_so(client, folder):
     assert pixels(found['source']).shape == pixels(found['translation']).shape == (120, 80, 3)
     # Area weighting keeps the mean.
     assert np.allclose(pixels(found['source']).mean((0, 1)), source.mean((0, 1)), atol=0.5)
-    assert found['note'] == '100 x 150 pixels, scaled down to 80 x 120'
+    assert found['note'] == 'The picture of 100 x 150 pixels was scaled down to 80 x 120.'
 
 
 def test_uploads(client, monkeypatch, tmp_path):

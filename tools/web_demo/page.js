@@ -94,7 +94,7 @@ async function showPictures(found) {
   }
   find('download').href = found.translation;
   find('download').download = `${state.picture.replace(/.*\/|\.[^.]*$/g, '')}_translated.png`;
-  find('note').textContent = `The picture has ${found.note}.`;
+  find('note').textContent = found.note;
   find('note').hidden = !found.note;
   markPoint();
 }
