@@ -127,8 +127,7 @@ def picture_of(model: nn.Module, data: dict, index: int, image: Tensor, target: 
     """Turn one image of :func:`translations` into 8 bits, (H, W, 3), BGR."""
     sample = data['data_samples'].split()[index]
     key = f'img_{source_domain(model, target)}'
-    # In half precision 255 would be rounded to whole steps before it is scaled.
-    return to_picture(model.data_preprocessor.destruct(image.float(), sample, key))
+    return to_picture(model.data_preprocessor.destruct(image, sample, key))
 
 
 def _padded(model, images):
