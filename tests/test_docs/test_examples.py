@@ -8,7 +8,8 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
-from sesim_mmagic.apis import launch
+from sesim_mmagic.apis import init_translator, launch, translate
+from tests.test_apis import inference
 from tests.test_docs import markdown
 from tests.test_docs.markdown import ROOT
 
@@ -21,6 +22,9 @@ PAGES = {
     'gradient_field_procedural64.py': 'new_structure_loss.md',
     'test_gradient_field.py': 'new_structure_loss.md',
     'own_data.py': 'own_data.md',
+    'own_data_cpu.py': 'own_data.md',
+    'run_onnx.py': 'using_models.md',
+    'translate_pictures.py': 'using_models.md',
 }
 
 
@@ -85,32 +89,72 @@ def test_a_new_loss_reaches_the_generator(on_path, picture_folders, tmp_path):
     assert np.mean(losses[-5:]) < 0.9 * np.mean(losses[:5])
 
 
-def test_the_config_of_own_data_trains(picture_folders, tmp_path):
-    data = picture_folders(('trainA', 'trainB'), count=4, size=(40, 50))
-    picture_folders(('testA', 'testB'), count=3, size=(40, 50))
+@pytest.mark.parametrize('name', ['own_data', 'own_data_cpu'])
+def test_configs_of_own_data_train(picture_folders, tmp_path, name):
+    data = picture_folders(('trainA', 'trainB', 'testA', 'testB'), count=4, size=(40, 50))
     Image.new('L', (60, 44)).save(data / 'trainA/grey.png')  # any mode and size
-    cfg = Config.fromfile(EXAMPLES / 'own_data.py')
+    cfg = Config.fromfile(EXAMPLES / f'{name}.py')
+    assert cfg.test_dataloader.dataset.data_root == 'data/mine'
+    assert cfg.test_dataloader.dataset.split == 'test'
     feature_net = dict(pretrained=None, seed=0, width=0.125)
-    options = dict(
-        train_dataloader__dataset=dict(data_root=str(data), held_out=2),
-        val_dataloader__dataset=dict(data_root=str(data), held_out=2),
-        model__structure_loss__feature_net=feature_net,
-        train_dataloader__num_workers=0,
-        train_dataloader__persistent_workers=False,
-        val_dataloader__num_workers=0,
-        val_dataloader__persistent_workers=False,
-    )
-    for metric in (*cfg.val_evaluator, *cfg.test_evaluator):  # Inception costs seconds
+    loaders = {
+        f'{part}_dataloader__{key}': value
+        for part in ('train', 'val')
+        for key, value in dict(
+            num_workers=0, persistent_workers=False, dataset=dict(data_root=str(data), held_out=2)
+        ).items()
+    }
+    for metric in cfg.val_evaluator:  # Inception costs seconds
         metric.feature_net = dict(
             type='sesim_mmagic.PooledFeatures',
             network=dict(type='sesim_mmagic.VGG16Features', layers=('relu1_2',), **feature_net),
         )
-    cfg.default_hooks.checkpoint.save_best = 'distribution/kid_vgg16_random'
-    logs, runner = train(cfg, tmp_path / 'work', **options)
+        cfg.default_hooks.checkpoint.save_best = 'distribution/kid_vgg16_random'
+    logs, runner = train(
+        cfg, tmp_path / 'work', model__structure_loss__feature_net=feature_net, **loaders
+    )
     assert {'train/loss_gan_d', 'train/loss_gan_g', 'train/loss_structure'} <= set(logs)
     assert runner.model.source_domain == 'cloudy' and runner.model.target_domain == 'sunny'
-    (best,) = (tmp_path / 'work').glob('best_distribution_kid_vgg16_random_iter_2.pth')
-    weights = torch.load(best, map_location='cpu', weights_only=True)['state_dict']
-    assert any(key.startswith('generators.sunny.') for key in weights)
-    figures = list((tmp_path / 'work').rglob('fixed_inputs*.png'))
-    assert figures, 'pictures of the training'
+    best = 'best_distribution_kid_vgg16_random_iter_2.pth' if cfg.val_evaluator else 'iter_2.pth'
+    weights = torch.load(tmp_path / 'work' / best, map_location='cpu', weights_only=True)
+    assert any(key.startswith('generators.sunny.') for key in weights['state_dict'])
+    assert list((tmp_path / 'work').rglob('fixed_inputs_2.png')), 'pictures of the training'
+
+
+@pytest.fixture
+def released(tmp_path):
+    """A checkpoint that holds its config, a folder of pictures, and their translations, RGB."""
+    checkpoint = inference.save(tmp_path / 'model.pth', inference.build())
+    (tmp_path / 'photos').mkdir()
+    for seed in range(2):
+        picture = inference.picture(23, 30, seed)
+        Image.fromarray(picture[..., ::-1]).save(tmp_path / f'photos/{seed}.png')
+    model = init_translator(None, checkpoint, 'cpu')
+    expected = [t[..., ::-1] for t in translate(model, tmp_path / 'photos')]
+    return checkpoint, tmp_path / 'photos', expected
+
+
+def test_translating_from_python(on_path, released, tmp_path, capsys):
+    import translate_pictures
+
+    checkpoint, folder, expected = released
+    translate_pictures.main(str(checkpoint), str(folder), str(tmp_path / 'out'))
+    for number, picture in enumerate(expected):
+        found = np.asarray(Image.open(tmp_path / f'out/{number}.png'))
+        assert np.array_equal(found, picture)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == '(23, 30, 3)' and sum('translated' in line for line in lines) == 2
+
+
+def test_an_exported_model_without_pytorch(on_path, released, tmp_path):
+    pytest.importorskip('onnxruntime')
+    pytest.importorskip('onnx')
+    import run_onnx
+
+    from sesim_mmagic.apis.export import export_translator
+
+    checkpoint, folder, expected = released
+    export_translator(init_translator(None, checkpoint, 'cpu'), tmp_path / 'model.onnx', 'onnx')
+    run_onnx.main(str(tmp_path / 'model.onnx'), str(folder / '1.png'), str(tmp_path / 'out.png'))
+    found = np.asarray(Image.open(tmp_path / 'out.png')).astype(int)
+    assert np.abs(found - expected[1]).max() <= 1  # a value between two levels may go either way
