@@ -49,6 +49,14 @@ def filled(shapes, scale=1.0):
     return state_dict
 
 
+def drawn(shapes):
+    """State dict of random weights."""
+    return {
+        name: constant(name, shape) if is_constant(name) else torch.randn(shape)
+        for name, shape in shapes.items()
+    }
+
+
 class Blur(nn.Module):
     """A buffer ``filt`` and what is done with it."""
 

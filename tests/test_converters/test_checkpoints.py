@@ -15,7 +15,7 @@ from sesim_mmagic.registry import MODELS
 from tests.golden import field
 
 from . import published
-from .published import filled, listed, same
+from .published import drawn, filled, listed, same
 
 WIDTH = 4
 G, D = published.resnet(WIDTH, 5), published.patch_gan(WIDTH)
@@ -95,8 +95,10 @@ def test_one_generator_of_cyclegan_is_enough(tmp_path):
 
 
 def test_single_image_model_translates(tmp_path):
+    generator, discriminator = 'latest_net_G.pth', 'latest_net_D.pth'
     files = {
-        n: filled(listed(f'single_image/{n}')) for n in ('latest_net_G.pth', 'latest_net_D.pth')
+        generator: filled(listed(f'single_image/{generator}')),
+        discriminator: drawn(listed(f'single_image/{discriminator}')),
     }
     checkpoint, _ = join(files, 'photo', 'painting')
     model = init_translator(None, written(checkpoint, tmp_path), device='cpu')
@@ -122,6 +124,7 @@ def test_the_embedded_config_builds_a_model_that_takes_every_tensor(files, back)
     assert config.model.data_preprocessor.output_channel_order == 'RGB'
     if 'feature_net' in config.model.get('structure_loss', {}):
         config.model.structure_loss.feature_net.update(pretrained=None, seed=0)
+        assert config.model.structure_loss.normalise is False  # as the authors train heads
     init_default_scope(config.default_scope)
     model = MODELS.build(config.model)
     found = model.load_state_dict(checkpoint['state_dict'], strict=False)

@@ -92,10 +92,7 @@ def loaded(state_dict):
     ],
 )
 def test_published_files(name, network, kind, expected, constants):
-    state_dict = {
-        n: published.constant(n, shape) if published.is_constant(n) else torch.randn(shape)
-        for n, shape in listed(name).items()
-    }
+    state_dict = published.drawn(listed(name))
     variant = identify(state_dict, name)
     assert variant.kind == kind
     assert expected.items() <= variant.settings.items()
