@@ -159,8 +159,13 @@ def _quiet():
 
 @contextmanager
 def _symbolics(opset: int):
-    """Say two operators of a picture alone in a way that ONNX knows."""
-    own = {'aten::batch_norm': _batch_norm, 'aten::size': _size}
+    """Say some operators in a way that ONNX knows and computes well."""
+    own = {
+        'aten::batch_norm': _batch_norm,
+        'aten::instance_norm': _instance_norm,
+        'aten::group_norm': _group_norm,
+        'aten::size': _size,
+    }
     for name, symbolic in own.items():
         torch.onnx.register_custom_op_symbolic(name, symbolic, opset)
     try:
@@ -172,20 +177,54 @@ def _symbolics(opset: int):
 
 def _batch_norm(g, features, weight, bias, mean, var, training, momentum, eps, cudnn):
     """Batch norm of one image with its own statistics is instance norm."""
-    from torch.onnx import symbolic_helper, symbolic_opset14
+    from torch.onnx import symbolic_opset14
 
     if not mean.node().mustBeNone():
         return symbolic_opset14.batch_norm(
             g, features, weight, bias, mean, var, training, momentum, eps, cudnn
         )
-    if weight.node().mustBeNone():
-        channels = symbolic_helper._get_tensor_dim_size(features, 1)
-        weight = g.op('Constant', value_t=torch.ones(channels))
-        bias = g.op('Constant', value_t=torch.zeros(channels))
-    epsilon = symbolic_helper._parse_arg(eps, 'f')
-    found = g.op('InstanceNormalization', features, weight, bias, epsilon_f=epsilon)
+    return _normalized(g, features, (3, 2), weight, bias, eps)
+
+
+def _instance_norm(g, features, weight, bias, mean, var, use_input_stats, momentum, eps, cudnn):
+    """Instance norm; the graph has none with statistics of the training."""
+    return _normalized(g, features, (3, 2), weight, bias, eps)
+
+
+def _group_norm(g, features, groups, weight, bias, eps, cudnn):
+    """Layer norm, which is what one group is."""
+    from torch.onnx import symbolic_helper, symbolic_opset9
+
+    if symbolic_helper._parse_arg(groups, 'i') != 1:
+        return symbolic_opset9.group_norm(g, features, groups, weight, bias, eps, cudnn)
+    return _normalized(g, features, (3, 2, 1), weight, bias, eps)
+
+
+def _normalized(g, features, axes, weight, bias, eps):
+    """Norm over axes in two passes; onnxruntime's own loses digits with every pixel."""
+    from torch.onnx import symbolic_helper
+
+    epsilon = g.op('Constant', value_t=torch.tensor(symbolic_helper._parse_arg(eps, 'f')))
+    centred = g.op('Sub', features, _mean(g, features, axes))
+    variance = _mean(g, g.op('Mul', centred, centred), axes)
+    found = g.op('Div', centred, g.op('Sqrt', g.op('Add', variance, epsilon)))
+    if not weight.node().mustBeNone():
+        shape = g.op('Constant', value_t=torch.tensor([1, -1, 1, 1]))
+        scale, shift = g.op('Reshape', weight, shape), g.op('Reshape', bias, shape)
+        found = g.op('Add', g.op('Mul', found, scale), shift)
     found.setType(features.type())
     return found
+
+
+def _mean(g, features, axes):
+    """Mean over one axis after the other: sums stay short, and so exact."""
+    for axis in axes:
+        if g.opset < 18:
+            features = g.op('ReduceMean', features, axes_i=[axis], keepdims_i=1)
+        else:
+            axis = g.op('Constant', value_t=torch.tensor([axis]))
+            features = g.op('ReduceMean', features, axis, keepdims_i=1)
+    return features
 
 
 def _size(g, tensor, dim=None):

@@ -186,6 +186,21 @@ def test_the_smallest_side_is_translated(exported):
     assert torch.allclose(run(image), wanted, atol=1e-5)
 
 
+@pytest.mark.parametrize('name', ['one-sided', 'cyclegan', 'multi-modal'])
+def test_large_pictures_keep_their_digits(name, tmp_path):
+    """Norms of onnxruntime add a picture's pixels up one by one."""
+    model, target, _ = make(name)
+    export_translator(model, tmp_path / 'm.onnx', 'onnx', target)
+    run, metadata = load_exported(tmp_path / 'm.onnx')
+    coarse = torch.nn.functional.interpolate(torch.rand(1, 3, 8, 8) * 2 - 1, (768, 768))
+    image = (coarse + 0.1 * torch.randn(1, 3, 768, 768)).clamp(-1, 1)
+    styles = [torch.randn(1, 3)] * (len(metadata['inputs']) - 1)
+    found = run(image, *styles)
+    named = dict(styles=styles[0].double()) if styles else {}
+    wanted = model.double().forward_test(image.double(), target, **named)['target']
+    assert (found - wanted).abs().max() < 1.5e-5
+
+
 @pytest.mark.parametrize('opset', [14, 20])
 def test_other_opsets(opset, tmp_path):
     model, target, _ = make('multi-modal')
