@@ -1,0 +1,146 @@
+"""The page to try models as a visitor sees it: the real server, headless Chromium."""
+
+import subprocess
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.registry import DefaultScope
+
+from sesim_mmagic.apis import init_translator, translate
+from tests.test_tools.browser import CHROMIUM, Browser
+from tests.test_tools.test_command_line import TOOLS
+from tests.test_tools.web_demo_models import arguments, as_png, picture, pixels, write_models
+
+pytest.importorskip('flask')
+
+
+@pytest.fixture(scope='module', autouse=True)
+def default_scope():
+    yield
+    DefaultScope._instance_dict.clear()
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    return write_models(tmp_path_factory.mktemp('web_demo'))
+
+
+@pytest.fixture(scope='module')
+def address(folder, python, tmp_path_factory):
+    """Where the real server is, in a process of its own on a free port."""
+    log = tmp_path_factory.mktemp('server') / 'log.txt'
+    with log.open('w') as file:
+        process = subprocess.Popen(
+            [python, str(TOOLS / 'web_demo.py'), *arguments(folder, '--port', '0')],
+            cwd=TOOLS.parent, stdout=subprocess.PIPE, stderr=file, text=True,
+        )  # fmt: skip
+    try:
+        line = process.stdout.readline()
+        assert line.startswith('Open http://127.0.0.1:'), log.read_text()
+        yield line.split()[1]
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+SHOWN = "document.body.dataset.state === 'ready'"
+WIDTHS = "[...document.querySelectorAll('{}')].map((i) => i.naturalWidth)"
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason='no Chromium in PATH')
+def test_visitor_in_a_browser(address, folder, tmp_path):
+    with Browser(tmp_path / 'profile') as browser:
+        browser.open(f'{address}?picture=first.png')
+        browser.wait_for(SHOWN)
+        check_translation(browser, folder)
+        check_click(browser)
+        check_styles(browser)
+        check_upload(browser, tmp_path)
+        check_broken_model(browser)
+
+
+def check_translation(browser, folder):
+    source = cv2.imread(str(folder / 'pictures/first.png'))
+    model = init_translator(None, folder / 'one/a.pth', 'cpu')
+    assert browser.evaluate("find('error').innerText") == ''
+    assert browser.evaluate(WIDTHS.format('.clickable img')) == [64, 64]
+    assert browser.evaluate(WIDTHS.format('#maps img')) == []
+    assert '64 × 48 pixels' in browser.evaluate('document.body.innerText')
+    assert browser.evaluate("find('style-choice').hidden && find('target-choice').hidden")
+    for image in browser.evaluate(WIDTHS.format('#thumbnails img')):
+        assert image > 0
+    # What is on the screen is the picture: both of one size, in the colours of the model.
+    screen = cv2.imdecode(np.frombuffer(browser.screenshot(), np.uint8), cv2.IMREAD_COLOR)
+    boxes = browser.evaluate(
+        "['source', 'translation'].map((name) => { const b = find(name).getBoundingClientRect();"
+        'return [b.x + scrollX, b.y + scrollY, b.width, b.height]; })'
+    )
+    assert boxes[0][1:] == boxes[1][1:] and boxes[0][2] > 300
+    for box, expected in zip(boxes, (source, next(translate(model, source))), strict=True):
+        left, top, width, height = map(round, box)
+        shown = cv2.resize(screen[top : top + height, left : left + width], (64, 48))
+        assert np.abs(shown.astype(int) - expected).mean() < 8
+    name, href = browser.evaluate("[find('download').download, find('download').href]")
+    assert name == 'first_translated.png'
+    assert np.array_equal(pixels(href), next(translate(model, source)))
+
+
+def check_click(browser):
+    browser.click('#translation', 0.25, 0.75)
+    browser.wait_for(f"{SHOWN} && document.querySelectorAll('#maps img').length === 3")
+    assert all(width > 100 for width in browser.evaluate(WIDTHS.format('#maps img')))
+    marks = browser.evaluate(
+        "[...document.querySelectorAll('.point')].map((mark) => {"
+        'const m = mark.getBoundingClientRect();'
+        'const b = mark.parentElement.getBoundingClientRect();'
+        'return [mark.hidden, (m.x - b.x) / b.width, (m.y - b.y) / b.height]; })'
+    )
+    for hidden, x, y in marks:
+        assert not hidden and abs(x - 0.25) < 0.01 and abs(y - 0.75) < 0.01
+    assert len(marks) == 2
+    # The address holds all of it.
+    before = browser.evaluate("document.querySelector('#maps img').src")
+    link = browser.evaluate('location.href')
+    browser.open('about:blank')
+    browser.open(link)
+    browser.wait_for(f"{SHOWN} && document.querySelectorAll('#maps img').length === 3")
+    assert browser.evaluate("document.querySelector('#maps img').src") == before
+
+
+def check_styles(browser):
+    browser.evaluate(
+        "find('model').value = 'many/a.pth'; find('model').dispatchEvent(new Event('change'))"
+    )
+    browser.wait_for(f"{SHOWN} && !find('style-choice').hidden && !find('target-choice').hidden")
+    seen = {browser.evaluate("find('translation').src")}
+    maps = browser.evaluate("document.querySelector('#maps img').src")
+    browser.click('#another')
+    browser.wait_for(f"{SHOWN} && location.search.includes('style=2')")
+    seen.add(browser.evaluate("find('translation').src"))
+    assert len(seen) == 2 and browser.evaluate("find('style').value") == '2'
+    assert browser.evaluate("document.querySelector('#maps img').src") != maps
+
+
+def check_upload(browser, tmp_path):
+    (tmp_path / 'own.png').write_bytes(as_png(picture((40, 90), seed=3)))
+    browser.choose_file('#file', tmp_path / 'own.png')
+    browser.wait_for(f"{SHOWN} && location.search.includes('uploaded')")
+    assert browser.evaluate(WIDTHS.format('.clickable img')) == [90, 90]
+    (tmp_path / 'notes.txt').write_text('no picture')
+    browser.choose_file('#file', tmp_path / 'notes.txt')
+    browser.wait_for(f"{SHOWN} && !find('error').hidden")
+    shown = browser.evaluate("find('error').innerText")
+    assert shown == "'notes.txt' is no picture of a format that can be read"
+    browser.click('#thumbnails button:nth-child(2)')
+    browser.wait_for(f"{SHOWN} && find('error').hidden")
+    assert browser.evaluate(WIDTHS.format('.clickable img')) == [64, 64]
+
+
+def check_broken_model(browser):
+    browser.evaluate(
+        "find('model').selectedIndex = 3; find('model').dispatchEvent(new Event('change'))"
+    )
+    browser.wait_for(f"{SHOWN} && !find('error').hidden")
+    assert 'is not a PyTorch checkpoint' in browser.evaluate("find('error').innerText")
+    assert browser.evaluate("find('result').hidden")
