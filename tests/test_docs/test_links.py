@@ -8,9 +8,9 @@ import pytest
 from tests.test_docs import markdown
 from tests.test_docs.markdown import ROOT
 
+if not (ROOT / 'docs/guide').is_dir():  # a source distribution
+    pytest.skip('the guide is not here', allow_module_level=True)
 FILES = markdown.files()
-if not FILES:
-    pytest.skip('no Markdown files here', allow_module_level=True)
 _TOOLS = re.compile(r'(?<![\w/.])((?:configs|tools|docs)/[\w./{},*$-]+\.(?:py|sh))(?![\w])')
 _OPTION = re.compile(r'(?<![\w-])--[a-z][a-z-]*')
 
