@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-# A map is stored if it is at most so large, compared with the largest map up to it. Of the paper's
+# A map is stored if it is at most so large, compared with the network's largest. Of the paper's
 # generator that is everything behind the first down sampling, apart from what a doubling blows up.
 STORED_SHARE = 0.25
 
@@ -166,8 +166,12 @@ class SumMap(RowMap):
 class Plan:
     """What becomes of maps while a network is only looked at: nothing is computed."""
 
-    def keep(self, source: RowMap) -> RowMap:
-        """The map itself, or a stored copy of it."""
+    def __init__(self) -> None:
+        self.largest = 0
+
+    def keep(self, source: RowMap, always: bool = False) -> RowMap:
+        """The map itself, or a stored copy of it if it is small or has to be stored ``always``."""
+        self.largest = max(self.largest, source.size)
         return source
 
     def normalise(
@@ -194,15 +198,18 @@ class Plan:
 
 
 class StripRun(Plan):
-    """Computes maps in ``count`` strips each; stored maps lie on ``storage``."""
+    """Computes maps in ``count`` strips each; stored maps lie on ``storage``.
 
-    def __init__(self, count: int, storage: torch.device, device: torch.device) -> None:
-        self.count, self.storage, self.device = count, storage, device
-        self.largest = 0
+    ``largest`` is the size of the largest map, which the network's plan has found.
+    """
 
-    def keep(self, source: RowMap) -> RowMap:
-        self.largest = max(self.largest, source.size)
-        if source.size > STORED_SHARE * self.largest:
+    def __init__(
+        self, count: int, storage: torch.device, device: torch.device, largest: int
+    ) -> None:
+        self.count, self.storage, self.device, self.largest = count, storage, device, largest
+
+    def keep(self, source: RowMap, always: bool = False) -> RowMap:
+        if source.size > STORED_SHARE * self.largest and not always:
             return source
         tensor = self.computed(source)
         return StoredMap(tensor, self.device, tensor.dtype)

@@ -78,12 +78,13 @@ def _stylegan2_generator(generator, source, run):
 
 @register_layers(ResidualBlock)
 def _residual_block(block, source, run):
-    return run.keep(SumMap(source, layer_output(block.conv_block, source, run)))
+    # Two maps hang on each: not stored, every block would double the work of those before.
+    return run.keep(SumMap(source, layer_output(block.conv_block, source, run)), always=True)
 
 
 @register_layers('mmagic.models.editors.cyclegan.cyclegan_modules.ResidualBlockWithDropout')
 def _host_residual_block(block, source, run):
-    return run.keep(SumMap(source, layer_output(block.block, source, run)))
+    return run.keep(SumMap(source, layer_output(block.block, source, run)), always=True)
 
 
 @register_layers('mmcv.cnn.bricks.conv_module.ConvModule')

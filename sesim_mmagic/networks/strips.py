@@ -78,10 +78,11 @@ def run_in_strips(network: nn.Module, image: Tensor, rows: int = 256) -> Tensor:
         raise ValueError(f'run_in_strips takes images (B, C, H, W), got {tuple(image.shape)}')
     if rows < 1:
         raise ValueError(f'rows must be positive, got {rows}')
-    result = layer_output(network, RowMap(*image.shape[1:]), Plan())
+    plan = Plan()
+    result = layer_output(network, RowMap(*image.shape[1:]), plan)
     count = math.ceil(max(image.shape[2], result.height) / rows)
     like = next(network.parameters(), image)
-    run = StripRun(count, image.device, like.device)
+    run = StripRun(count, image.device, like.device, plan.largest)
     return run.computed(layer_output(network, StoredMap(image, like.device, like.dtype), run))
 
 
@@ -120,4 +121,4 @@ def _adaptive_block(block, features, run, affine):
         hidden = run.normalise(hidden, hidden.channels, 1e-5, scale, shift)
         if index == 0:
             hidden = LocalMap(hidden, torch.relu, Window())
-    return run.keep(SumMap(features, hidden))
+    return run.keep(SumMap(features, hidden), always=True)

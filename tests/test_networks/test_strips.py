@@ -218,7 +218,7 @@ def test_a_picture_of_another_type_is_taken_as_the_networks():
 def test_moments_in_half_precision_are_taken_in_single():
     """A mean far from zero: bfloat16 has steps of 0.25 there."""
     image = (picture(256, 16, dtype=torch.float64) * 0.3 + 40).bfloat16()
-    run = StripRun(8, image.device, image.device)
+    run = StripRun(8, image.device, image.device, image[0].numel())
     normed = run.normalise(StoredMap(image, image.device, image.dtype), 3, 1e-5)
     expected = F.instance_norm(image.double())
     found = normed.rows(0, 256).double()
@@ -269,9 +269,18 @@ def test_residual_blocks_are_computed_once_and_the_rest_a_few_times():
     assert sum(work.values()) < 1.5 * sum(once.values())
 
 
+def test_the_decoder_of_a_multi_modal_generator_computes_its_blocks_once():
+    network, heights = munit(num_blocks=4), []
+    content = run_in_strips(network.content_encoder, picture(96, 32))
+    for block in network.blocks:
+        block.conv1[1].register_forward_hook(lambda *call: heights.append(call[2].shape[2]))
+    run_in_strips(StyledDecoder(network, torch.zeros(1, 3, dtype=torch.float64)), content, 32)
+    assert sum(heights) == 4 * 24
+
+
 def test_residual_blocks_leave_one_stored_map():
     image = picture(40, 24)
-    run = StripRun(2, image.device, image.device)
+    run = StripRun(2, image.device, image.device, image[0].numel())
     source = StoredMap(image, image.device, image.dtype)
     found = layer_output(ResidualBlock(3).double(), source, run)
     assert isinstance(found, StoredMap)  # a sum to be made would hold on to both its terms
