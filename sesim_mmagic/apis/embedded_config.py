@@ -11,6 +11,15 @@ from mmengine.config import Config
 
 from sesim_mmagic.registry import MODELS
 
+# What inference has no use for: no feature network is built, no weights of one are needed, and a
+# loss of one's own need not be known.
+TRAINING_ONLY = dict(
+    discriminator=None,
+    structure_loss=None,
+    style_loss=None,
+    perceptual_loss=None,
+    structure_identity_weight=0.0,
+)
 _SCOPES = ('', 'sesim_mmagic', 'mmagic', 'mmengine')
 
 
@@ -65,10 +74,14 @@ def _read_settings(text):
 
 def _value(node):
     if isinstance(node, ast.Call):
-        plain = isinstance(node.func, ast.Name) and node.func.id == 'dict' and not node.args
-        if not plain or any(keyword.arg is None for keyword in node.keywords):
+        if not (isinstance(node.func, ast.Name) and node.func.id == 'dict'):
             raise ValueError(f'line {node.lineno} calls something')
-        return {keyword.arg: _value(keyword.value) for keyword in node.keywords}
+        # MMEngine writes dict({'a name': ...}) where a key is no name of Python.
+        parts = [*node.args, *(k.value for k in node.keywords if k.arg is None)]
+        if not all(isinstance(part, ast.Dict) for part in parts):
+            raise ValueError(f'line {node.lineno} makes a dict of something else than its items')
+        named = {k.arg: _value(k.value) for k in node.keywords if k.arg is not None}
+        return dict(item for part in (*map(_value, parts), named) for item in part.items())
     if isinstance(node, ast.Dict) and None not in node.keys:
         keys = [ast.literal_eval(key) for key in node.keys]
         return dict(zip(keys, map(_value, node.values), strict=True))
@@ -83,7 +96,8 @@ def _types(settings):
     if isinstance(settings, dict):
         if 'type' in settings:
             yield settings['type']
-        settings = [value for key, value in settings.items() if key != 'init_cfg']
+        unused = ('init_cfg', *TRAINING_ONLY)
+        settings = [value for key, value in settings.items() if key not in unused]
     if isinstance(settings, list | tuple):
         for value in settings:
             yield from _types(value)

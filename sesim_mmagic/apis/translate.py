@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 
-from sesim_mmagic.apis.embedded_config import embedded_config
+from sesim_mmagic.apis.embedded_config import TRAINING_ONLY, embedded_config
 from sesim_mmagic.apis.forward import (
     check_styled,
     checked_target,
@@ -24,14 +24,6 @@ from sesim_mmagic.engine.hooks.common import source_domain
 from sesim_mmagic.engine.weights import adapt_names, differences
 from sesim_mmagic.registry import MODELS
 
-# What inference has no use for: no feature network is built, no weights of one are needed.
-_TRAINING_ONLY = dict(
-    discriminator=None,
-    structure_loss=None,
-    style_loss=None,
-    perceptual_loss=None,
-    structure_identity_weight=0.0,
-)
 _GENERATORS = ('generators.', 'generator_ema.')
 
 
@@ -58,7 +50,7 @@ def init_translator(config, checkpoint, device=None):
     content = read_checkpoint(str(checkpoint))
     cfg = embedded_config(content, checkpoint) if config is None else _read_config(config)
     settings = deepcopy(cfg.model)
-    settings.update({k: v for k, v in _TRAINING_ONLY.items() if k in settings})
+    settings.update({k: v for k, v in TRAINING_ONLY.items() if k in settings})
     weights = _weights_of(content, checkpoint)
     init_default_scope(cfg.get('default_scope', 'mmagic'))
     model = MODELS.build(settings)

@@ -29,6 +29,17 @@ def test_values_of_every_kind():
     assert found.b['x y'] == {1, 2} and found.b[3] == dict(c='d')
 
 
+def test_keys_that_are_no_names_of_python():
+    settings = dict(a={'x y': 1, 'z': {'b.c': dict(d=2)}}, model=dict(type='CycleGAN'))
+    text = Config(settings).pretty_text
+    assert 'dict({' in text or '**{' in text
+    assert read(text)._cfg_dict.to_dict() == settings
+
+
+def test_a_loss_of_ones_own_need_not_be_known():
+    assert read("model = dict(type='CycleGAN', structure_loss=dict(type='mine.Loss'))")
+
+
 @pytest.mark.parametrize(
     'text',
     [
