@@ -328,6 +328,9 @@ def test_a_config_is_not_run(tmp_path):
     for text in (f'model = dict(a={run})', f'model = [{run}]', f'model = {{1: {run}}}'):
         with pytest.raises(ValueError, match='open'):
             embedded_model(text)
+    for text in (f'model = [x for x in {run}]', f'model = 1 + {run}', f'model = ({run}, 1)[1]'):
+        with pytest.raises(ValueError, match='the config in it cannot be read'):
+            embedded_model(text)
     assert embedded_model(f"x = {run}\nmodel = dict(type='a')") == dict(type='a')
     assert not mark.exists()
 
