@@ -23,11 +23,19 @@ ARROWS = {
     'networks': {'functional', 'registry'},
     'losses': {'functional', 'registry', 'networks'},
     'translators': {'functional', 'registry', 'networks', 'losses'},
-    'converters': {'networks', 'version'},
+    'converters': {'networks', 'engine', 'version'},
     'datasets': {'registry'},
     'evaluation': {'functional', 'registry', 'networks', 'datasets'},
     'engine': {'registry', 'datasets'},
-    'apis': {'registry', 'datasets', 'evaluation', 'engine', 'translators', 'version'},
+    'apis': {
+        'registry',
+        'networks',
+        'datasets',
+        'evaluation',
+        'engine',
+        'translators',
+        'version',
+    },
     '__init__': {'compat', 'version'},
 }
 

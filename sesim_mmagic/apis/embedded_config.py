@@ -5,10 +5,9 @@ it. A stranger's checkpoint must not be run: here only literals and ``dict(...)`
 and only models that are registered are built.
 """
 
-import ast
-
 from mmengine.config import Config
 
+from sesim_mmagic.engine.plain_settings import read_settings
 from sesim_mmagic.registry import MODELS
 
 # What inference has no use for: no feature network is built, no weights of one are needed, and a
@@ -45,8 +44,8 @@ def embedded_config(content, checkpoint):
             'with.'
         )
     try:
-        settings = _read_settings(text)
-    except (SyntaxError, ValueError, RecursionError) as error:
+        settings = read_settings(text)
+    except ValueError as error:
         raise ValueError(
             f"The config in checkpoint '{checkpoint}' was not read, it holds more than plain "
             f'settings: {error}. If you trust it, give the config it was trained with.'
@@ -60,35 +59,6 @@ def embedded_config(content, checkpoint):
                 'registered model. If it is your own, give the config, which may import it.'
             )
     return Config(settings)
-
-
-def _read_settings(text):
-    """Values by name of a text that assigns literals; ``dict(...)`` counts as one."""
-    settings = {}
-    for line in ast.parse(text).body:
-        if not (isinstance(line, ast.Assign) and [type(t) for t in line.targets] == [ast.Name]):
-            raise ValueError(f'line {line.lineno} is no assignment to a name')
-        settings[line.targets[0].id] = _value(line.value)
-    return settings
-
-
-def _value(node):
-    if isinstance(node, ast.Call):
-        if not (isinstance(node.func, ast.Name) and node.func.id == 'dict'):
-            raise ValueError(f'line {node.lineno} calls something')
-        # MMEngine writes dict({'a name': ...}) where a key is no name of Python.
-        parts = [*node.args, *(k.value for k in node.keywords if k.arg is None)]
-        if not all(isinstance(part, ast.Dict) for part in parts):
-            raise ValueError(f'line {node.lineno} makes a dict of something else than its items')
-        named = {k.arg: _value(k.value) for k in node.keywords if k.arg is not None}
-        return dict(item for part in (*map(_value, parts), named) for item in part.items())
-    if isinstance(node, ast.Dict) and None not in node.keys:
-        keys = [ast.literal_eval(key) for key in node.keys]
-        return dict(zip(keys, map(_value, node.values), strict=True))
-    if isinstance(node, ast.List | ast.Tuple | ast.Set):
-        kind = {ast.List: list, ast.Tuple: tuple, ast.Set: set}[type(node)]
-        return kind(map(_value, node.elts))
-    return ast.literal_eval(node)  # refuses all but literals
 
 
 def _types(settings):

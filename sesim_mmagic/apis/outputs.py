@@ -84,12 +84,7 @@ class OutputFolder:
         Raises:
             OSError: It cannot be written; nothing is left of it.
         """
-        file = self.files(one)[style]
-        try:
-            write_picture(file, picture)
-        except BaseException:
-            file.with_name(file.name + '.tmp').unlink(missing_ok=True)
-            raise
+        write_picture(self.files(one)[style], picture)
 
     def fail(self, one: Input, reason: str) -> None:
         """Note an input that cannot be translated."""

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from mmengine.config import Config
 from torch import Tensor
 
 from sesim_mmagic.networks import ResNetBlurGenerator, StyleGAN2Generator
 from sesim_mmagic.networks.vgg16 import LAYERS, STAGES
 from sesim_mmagic.version import __version__
 
-from .embedded_config import config_text
 from .networks import Converted, to_ours
 from .variants import Variant
 
@@ -84,7 +84,7 @@ def join(
         heads = ways[target]['heads'].state_dict
         state_dict.update({f'structure_loss.{name}': tensor for name, tensor in heads.items()})
     meta = dict(
-        cfg=config_text(dict(default_scope='mmagic', model=model)),
+        cfg=Config(dict(default_scope='mmagic', model=model)).pretty_text,
         experiment_name=f'{source}2{target}',
         sesim_mmagic_version=__version__,
     )

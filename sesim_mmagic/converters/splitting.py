@@ -11,7 +11,8 @@ from typing import Any
 
 from torch import Tensor
 
-from .embedded_config import embedded_model
+from sesim_mmagic.engine.plain_settings import read_settings
+
 from .networks import swap_colours, to_published
 from .variants import Variant, identify
 
@@ -58,9 +59,11 @@ def split(checkpoint: Mapping[str, Any], where: str) -> Split:
             f"config in 'meta', found {sorted(map(str, checkpoint))[:5]}"
         )
     try:
-        model = embedded_model(meta['cfg'])
+        model = read_settings(meta['cfg']).get('model')
     except ValueError as error:
-        raise ValueError(f'{where}: {error}') from None
+        raise ValueError(f'{where}: the config in it cannot be read: {error}') from None
+    if not isinstance(model, dict):
+        raise ValueError(f"{where}: the config in it has no 'model'")
     groups, left_out = _group(weights)
     averaged = _take_averages(groups, weights)
     target = model.get('target_domain') or model.get('default_domain')

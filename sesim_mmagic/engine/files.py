@@ -22,12 +22,16 @@ def write_atomically(path, content):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + '.tmp')
-    with open(partial, 'wb') as file:
-        file.write(content.encode() if isinstance(content, str) else content)
-        file.flush()
-        # Without this, a power failure may leave an empty file under the final name.
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    try:
+        with open(partial, 'wb') as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            # Without this, a power failure may leave an empty file under the final name.
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError:  # a full disk: a part of the file would keep it full
+        partial.unlink(missing_ok=True)
+        raise
 
 
 @register_backend('AtomicLocalBackend', force=True)  # the module may be reloaded

@@ -10,7 +10,7 @@ from mmengine.registry import init_default_scope
 
 from sesim_mmagic.apis import init_translator, translate
 from sesim_mmagic.converters import join, split
-from sesim_mmagic.converters.embedded_config import embedded_model
+from sesim_mmagic.engine.plain_settings import read_settings
 from sesim_mmagic.registry import MODELS
 from tests.golden import field
 
@@ -120,7 +120,7 @@ def test_the_embedded_config_builds_a_model_that_takes_every_tensor(files, back)
     checkpoint, _ = join(files, 'horse', 'zebra', back)
     text = checkpoint['meta']['cfg']
     config = Config.fromstring(text, '.py')
-    assert embedded_model(text) == config.model.to_dict()
+    assert read_settings(text)['model'] == config.model.to_dict()
     assert config.model.data_preprocessor.output_channel_order == 'RGB'
     if 'feature_net' in config.model.get('structure_loss', {}):
         config.model.structure_loss.feature_net.update(pretrained=None, seed=0)
@@ -143,7 +143,7 @@ def test_sizes_are_padded_to_what_the_generator_halves(tmp_path):
 
 def test_layers_of_heads():
     def layers(files, *args):
-        return embedded_model(join(files, 'a', 'b', None, *args)[0]['meta']['cfg'])[
+        return read_settings(join(files, 'a', 'b', None, *args)[0]['meta']['cfg'])['model'][
             'structure_loss'
         ]['layers']
 
@@ -317,27 +317,3 @@ def test_averages_of_two_directions():
 def test_other_checkpoints(checkpoint, words):
     with pytest.raises(ValueError, match=words):
         split(checkpoint, 'it')
-
-
-# ---------------------------------------------------------------------- embedded config
-
-
-def test_a_config_is_not_run(tmp_path):
-    mark = tmp_path / 'mark'
-    run = f'open({str(mark)!r}, "w")'
-    for text in (f'model = dict(a={run})', f'model = [{run}]', f'model = {{1: {run}}}'):
-        with pytest.raises(ValueError, match='open'):
-            embedded_model(text)
-    for text in (f'model = [x for x in {run}]', f'model = 1 + {run}', f'model = ({run}, 1)[1]'):
-        with pytest.raises(ValueError, match='the config in it cannot be read'):
-            embedded_model(text)
-    assert embedded_model(f"x = {run}\nmodel = dict(type='a')") == dict(type='a')
-    assert not mark.exists()
-
-
-def test_a_config_is_read_as_mmengine_reads_it():
-    model = dict(
-        a=(1, -2.5), b=[None, True, 'x\n"\'é'], c={'not a name': dict(d=())}, e=1e-3, f=(3,)
-    )
-    text = Config(dict(model=model, other=3)).pretty_text
-    assert embedded_model(text) == Config.fromstring(text, '.py').model.to_dict() == model
