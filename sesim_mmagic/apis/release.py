@@ -4,13 +4,13 @@ import hashlib
 import os
 import re
 import shutil
-import zipfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from mmengine.config import Config
 
+from sesim_mmagic.apis.checkpoints import read_checkpoint
 from sesim_mmagic.apis.embedded_config import embedded_config
 from sesim_mmagic.apis.metafile import find_config, index_files
 from sesim_mmagic.apis.model_card import (
@@ -22,7 +22,7 @@ from sesim_mmagic.apis.model_card import (
 )
 from sesim_mmagic.apis.release_check import check_in_fresh_process, noise_picture, translations
 from sesim_mmagic.apis.release_content import is_averaged, released_meta, serialise
-from sesim_mmagic.apis.translate import init_translator, read_checkpoint
+from sesim_mmagic.apis.translate import init_translator
 from sesim_mmagic.engine.files import last_checkpoint, write_atomically
 from sesim_mmagic.engine.hooks.common import source_domain
 from sesim_mmagic.engine.hooks.results import read_results
@@ -100,7 +100,6 @@ def publish(
     checkpoint, _ = choose_checkpoint(checkpoint)
     pictures = _read_samples(samples)
     trained = read_checkpoint(str(checkpoint))
-    _check_sums(checkpoint)
     cfg = embedded_config(trained, checkpoint) if config is None else _read_config(config)
     meta = released_meta(trained, checkpoint, config, date)
     model = init_translator(cfg, checkpoint, 'cpu')
@@ -158,19 +157,6 @@ def choose_checkpoint(path):
     if last is None:
         raise FileNotFoundError(f"Work directory '{path}' holds no complete checkpoint.")
     return Path(last), 'last'
-
-
-def _check_sums(checkpoint):
-    """Raise an error if a sum of the zip file is off; torch writes them and never looks."""
-    if not zipfile.is_zipfile(checkpoint):  # written before torch 1.6
-        return
-    with zipfile.ZipFile(checkpoint) as archive:
-        damaged = archive.testzip()
-    if damaged is not None:
-        raise ValueError(
-            f"Checkpoint '{checkpoint}' is damaged, its part '{damaged}' has another sum than when "
-            'it was written: copy it again, or use an earlier one.'
-        )
 
 
 def _read_config(config):

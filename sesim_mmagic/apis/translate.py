@@ -1,6 +1,5 @@
 """Translate pictures with a trained model."""
 
-import pickle
 from copy import deepcopy
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 
+from sesim_mmagic.apis.checkpoints import read_checkpoint, weights_of
 from sesim_mmagic.apis.embedded_config import TRAINING_ONLY, embedded_config
 from sesim_mmagic.apis.forward import (
     check_styled,
@@ -18,7 +18,6 @@ from sesim_mmagic.apis.forward import (
     translations,
 )
 from sesim_mmagic.apis.inputs import each_input
-from sesim_mmagic.apis.launch import check_checkpoint
 from sesim_mmagic.engine.hooks.checkpoint_match import mismatch_message
 from sesim_mmagic.engine.hooks.common import source_domain
 from sesim_mmagic.engine.weights import adapt_names, differences
@@ -51,7 +50,7 @@ def init_translator(config, checkpoint, device=None):
     cfg = embedded_config(content, checkpoint) if config is None else _read_config(config)
     settings = deepcopy(cfg.model)
     settings.update({k: v for k, v in TRAINING_ONLY.items() if k in settings})
-    weights = _weights_of(content, checkpoint)
+    weights = weights_of(content, checkpoint)
     init_default_scope(cfg.get('default_scope', 'mmagic'))
     model = MODELS.build(settings)
     expected = _of_generators(model.state_dict())
@@ -143,61 +142,6 @@ def _read_config(config):
     if 'model' not in config:
         raise ValueError(f"Config '{config.filename}' has no 'model'.")
     return config
-
-
-def read_weights(path):
-    """Read the weights of a checkpoint, on the CPU; nothing of it is run.
-
-    Args:
-        path (str): Path or URL.
-
-    Returns:
-        dict[str, Tensor]: Weights by name.
-
-    Raises:
-        FileNotFoundError: The checkpoint does not exist.
-        ValueError: It is damaged, or holds objects that could run code, or no weights.
-    """
-    return _weights_of(read_checkpoint(path), path)
-
-
-def _weights_of(content, path):
-    weights = content.get('state_dict', content)
-    if not isinstance(weights, dict):
-        raise ValueError(f"Checkpoint '{path}' holds no weights: its state_dict is no dictionary.")
-    return weights
-
-
-def read_checkpoint(path):
-    """Read a checkpoint, on the CPU; nothing of it is run.
-
-    Args:
-        path (str): Path or URL.
-
-    Returns:
-        dict: Weights, or ``state_dict``, ``meta`` and whatever else was saved.
-
-    Raises:
-        FileNotFoundError: The checkpoint does not exist.
-        ValueError: It is damaged, holds objects that could run code, or is no dictionary.
-    """
-    check_checkpoint(path)
-    try:
-        if '://' in path:
-            content = torch.hub.load_state_dict_from_url(
-                path, map_location='cpu', weights_only=True
-            )
-        else:
-            content = torch.load(Path(path).expanduser(), map_location='cpu', weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(
-            f"Checkpoint '{path}' was not loaded, it holds objects that could run code: {error}"
-        ) from None
-    except (RuntimeError, EOFError) as error:
-        raise ValueError(f"Checkpoint '{path}' is damaged: {error}") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"Checkpoint '{path}' holds no dictionary of weights.")
-    return content
 
 
 def _of_generators(weights):

@@ -90,3 +90,34 @@ def differences(expected, found):
                 f'the model needs {tuple(expected[key].shape)}'
             )
     return lines
+
+
+def with_average(expected, found):
+    """Add the moving average that a model has and a checkpoint lacks, such as a released one.
+
+    The generators of such a checkpoint are the average; training goes on from there.
+
+    Args:
+        expected (dict[str, Tensor]): Weights of the model.
+        found (dict[str, Tensor]): Weights of the checkpoint under the model's names.
+
+    Returns:
+        dict[str, Tensor]: ``found``, with ``generator_ema.*`` if the model has it and the
+        checkpoint has nothing of it.
+    """
+    if any(key.startswith('generator_ema.') for key in found):
+        return found
+    added = OrderedDict(found)
+    for key, value in expected.items():
+        if not key.startswith('generator_ema.'):
+            continue
+        # The average of one generator does not name its domain.
+        pattern = re.compile(
+            r'generators\.([^.]+\.)?' + re.escape(key.removeprefix('generator_ema.module.'))
+        )
+        twins = [name for name in found if pattern.fullmatch(name)]
+        if key == 'generator_ema.steps':
+            added[key] = value
+        elif len(twins) == 1:
+            added[key] = found[twins[0]]
+    return added

@@ -91,3 +91,33 @@ def test_names_are_adapted_only_to_known_ones():
         'generators.module.x': 2,
         'other.module.x': 3,
     }
+
+
+def released(trained, tmp_path):
+    """What a release keeps: the moving average as the generators, nothing else."""
+    content = tiny.load(trained[1])
+    average = {
+        key.replace('generator_ema.module.', 'generators.b.'): value
+        for key, value in content['state_dict'].items()
+        if key.startswith('generator_ema.module.')
+    }
+    torch.save(dict(meta={}, state_dict=average), tmp_path / 'released.pth')
+    return tmp_path / 'released.pth', average
+
+
+def test_a_released_checkpoint_is_the_average_too(trained, tmp_path):
+    path, average = released(trained, tmp_path)
+    runner = Runner.from_cfg(tiny.load_config(trained[0], tmp_path / 'w', load_from=str(path)))
+    runner.test()
+    found = runner.model.state_dict()
+    for name, value in average.items():
+        assert torch.equal(found[name], value)
+        assert torch.equal(found[name.replace('generators.b.', 'generator_ema.module.')], value)
+
+
+def test_a_training_goes_on_from_a_released_checkpoint_and_is_not_resumed(trained, tmp_path):
+    path, _ = released(trained, tmp_path)
+    options = dict(load_from=str(path), train_cfg__max_iters=1)
+    tiny.train(trained[0], tmp_path / 'started', **options)
+    with pytest.raises(ValueError, match='generator_ema.* is missing|is not one of this'):
+        tiny.train(trained[0], tmp_path / 'resumed', resume=True, **options)

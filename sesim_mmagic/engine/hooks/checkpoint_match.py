@@ -3,7 +3,13 @@
 from mmengine.hooks import Hook
 
 from sesim_mmagic.engine.files import last_checkpoint
-from sesim_mmagic.engine.weights import adapt_names, differences, plain_names, unwrapped
+from sesim_mmagic.engine.weights import (
+    adapt_names,
+    differences,
+    plain_names,
+    unwrapped,
+    with_average,
+)
 from sesim_mmagic.registry import HOOKS
 
 _SHOWN = 5
@@ -18,7 +24,8 @@ class CheckpointMatchHook(Hook):
     a reason: image buffers (they grow while training) and, outside a resume, the rest.
 
     Checkpoints that MMagic wrote on several ranks hold ``generators.module.*``: their names are
-    adapted to the model's.
+    adapted to the model's. A released checkpoint has the moving average in the place of the
+    generators: outside a resume it is both of the model's.
 
     Args:
         prefixes (tuple[str]): Beginnings of the names that always have to fit.
@@ -35,6 +42,8 @@ class CheckpointMatchHook(Hook):
         """
         expected = plain_names(runner.model, unwrapped(runner.model).state_dict())
         found = adapt_names(expected, checkpoint.get('state_dict', checkpoint))
+        if not runner._resume:
+            found = with_average(expected, found)
         if 'state_dict' in checkpoint:
             checkpoint['state_dict'] = found
 
