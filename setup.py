@@ -116,7 +116,7 @@ setup(
         'full': ['mmcv>=2.0.0,<2.2.0'],
         # Export and its check; the page to try a model; mim, which finds and fetches models.
         'export': ['onnx>=1.15', 'onnxruntime>=1.17'],
-        'demo': ['flask>=3.0'],
+        'demo': ['flask>=3.1'],
         'mim': ['openmim>=0.3.9'],
         'tests': requirements('tests'),
     },

@@ -7,7 +7,7 @@ described in it. It is compared with the model before it is written.
 import argparse
 
 from sesim_mmagic.apis import init_translator
-from sesim_mmagic.apis.export import FORMATS, export_translator, time_export
+from sesim_mmagic.apis.export.exporter import FORMATS, export_translator, time_export
 
 
 def parse_args(argv=None):

@@ -7,7 +7,7 @@ model's entry in the metafile of its method and in model-index.yml.
 import argparse
 from pathlib import Path
 
-from sesim_mmagic.apis.release import choose_checkpoint, publish
+from sesim_mmagic.apis.release.publish import choose_checkpoint, publish
 
 ROOT = Path(__file__).resolve().parents[1]
 

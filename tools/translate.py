@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 from sesim_mmagic.apis import SeSimInferencer, encode_style
-from sesim_mmagic.apis.inferencer import MAX_PIXELS, PRECISIONS
-from sesim_mmagic.apis.inputs import find_inputs
+from sesim_mmagic.apis.inference.inferencer import MAX_PIXELS, PRECISIONS
+from sesim_mmagic.apis.inference.inputs import find_inputs
 from sesim_mmagic.engine import write_report
 from sesim_mmagic.engine.pictures import write_picture
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import cv2
 
-from sesim_mmagic.apis.page_pictures import Pictures, fit_into
-from sesim_mmagic.apis.try_page import PointMaps, Translators
+from sesim_mmagic.apis.page.models import PointMaps, Translators
+from sesim_mmagic.apis.page.pictures import Pictures, fit_into
 
 try:
     import flask

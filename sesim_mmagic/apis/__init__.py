@@ -1,12 +1,13 @@
-"""Train, test and translate from Python or the command line."""
+"""Train, test, translate, export and release from Python or the command line."""
 
+from sesim_mmagic.apis.checkpoints import read_weights
 from sesim_mmagic.apis.evaluate import evaluate_folder
-from sesim_mmagic.apis.inferencer import SeSimInferencer
-from sesim_mmagic.apis.inputs import list_pictures
+from sesim_mmagic.apis.inference.inferencer import SeSimInferencer
+from sesim_mmagic.apis.inference.inputs import list_pictures
+from sesim_mmagic.apis.model_zoo import list_models, resolve_model
 from sesim_mmagic.apis.translate import (
     encode_style,
     init_translator,
-    read_weights,
     translate,
     translate_into_styles,
 )
@@ -16,8 +17,10 @@ __all__ = [
     'encode_style',
     'evaluate_folder',
     'init_translator',
+    'list_models',
     'list_pictures',
     'read_weights',
+    'resolve_model',
     'translate',
     'translate_into_styles',
 ]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from sesim_mmagic.apis.inputs import list_pictures
+from sesim_mmagic.apis.inference.inputs import list_pictures
 
 _RANDOM = 'random'
 

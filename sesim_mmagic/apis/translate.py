@@ -10,14 +10,14 @@ from mmengine.registry import init_default_scope
 
 from sesim_mmagic.apis.checkpoints import read_checkpoint, weights_of
 from sesim_mmagic.apis.embedded_config import TRAINING_ONLY, embedded_config
-from sesim_mmagic.apis.forward import (
+from sesim_mmagic.apis.inference.forward import (
     check_styled,
     checked_target,
     collate,
     picture_of,
     translations,
 )
-from sesim_mmagic.apis.inputs import each_input
+from sesim_mmagic.apis.inference.inputs import each_input
 from sesim_mmagic.engine.hooks.checkpoint_match import mismatch_message
 from sesim_mmagic.engine.hooks.common import source_domain
 from sesim_mmagic.engine.weights import adapt_names, differences
@@ -70,8 +70,8 @@ def translate(model, pictures, target_domain=None):
 
     Args:
         model (BaseTranslationModel): Result of :func:`init_translator`.
-        pictures (str | Path | np.ndarray | Iterable): Files, folders and arrays, see
-            :func:`~sesim_mmagic.apis.inputs.find_inputs`; transparency is laid over white.
+        pictures (str | Path | np.ndarray | Iterable): Files, folders, arrays:
+            :func:`~sesim_mmagic.apis.inference.inputs.find_inputs`; what is transparent is white.
         target_domain (str | None): Domain to translate into; the model's default domain if None.
 
     Yields:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from sesim_mmagic.apis import translate
-from sesim_mmagic.apis.export import (
+from sesim_mmagic.apis.export.exporter import (
     BOUND,
     check_export,
     export_translator,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from sesim_mmagic.apis import SeSimInferencer
-from sesim_mmagic.apis.inputs import find_inputs
+from sesim_mmagic.apis.inference.inputs import find_inputs
 from tests.test_apis.inference import STYLED, Calls, build, config, picture
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sesim_mmagic.apis import SeSimInferencer, translate, translate_into_styles
-from sesim_mmagic.apis.videos import VideoReader, VideoWriter
+from sesim_mmagic.apis.inference.videos import VideoReader, VideoWriter
 from sesim_mmagic.translators.styles import draw_styles
 from tests.test_apis.inference import STYLED, Calls, build, config
 from tests.test_apis.test_inferencer_folders import in_a_process, statuses, tree, write

@@ -23,12 +23,12 @@ from mmengine.config import Config
 
 import sesim_mmagic
 from sesim_mmagic.apis.embedded_config import embedded_config
-from sesim_mmagic.apis.metafile import index_with, metafile_with
-from sesim_mmagic.apis.model_card import read_resources, read_scores
 from sesim_mmagic.apis.model_zoo import list_models, resolve_model
-from sesim_mmagic.apis.release import choose_checkpoint, publish
-from sesim_mmagic.apis.release_check import check_in_fresh_process, translations
-from sesim_mmagic.apis.release_content import released_config, released_meta, serialise
+from sesim_mmagic.apis.release.content import released_config, released_meta, serialise
+from sesim_mmagic.apis.release.fresh_process import check_in_fresh_process, translations
+from sesim_mmagic.apis.release.metafile import index_with, metafile_with
+from sesim_mmagic.apis.release.model_card import read_resources, read_scores
+from sesim_mmagic.apis.release.publish import choose_checkpoint, publish
 from sesim_mmagic.apis.translate import init_translator, translate
 from sesim_mmagic.engine.hooks.results import read_results
 from sesim_mmagic.engine.pictures import write_picture

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from mmengine.registry import DefaultScope
 
-from sesim_mmagic.apis.page_pictures import Pictures, fit_into
-from sesim_mmagic.apis.try_page import PointMaps, Translators
+from sesim_mmagic.apis.page.models import PointMaps, Translators
+from sesim_mmagic.apis.page.pictures import Pictures, fit_into
 from tests.test_tools.web_demo_models import as_png, picture, write_models
 
 

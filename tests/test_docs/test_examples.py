@@ -151,7 +151,7 @@ def test_an_exported_model_without_pytorch(on_path, released, tmp_path):
     pytest.importorskip('onnx')
     import run_onnx
 
-    from sesim_mmagic.apis.export import export_translator
+    from sesim_mmagic.apis.export.exporter import export_translator
 
     checkpoint, folder, expected = released
     export_translator(init_translator(None, checkpoint, 'cpu'), tmp_path / 'model.onnx', 'onnx')

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sesim_mmagic.apis.inputs import Input
+from sesim_mmagic.apis.inference.inputs import Input
 from sesim_mmagic.engine.files import write_atomically
 from sesim_mmagic.engine.pictures import write_picture
 

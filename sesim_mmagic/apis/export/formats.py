@@ -20,7 +20,7 @@ def to_onnx(graph: nn.Module, inputs: tuple[Tensor, ...], dynamic: bool, opset: 
     """Write a graph as ONNX, in one file whatever its size up to ONNX's 2 GB.
 
     Args:
-        graph (nn.Module): See ``export_graph``.
+        graph (nn.Module): See :mod:`.graph`.
         inputs (tuple[Tensor, ...]): Example of its inputs.
         dynamic (bool): Whether height and width are free.
         opset (int): Version of ONNX's operators.

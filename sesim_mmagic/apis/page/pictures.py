@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from sesim_mmagic.apis.inputs import list_pictures
+from sesim_mmagic.apis.inference.inputs import list_pictures
 
 # Not at the first picture: threads that import MMagic at once see half of it.
 from sesim_mmagic.datasets.pictures import read_picture

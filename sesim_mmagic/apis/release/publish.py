@@ -12,16 +12,20 @@ from mmengine.config import Config
 
 from sesim_mmagic.apis.checkpoints import read_checkpoint
 from sesim_mmagic.apis.embedded_config import embedded_config
-from sesim_mmagic.apis.metafile import find_config, index_files
-from sesim_mmagic.apis.model_card import (
+from sesim_mmagic.apis.release.content import is_averaged, released_meta, serialise
+from sesim_mmagic.apis.release.fresh_process import (
+    check_in_fresh_process,
+    noise_picture,
+    translations,
+)
+from sesim_mmagic.apis.release.metafile import find_config, index_files
+from sesim_mmagic.apis.release.model_card import (
     ModelFacts,
     metafile_entry,
     read_resources,
     read_scores,
     write_card,
 )
-from sesim_mmagic.apis.release_check import check_in_fresh_process, noise_picture, translations
-from sesim_mmagic.apis.release_content import is_averaged, released_meta, serialise
 from sesim_mmagic.apis.translate import init_translator
 from sesim_mmagic.engine.files import last_checkpoint, write_atomically
 from sesim_mmagic.engine.hooks.common import source_domain

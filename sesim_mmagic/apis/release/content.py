@@ -9,7 +9,7 @@ import mmengine
 import torch
 from mmengine.config import Config
 
-from sesim_mmagic.apis.forward import inference_networks
+from sesim_mmagic.apis.inference.forward import inference_networks
 from sesim_mmagic.version import __version__
 
 # Settings of one run on one machine.

@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 
 import torch
 
-from sesim_mmagic.apis import export_formats as formats
-from sesim_mmagic.apis.export_check import (
+from sesim_mmagic.apis.export import formats
+from sesim_mmagic.apis.export.check import (
     example,
     example_size,
     largest_difference,
     sizes_to_compare,
 )
-from sesim_mmagic.apis.export_metadata import describe, versions
+from sesim_mmagic.apis.export.metadata import describe, versions
 from sesim_mmagic.engine.files import write_atomically
 
 #: Largest difference from the model that an exported file may show, in values of [-1, 1].
@@ -88,7 +88,7 @@ def export_translator(
             computes something else than the model.
         ImportError: A package that the format needs is missing.
     """
-    from sesim_mmagic.apis.export_graph import build_graph, drop_unused, fix_noise
+    from sesim_mmagic.apis.export.graph import build_graph, drop_unused, fix_noise
 
     kind, target = _check_request(model, file_format, target_domain, opset)
     _check_writable(path)
@@ -139,7 +139,7 @@ def check_export(path, model):
         ValueError: It was not written by :func:`export_translator`.
         ImportError: A package that the format needs is missing.
     """
-    from sesim_mmagic.apis.export_graph import build_graph
+    from sesim_mmagic.apis.export.graph import build_graph
 
     run, metadata = load_exported(path)
     target, size = metadata['target_domain'], metadata['fixed_size']
@@ -203,7 +203,7 @@ def time_export(path, model, size=(256, 256), runs=7):
     Raises:
         FileNotFoundError, ValueError, ImportError: As :func:`check_export`.
     """
-    from sesim_mmagic.apis.export_graph import build_graph
+    from sesim_mmagic.apis.export.graph import build_graph
 
     run, metadata = load_exported(path, threads=1)
     graph = build_graph(model, metadata['target_domain'])

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
 
-from sesim_mmagic.apis.forward import (
+from sesim_mmagic.apis.inference.forward import (
     check_styled,
     checked_target,
     collate,
@@ -24,11 +24,11 @@ from sesim_mmagic.apis.forward import (
     picture_of,
     translations,
 )
-from sesim_mmagic.apis.inputs import Input, find_inputs, read_batches
+from sesim_mmagic.apis.inference.inputs import Input, find_inputs, read_batches
+from sesim_mmagic.apis.inference.outputs import OutputArrays, OutputFolder
+from sesim_mmagic.apis.inference.videos import VideoReader, VideoWriter
 from sesim_mmagic.apis.model_zoo import resolve_model
-from sesim_mmagic.apis.outputs import OutputArrays, OutputFolder
 from sesim_mmagic.apis.translate import init_translator
-from sesim_mmagic.apis.videos import VideoReader, VideoWriter
 from sesim_mmagic.engine.hooks.common import source_domain
 
 PRECISIONS = dict(float32=torch.float32, bfloat16=torch.bfloat16, float16=torch.float16)
@@ -127,7 +127,7 @@ class SeSimInferencer(BaseInferencer):
 
         Args:
             inputs (str | Path | np.ndarray | Iterable): See
-                :func:`~sesim_mmagic.apis.inputs.find_inputs`.
+                :func:`~sesim_mmagic.apis.inference.inputs.find_inputs`.
             out_dir (str | Path, optional): Folder for the translations, named after the inputs;
                 with ``styles`` each name gets ``_1``, ``_2``, ... Defaults to None: arrays are
                 returned.

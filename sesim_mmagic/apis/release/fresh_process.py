@@ -18,7 +18,7 @@ _PROCESS = """
 import sys, torch
 torch.load(sys.argv[1], map_location='cpu', weights_only=True)
 torch.set_num_threads(int(sys.argv[4]))
-from sesim_mmagic.apis.release_check import translate_folder
+from sesim_mmagic.apis.release.fresh_process import translate_folder
 translate_folder(*sys.argv[1:4])
 """
 

@@ -16,7 +16,7 @@ def example_size(graph):
 
 def sizes_to_compare(graph, size, noise_fixed=False):
     """Sizes to compare: square and not, multiples of the divisor and not, the smallest side."""
-    from sesim_mmagic.apis.export_graph import noisy_layers
+    from sesim_mmagic.apis.export.graph import noisy_layers
 
     divisor, unit = graph.divisor, _unit(graph.divisor)
     if size is not None:
@@ -56,7 +56,7 @@ def largest_difference(model, graph, target, run, sizes):
     Raises:
         ValueError: If the file cannot compute one of the sizes.
     """
-    from sesim_mmagic.apis.export_graph import drop_dropout
+    from sesim_mmagic.apis.export.graph import drop_dropout
     from sesim_mmagic.translators.padding import pad_to_multiple
 
     model = deepcopy(model).cpu().float().eval()  # MMagic's own change while they translate

@@ -1,0 +1,1 @@
+"""What a page to try models shows, without the page."""

@@ -1,0 +1,1 @@
+"""Released models: file, model card and entry of the index."""
