@@ -90,7 +90,8 @@ def test_version_is_the_package_s(metadata):
 
 def test_mmcv_is_the_user_s_choice(metadata):
     required = metadata.get_all('Requires-Dist')
-    assert {extra for extra in metadata.get_all('Provides-Extra')} == {'lite', 'full', 'tests'}
+    extras = {'lite', 'full', 'tests', 'export', 'demo', 'mim'}
+    assert set(metadata.get_all('Provides-Extra')) == extras
     always = [r for r in required if 'extra ==' not in r]
     assert any(r.startswith('mmagic') for r in always)
     assert not any(r.startswith('mmcv') for r in always)

@@ -529,6 +529,7 @@ def test_an_interrupted_run_leaves_nothing(trained, config, root, out, unchanged
     def interrupt(*args):
         if any(out.glob('.*.publishing/*.pth')):
             seen.extend(path.name for path in out.iterdir())
+            signal.setitimer(signal.ITIMER_REAL, 0)  # once: not again while it cleans up
             raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGALRM, interrupt)
