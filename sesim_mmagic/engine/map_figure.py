@@ -40,7 +40,7 @@ def draw_maps(groups, rows):
             heading, maybe empty, and the names of the columns, for example
             ``[('', ['input', 'translation']), ('relu3_1', ['input', 'translation'])]``.
         rows (Sequence[tuple[str, Sequence[Cell]]]): A label, and a cell for each column. The
-            first cell of a row is a picture and gives all of the row its shape.
+            first cell of a row gives all of the row its shape.
 
     Returns:
         np.ndarray: (H, W, 3), RGB, uint8.

@@ -160,9 +160,8 @@ def write_card(facts, file, sha256, weights, rows):
         f'Translates pictures from **{source}** to **{target}**: `{facts.model}`, '
         f'{facts.parameters:,} parameters{average}. Pictures of any size, one at a time.',
         *_samples(rows),
-        f'## Use\n\n```python\nfrom sesim_mmagic.apis import init_translator, translate\n'
-        f"model = init_translator(None, '{file}')\n"
-        "translation = next(translate(model, 'picture.png'))  # (H, W, 3), uint8, BGR\n```",
+        '## Use\n\n```python\nfrom sesim_mmagic.apis import SeSimInferencer\n'
+        f"SeSimInferencer('{file}')('pictures', out_dir='translations')\n```",
         f'## Training\n\n* data: {facts.data or "not known"}\n'
         f'* iterations: {facts.iterations or "not known"}\n'
         f'* on: {facts.resources or "not known"}\n'
