@@ -228,7 +228,9 @@ class MultiModalTranslator(DomainTranslator):
 
     def _training_styles(self, contents: Tensor) -> Tensor:
         """One from N(0, I) for each content, shape (B, style_channels)."""
-        return torch.randn(len(contents), self.style_channels, device=contents.device)
+        like = next(self.generators.parameters())  # contents may be in half precision
+        shape = len(contents), self.style_channels
+        return torch.randn(shape, dtype=like.dtype, device=like.device)
 
     def _for_structure(
         self, direction: Direction, images: dict[str, Tensor], views: dict[str, Tensor]

@@ -156,8 +156,9 @@ def test_page_shows_the_results(trained):
     assert '|paired/psnr||greater||23.000||4||best_paired_psnr_iter_4.pth|' in shown
     assert 'sesim_mmagic' in shown and 'seed 7' in shown and '6 of 6 iterations' in shown
     assert text.count('src="data:image/svg+xml;base64,') == 2
-    assert re.findall(r'href="([^"]+)"', text) == ['test/index.html']
     pictures = re.findall(r'src="(test/[^"]+)"', text)
+    # Each picture leads to itself.
+    assert re.findall(r'href="([^"]+)"', text) == [*pictures, 'test/index.html']
     assert pictures[:2] == ['test/inputs/a/0.png', 'test/translations/b/0.png']
     assert len(pictures) == 9
     assert not re.search(r'(src|href)="(/|https?:|file:)|<script', text)

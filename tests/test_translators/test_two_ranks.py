@@ -29,7 +29,7 @@ STEPS = 2
 def same_styles(**kwargs):
     """A multi-modal translator whose styles do not depend on what a rank has drawn before."""
     model = multi_modal(**kwargs)
-    model._training_styles = lambda contents: torch.ones(len(contents), model.style_channels)
+    model._training_styles = lambda contents: contents.new_ones(len(contents), model.style_channels)
     return model
 
 
