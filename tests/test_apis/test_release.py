@@ -199,7 +199,7 @@ def test_metafile_and_index(release, root, work_dir, server):
     assert metadata['SHA256'] == release.sha256
 
 
-def test_the_card(release, sample, monkeypatch):
+def test_the_card(release, sample, monkeypatch, tmp_path):
     card = release.card.read_text()
     assert 'from **a** to **b**' in card and 'licence: CC0' in card and 'Tiny.' in card
     assert release.sha256 in card and 'a moving average' in card
@@ -209,9 +209,8 @@ def test_the_card(release, sample, monkeypatch):
     monkeypatch.chdir(release.card.parent)
     assert np.array_equal(cv2.imread(source), cv2.imread(str(sample)))
     (code,) = re.findall(r'```python\n(.+?)```', card, re.DOTALL)
-    names = {}
-    exec(code.replace('picture.png', source), names)
-    assert np.array_equal(names['translation'], cv2.imread(translation))
+    exec(code.replace('pictures', source).replace('translations', str(tmp_path)))
+    assert np.array_equal(cv2.imread(str(tmp_path / Path(source).name)), cv2.imread(translation))
 
 
 def test_it_is_found_by_its_name(release, root, tmp_path, monkeypatch):
