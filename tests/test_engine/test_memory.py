@@ -5,8 +5,8 @@ import pytest
 
 from sesim_mmagic.engine.memory import keep_freed_memory
 
-# Asks glibc where a large block comes from, and whether it stays when it is freed. It is larger than
-# any hole that imports may have left, and never touched.
+# Asks glibc where a large block comes from, and whether it stays when it is freed. It is larger
+# than any hole that imports may have left, and never touched.
 BLOCK = """
 import ctypes, sys
 from sesim_mmagic.engine.memory import keep_freed_memory
