@@ -59,6 +59,17 @@ def picture_folders(tmp_path):
     return write
 
 
+@pytest.fixture(scope='module')
+def demo_models(tmp_path_factory):
+    """Folder of models and pictures to try on the demo page; MMEngine's scope is put back."""
+    from mmengine.registry import DefaultScope
+
+    from tests.test_tools.web_demo_models import write_models
+
+    yield write_models(tmp_path_factory.mktemp('web_demo'))
+    DefaultScope._instance_dict.clear()
+
+
 @pytest.fixture(scope='session')
 def python():
     """Path of the interpreter, for tests that need a process of their own."""

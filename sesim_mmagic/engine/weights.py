@@ -107,17 +107,17 @@ def with_average(expected, found):
     """
     if any(key.startswith('generator_ema.') for key in found):
         return found
+    # The average of one generator does not name its domain.
+    twins = {}
+    for name in (name for name in found if name.startswith('generators.')):
+        _, _, full = name.partition('.')
+        for known in {full, full.partition('.')[2]}:
+            twins.setdefault(known, []).append(name)
     added = OrderedDict(found)
     for key, value in expected.items():
-        if not key.startswith('generator_ema.'):
-            continue
-        # The average of one generator does not name its domain.
-        pattern = re.compile(
-            r'generators\.([^.]+\.)?' + re.escape(key.removeprefix('generator_ema.module.'))
-        )
-        twins = [name for name in found if pattern.fullmatch(name)]
+        names = twins.get(key.removeprefix('generator_ema.module.'), ())
         if key == 'generator_ema.steps':
             added[key] = value
-        elif len(twins) == 1:
-            added[key] = found[twins[0]]
+        elif key.startswith('generator_ema.') and len(names) == 1:
+            added[key] = found[names[0]]
     return added

@@ -5,22 +5,15 @@ import time
 
 import numpy as np
 import pytest
-from mmengine.registry import DefaultScope
 
 from sesim_mmagic.apis.page.models import PointMaps, Translators
 from sesim_mmagic.apis.page.pictures import Pictures, fit_into
-from tests.test_tools.web_demo_models import as_png, picture, write_models
+from tests.test_tools.web_demo_models import as_png, picture
 
 
 @pytest.fixture(scope='module', autouse=True)
-def default_scope():
-    yield
-    DefaultScope._instance_dict.clear()
-
-
-@pytest.fixture(scope='module')
-def folder(tmp_path_factory):
-    return write_models(tmp_path_factory.mktemp('web_demo'))
+def folder(demo_models):
+    return demo_models
 
 
 def test_old_uploads_are_forgotten():

@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from mmengine.registry import DefaultScope
 from PIL import Image
 
 from sesim_mmagic.apis import init_translator, translate, translate_into_styles
@@ -16,20 +15,14 @@ from sesim_mmagic.engine.map_figure import Cell, draw_maps
 from sesim_mmagic.registry import MODELS
 from sesim_mmagic.translators.styles import draw_styles
 from tests.test_tools.test_command_line import TOOLS, fails, tool
-from tests.test_tools.web_demo_models import arguments, as_png, picture, pixels, write_models
+from tests.test_tools.web_demo_models import arguments, as_png, picture, pixels
 
 pytest.importorskip('flask')
 
 
 @pytest.fixture(scope='module', autouse=True)
-def default_scope():
-    yield
-    DefaultScope._instance_dict.clear()
-
-
-@pytest.fixture(scope='module')
-def folder(tmp_path_factory):
-    return write_models(tmp_path_factory.mktemp('web_demo'))
+def folder(demo_models):
+    return demo_models
 
 
 @pytest.fixture(scope='module')

@@ -5,25 +5,18 @@ import subprocess
 import cv2
 import numpy as np
 import pytest
-from mmengine.registry import DefaultScope
 
 from sesim_mmagic.apis import init_translator, translate
 from tests.test_tools.browser import CHROMIUM, Browser
 from tests.test_tools.test_command_line import TOOLS
-from tests.test_tools.web_demo_models import arguments, as_png, picture, pixels, write_models
+from tests.test_tools.web_demo_models import arguments, as_png, picture, pixels
 
 pytest.importorskip('flask')
 
 
 @pytest.fixture(scope='module', autouse=True)
-def default_scope():
-    yield
-    DefaultScope._instance_dict.clear()
-
-
-@pytest.fixture(scope='module')
-def folder(tmp_path_factory):
-    return write_models(tmp_path_factory.mktemp('web_demo'))
+def folder(demo_models):
+    return demo_models
 
 
 @pytest.fixture(scope='module')

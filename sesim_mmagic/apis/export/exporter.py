@@ -22,6 +22,7 @@ from sesim_mmagic.apis.export.check import (
     sizes_to_compare,
 )
 from sesim_mmagic.apis.export.metadata import describe, versions
+from sesim_mmagic.apis.inference.forward import checked_target
 from sesim_mmagic.engine.files import write_atomically
 
 #: Largest difference from the model that an exported file may show, in values of [-1, 1].
@@ -227,9 +228,7 @@ def _check_request(model, file_format, target_domain, opset):
         raise ValueError(f'format must be one of {", ".join(FORMATS)}, got {file_format!r}')
     if not 14 <= opset <= 20:
         raise ValueError(f'opset must be from 14 to 20, got {opset}')
-    target = target_domain or model._default_domain
-    if not model.is_domain_reachable(target):
-        raise ValueError(f"The model translates into {model._reachable_domains}, not '{target}'.")
+    target = checked_target(model, target_domain)
     for package in FORMATS[file_format].packages:
         formats.need(package)
     return FORMATS[file_format], target

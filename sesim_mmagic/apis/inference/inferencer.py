@@ -104,7 +104,6 @@ class SeSimInferencer(BaseInferencer):
             model.to(memory_format=torch.channels_last)
         for part in (part for network in networks for part in network.children() if compile):
             part.compile()  # a multi-modal generator is called by its parts
-        self._digest = digest(networks)
 
     def __call__(
         self,
@@ -244,7 +243,8 @@ class SeSimInferencer(BaseInferencer):
 
     def _made_by(self, target, styles):
         """What shapes translations, apart from rounding."""
-        made_by = dict(model=self._digest, target_domain=target, precision=self.precision)
+        model = digest(inference_networks(self.model).values())
+        made_by = dict(model=model, target_domain=target, precision=self.precision)
         if styles is not None:
             numbers = styles.detach().float().cpu().contiguous().numpy()
             made_by['styles'] = hashlib.sha256(numbers.tobytes()).hexdigest()
