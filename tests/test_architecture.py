@@ -19,14 +19,15 @@ ARROWS = {
     'version': set(),
     'compat': set(),
     'registry': set(),
+    'utils': set(),
     'functional': set(),
     'networks': {'functional', 'registry'},
     'losses': {'functional', 'registry', 'networks'},
-    'translators': {'functional', 'registry', 'networks', 'losses'},
-    'converters': {'networks', 'engine', 'version'},
-    'datasets': {'registry'},
-    'evaluation': {'functional', 'registry', 'networks', 'datasets'},
-    'engine': {'registry', 'datasets'},
+    'translators': {'functional', 'registry', 'networks', 'losses', 'utils'},
+    'converters': {'networks', 'engine', 'utils', 'version'},
+    'datasets': {'registry', 'utils'},
+    'evaluation': {'functional', 'registry', 'networks', 'datasets', 'utils'},
+    'engine': {'registry', 'datasets', 'utils'},
     'apis': {
         'registry',
         'networks',
@@ -34,6 +35,7 @@ ARROWS = {
         'evaluation',
         'engine',
         'translators',
+        'utils',
         'version',
     },
     '__init__': {'compat', 'version'},
@@ -102,6 +104,11 @@ def test_arrows_point_one_way(path):
 @pytest.mark.parametrize('path', by_room('functional'), ids=lambda path: path.name)
 def test_functional_is_torch_and_nothing_else(path):
     assert foreign(path) <= {'torch'}
+
+
+@pytest.mark.parametrize('path', by_room('utils'), ids=lambda path: path.name)
+def test_utils_know_nothing_of_openmmlab(path):
+    assert foreign(path) <= {'torch', 'numpy', 'PIL', 'cv2'}
 
 
 @pytest.mark.parametrize('path', by_room('losses', 'networks'), ids=lambda path: path.name)

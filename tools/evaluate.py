@@ -9,7 +9,7 @@ import json
 from mmengine.utils import track_iter_progress
 
 from sesim_mmagic.apis import evaluate_folder
-from sesim_mmagic.engine.files import write_atomically
+from sesim_mmagic.utils.files import write_atomically
 
 
 def parse_args(argv=None):

@@ -17,8 +17,9 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
-from sesim_mmagic.engine.files import POINTER, last_checkpoint, write_atomically
 from sesim_mmagic.engine.memory import keep_freed_memory
+from sesim_mmagic.utils.checkpoints import POINTER, last_checkpoint
+from sesim_mmagic.utils.files import write_atomically
 
 METRIC_FORMATS = ('.json', '.yaml', '.yml', '.pkl')
 

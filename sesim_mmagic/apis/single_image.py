@@ -7,8 +7,9 @@ from pathlib import Path
 from mmengine.registry import init_default_scope
 
 from sesim_mmagic.apis import launch
-from sesim_mmagic.engine.files import POINTER, write_atomically
 from sesim_mmagic.registry import DATASETS
+from sesim_mmagic.utils.checkpoints import POINTER
+from sesim_mmagic.utils.files import write_atomically
 
 PICTURES = 'pictures.json'
 TRANSLATION = 'translation.png'

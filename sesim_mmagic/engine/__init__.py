@@ -15,8 +15,10 @@ from sesim_mmagic.engine.hooks import (
 from sesim_mmagic.engine.html_report import write_report
 from sesim_mmagic.engine.loops import ResumableIterTrainLoop
 from sesim_mmagic.engine.optim_wrapper import CpuAmpOptimWrapper
+from sesim_mmagic.engine.storage import AtomicLocalBackend
 
 __all__ = [
+    'AtomicLocalBackend',
     'CheckpointMatchHook',
     'CpuAmpOptimWrapper',
     'FiniteLossHook',

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from sesim_mmagic.engine.files import write_atomically
+from sesim_mmagic.utils.files import write_atomically
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem;

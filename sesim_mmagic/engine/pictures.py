@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from sesim_mmagic.engine.files import write_atomically
+from sesim_mmagic.utils.files import write_atomically
 
 
 def to_picture(image):

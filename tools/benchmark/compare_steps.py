@@ -82,7 +82,7 @@ def main(argv=None):
     if args.out:
         import json
 
-        from sesim_mmagic.engine.files import write_atomically
+        from sesim_mmagic.utils.files import write_atomically
 
         write_atomically(args.out, json.dumps(dict(settings, results=results), indent=2) + '\n')
 

@@ -147,7 +147,7 @@ def main(argv=None):
     result = dict(config=args.config, **summarise(*measure(datasets, args.seconds)))
     print_table(result)
     if args.out:
-        from sesim_mmagic.engine.files import write_atomically
+        from sesim_mmagic.utils.files import write_atomically
 
         write_atomically(Path(args.out), json.dumps(result, indent=2) + '\n')
 

@@ -20,7 +20,7 @@ def write_grid(path, runs, domains, scenes=4):
     matplotlib.use('Agg')
     from matplotlib import pyplot
 
-    from sesim_mmagic.engine.files import write_atomically
+    from sesim_mmagic.utils.files import write_atomically
 
     titles = ['input', *next(iter(runs.values())), 'truth']
     rows = [row for world in runs for row in _rows(runs[world], domains[world], scenes)]

@@ -172,7 +172,7 @@ def main():
             f'{row["dense_mb"]:8.0f} / {row["loop_mb"]:.0f}'
         )
     if args.out:
-        from sesim_mmagic.engine.files import write_atomically
+        from sesim_mmagic.utils.files import write_atomically
 
         write_atomically(Path(args.out), json.dumps(rows, indent=2) + '\n')
 

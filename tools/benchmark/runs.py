@@ -69,8 +69,8 @@ def execute(run: Run) -> None:
         from mmengine.runner import Runner
 
         from sesim_mmagic.engine import ProgressHook
-        from sesim_mmagic.engine.files import write_atomically
         from sesim_mmagic.engine.memory import keep_freed_memory
+        from sesim_mmagic.utils.files import write_atomically
 
         keep_freed_memory()
         runner = Runner.from_cfg(_load_config(run))

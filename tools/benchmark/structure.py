@@ -108,7 +108,7 @@ def make_table(budgets, worlds):
 
 def report(out, args, budgets):
     """Write and print the table, write the results and the pictures."""
-    from sesim_mmagic.engine.files import write_atomically
+    from sesim_mmagic.utils.files import write_atomically
 
     table = make_table(budgets, args.worlds)
     results = [

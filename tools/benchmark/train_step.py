@@ -256,7 +256,7 @@ def main(argv=None):
             report['results'].append(measure(spec, args.repeats, args.warmup))
             print('\n'.join(table(report['results'][-1])), flush=True)
     if args.out:
-        from sesim_mmagic.engine.files import write_atomically
+        from sesim_mmagic.utils.files import write_atomically
 
         write_atomically(Path(args.out), json.dumps(report, indent=2) + '\n')
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 
 from sesim_mmagic.converters import split
-from sesim_mmagic.engine.files import write_atomically
 from sesim_mmagic.networks.state_dicts import read_state_dict
+from sesim_mmagic.utils.files import write_atomically
 
 
 def parse_args(argv=None):

@@ -13,8 +13,8 @@ import io
 import torch
 
 from sesim_mmagic.converters import join
-from sesim_mmagic.engine.files import write_atomically
 from sesim_mmagic.networks.state_dicts import read_state_dict
+from sesim_mmagic.utils.files import write_atomically
 
 
 def parse_args(argv=None):

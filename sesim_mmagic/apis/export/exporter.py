@@ -23,7 +23,7 @@ from sesim_mmagic.apis.export.check import (
 )
 from sesim_mmagic.apis.export.metadata import describe, versions
 from sesim_mmagic.apis.inference.forward import checked_target
-from sesim_mmagic.engine.files import write_atomically
+from sesim_mmagic.utils.files import write_atomically
 
 #: Largest difference from the model that an exported file may show, in values of [-1, 1].
 BOUND = 1e-4

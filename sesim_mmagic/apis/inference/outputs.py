@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from sesim_mmagic.apis.inference.inputs import Input
-from sesim_mmagic.engine.files import write_atomically
 from sesim_mmagic.engine.pictures import write_picture
+from sesim_mmagic.utils.files import write_atomically
 
 RECORD = 'translations.jsonl'
 FAILED = 'failed.json'

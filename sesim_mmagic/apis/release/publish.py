@@ -27,10 +27,11 @@ from sesim_mmagic.apis.release.model_card import (
     write_card,
 )
 from sesim_mmagic.apis.translate import init_translator
-from sesim_mmagic.engine.files import last_checkpoint, write_atomically
 from sesim_mmagic.engine.hooks.common import source_domain
 from sesim_mmagic.engine.hooks.results import read_results
 from sesim_mmagic.engine.pictures import write_picture
+from sesim_mmagic.utils.checkpoints import last_checkpoint
+from sesim_mmagic.utils.files import write_atomically
 
 
 @dataclass(frozen=True)

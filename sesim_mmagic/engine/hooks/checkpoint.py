@@ -8,7 +8,6 @@ from mmengine.dist import gather_object, get_rank, get_world_size, is_main_proce
 from mmengine.hooks import CheckpointHook
 from torch import nn
 
-from sesim_mmagic.engine.files import POINTER, write_atomically
 from sesim_mmagic.engine.hooks.best_score import (
     GREATER_IS_BETTER,
     LESS_IS_BETTER,
@@ -19,6 +18,8 @@ from sesim_mmagic.engine.hooks.best_score import (
 from sesim_mmagic.engine.hooks.common import resume_advice
 from sesim_mmagic.engine.weights import plain_names, unwrapped
 from sesim_mmagic.registry import HOOKS
+from sesim_mmagic.utils.checkpoints import POINTER
+from sesim_mmagic.utils.files import write_atomically
 
 _BUFFERS = 'image_buffers'
 _RANK_BUFFERS = 'rank_buffers'

@@ -2,7 +2,6 @@
 
 from mmengine.hooks import Hook
 
-from sesim_mmagic.engine.files import last_checkpoint
 from sesim_mmagic.engine.weights import (
     adapt_names,
     differences,
@@ -11,6 +10,7 @@ from sesim_mmagic.engine.weights import (
     with_average,
 )
 from sesim_mmagic.registry import HOOKS
+from sesim_mmagic.utils.checkpoints import last_checkpoint
 
 _SHOWN = 5
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sesim_mmagic.engine.files import last_checkpoint
+from sesim_mmagic.utils.checkpoints import last_checkpoint
 
 
 def run_name(runner):

@@ -12,12 +12,12 @@ from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
 
 import sesim_mmagic
-from sesim_mmagic.engine.files import write_atomically
 from sesim_mmagic.engine.hooks.checkpoint import SafeCheckpointHook
 from sesim_mmagic.engine.hooks.common import run_name
 from sesim_mmagic.engine.hooks.translations import SaveTranslationsHook
 from sesim_mmagic.engine.results_page import write_results_page
 from sesim_mmagic.registry import HOOKS
+from sesim_mmagic.utils.files import write_atomically
 
 RESULTS = 'results.json'
 _SPLITS = dict(train='train', val='val (held-out)', test='test')

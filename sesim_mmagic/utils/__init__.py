@@ -1,0 +1,1 @@
+"""The ground floor: files, images and checkpoints; it knows nothing of OpenMMLab."""
