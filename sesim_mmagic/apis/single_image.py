@@ -10,6 +10,8 @@ from sesim_mmagic.apis import launch
 from sesim_mmagic.registry import DATASETS
 from sesim_mmagic.utils.checkpoints import POINTER
 from sesim_mmagic.utils.files import write_atomically
+from sesim_mmagic.utils.names import output_names
+from sesim_mmagic.utils.shapes import misfit
 
 PICTURES = 'pictures.json'
 TRANSLATION = 'translation.png'
@@ -72,8 +74,8 @@ def translate_single(cfg, progress=None):
     runner = launch.train(cfg)
     scores = runner.test()
     folder = Path(cfg.work_dir)
-    name = f'{Path(cfg.test_dataloader.dataset.A).stem}.png'
-    saved = folder / 'test/translations' / cfg.model.target_domain / name
+    (name,) = output_names([Path(cfg.test_dataloader.dataset.A).name])
+    saved = folder / 'test/translations' / cfg.model.target_domain / f'{name}.png'
     write_atomically(folder / TRANSLATION, saved.read_bytes())
     return folder / TRANSLATION, scores
 
@@ -90,6 +92,20 @@ def _set_iterations(cfg, iterations):
     cfg.param_scheduler.update(begin=min(begin, iterations - 1), end=iterations)
 
 
+def _read_note(note):
+    try:
+        noted = json.loads(note.read_text(encoding='utf-8'))
+        problem = misfit(noted, dict.fromkeys(('source', 'look'), dict(path=str, sha256=str)))
+    except (ValueError, RecursionError):
+        problem = 'it is no JSON'
+    if problem:
+        raise ValueError(
+            f"'{note}' does not say which two pictures the folder belongs to ({problem}): choose "
+            'another folder.'
+        )
+    return noted
+
+
 def _check_folder(out, pictures):
     """Note the pictures in a new folder; refuse one that belongs to others."""
     note = out / PICTURES
@@ -98,7 +114,7 @@ def _check_folder(out, pictures):
         for role, path in zip(('source', 'look'), pictures.values(), strict=True)
     }
     if note.is_file():
-        noted = json.loads(note.read_text())
+        noted = _read_note(note)
         if any(noted[role]['sha256'] != found[role]['sha256'] for role in found):
             raise ValueError(
                 f"'{out}' holds the translation of '{noted['source']['path']}' into the look of "

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from sesim_mmagic.utils.names import printable
+
 _COLUMNS = 3
 # In inches: a panel with its margins (left, right, bottom, top), and the legend above all.
 _PANEL, _MARGINS, _LEGEND = (3.8, 2.3), (0.55, 0.15, 0.3, 0.35), 0.3
@@ -104,7 +106,7 @@ def _draw(axis, panel, labels):
     def points(pairs):
         return zip(*((x, y) for x, y in pairs if y is not None), strict=True)
 
-    axis.set_title(panel.title, loc='left')
+    axis.set_title(printable(panel.title), loc='left', parse_math=False)
     axis.margins(x=0.03, y=0.12)
     for pairs, name, style in (
         (panel.line, 'line', dict(color=_LINE, marker='.' if len(panel.line) < 60 else '')),

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from PIL import Image
 
 from sesim_mmagic.utils.files import write_atomically
+from sesim_mmagic.utils.names import printable
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem;
@@ -74,17 +75,23 @@ def write_page(path, title, parts, note=''):
     """
     parts = list(parts)
     if note:
-        parts.insert(0, f'<p class="note">{html.escape(note)}</p>')
-    body = '\n'.join([f'<h1>{html.escape(title)}</h1>', *parts])
+        parts.insert(0, f'<p class="note">{_escaped(note)}</p>')
+    body = '\n'.join([f'<h1>{_escaped(title)}</h1>', *parts])
     write_atomically(
         path,
         (
             '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-            f'<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n'
+            f'<title>{_escaped(title)}</title>\n<style>{_STYLE}</style>\n</head>\n'
             f'<body>\n{body}\n</body>\n</html>\n'
         ),
     )
+
+
+def page_failure(page: str | Path, error: Exception) -> str:
+    """A line that says that a page could not be written; nothing but the page is lost by that."""
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return printable(f"The page '{page}' could not be written: {reason}")
 
 
 def figure(caption, svg):
@@ -100,8 +107,8 @@ def figure(caption, svg):
     # An image of its own: the names inside several drawings do not get in each other's way.
     data = base64.b64encode(svg.encode()).decode()
     return (
-        f'<h2>{html.escape(caption)}</h2>\n<img class="figure" '
-        f'src="data:image/svg+xml;base64,{data}" alt="{html.escape(caption, quote=True)}">'
+        f'<h2>{_escaped(caption)}</h2>\n<img class="figure" '
+        f'src="data:image/svg+xml;base64,{data}" alt="{_escaped(caption)}">'
     )
 
 
@@ -115,7 +122,7 @@ def link(text, target):
     Returns:
         str: For :func:`write_page`.
     """
-    return f'<p><a href="{quote(target)}">{html.escape(text)}</a></p>'
+    return f'<p><a href="{_address(target)}">{_escaped(text)}</a></p>'
 
 
 def score_table(caption, header, lines):
@@ -130,16 +137,25 @@ def score_table(caption, header, lines):
     Returns:
         str: For :func:`write_page`.
     """
-    head = ''.join(f'<th>{html.escape(str(cell))}</th>' for cell in header)
+    head = ''.join(f'<th>{_escaped(cell)}</th>' for cell in header)
     head = f'<tr>{head}</tr>\n' if head else ''
     body = ''.join(
-        '<tr>' + ''.join(f'<td>{html.escape(_text(cell))}</td>' for cell in line) + '</tr>\n'
+        '<tr>' + ''.join(f'<td>{_escaped(_text(cell))}</td>' for cell in line) + '</tr>\n'
         for line in lines
     )
     return (
-        f'<h2>{html.escape(caption)}</h2>\n<div class="wide"><table class="scores">'
+        f'<h2>{_escaped(caption)}</h2>\n<div class="wide"><table class="scores">'
         f'{head}{body}</table></div>'
     )
+
+
+def _escaped(text):
+    return html.escape(printable(text))
+
+
+def _address(path):
+    """A path as the address of a link; its bytes count, whatever the encoding of the name."""
+    return quote(os.fsencode(path))
 
 
 def _text(value):
@@ -166,7 +182,7 @@ def picture_table(folder, columns, rows):
             lies outside the folder.
         FileNotFoundError: A picture does not exist.
     """
-    head = '<th></th>' + ''.join(f'<th>{html.escape(column)}</th>' for column in columns)
+    head = '<th></th>' + ''.join(f'<th>{_escaped(column)}</th>' for column in columns)
     lines = []
     for name, pictures in rows:
         if len(pictures) != len(columns):
@@ -178,7 +194,7 @@ def picture_table(folder, columns, rows):
             _cell(folder, name, column, picture)
             for column, picture in zip(columns, pictures, strict=True)
         )
-        lines.append(f'<tr><td class="name">{html.escape(str(name))}</td>{cells}</tr>\n')
+        lines.append(f'<tr><td class="name">{_escaped(name)}</td>{cells}</tr>\n')
     width = _PICTURES_WIDTH / max(len(columns), 1)
     width = round(min(max(width, _NARROWEST_PICTURE), _WIDEST_PICTURE), 2)
     widths = [_NAME_WIDTH] + [width] * len(columns)
@@ -200,11 +216,11 @@ def _cell(folder, name, column, picture):
             f"Picture '{picture}' lies outside '{folder}', the folder of the page: "
             'copy it there, so that the folder can be moved.'
         )
-    alt = html.escape(f'{column}: {name}', quote=True)
+    alt = _escaped(f'{column}: {name}')
     with Image.open(picture) as opened:
         width, height = opened.size
     kind = ' class="small"' if width < _SMALL else ''
     return (
-        f'<td><a href="{quote(relative)}"><img{kind} loading="lazy" width="{width}" '
-        f'height="{height}" src="{quote(relative)}" alt="{alt}"></a></td>'
+        f'<td><a href="{_address(relative)}"><img{kind} loading="lazy" width="{width}" '
+        f'height="{height}" src="{_address(relative)}" alt="{alt}"></a></td>'
     )

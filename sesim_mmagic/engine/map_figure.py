@@ -8,6 +8,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from sesim_mmagic.utils.names import printable
+
 # All in pixels of the figure.
 _MIN_CELL, _MAX_CELL = 128, 256
 _GAP, _GROUP_GAP, _MARGIN = 4, 18, 6
@@ -148,10 +150,9 @@ class _Canvas:
 
     def write(self, x, y, text, size=8, **style):
         height, width = self.array.shape[:2]
-        text = text.replace('$', r'\$')  # a name is no formula
-        self.figure.text(
-            x / width, 1 - y / height, text, size=size, ha='center', va='center', **style
-        )
+        place = x / width, 1 - y / height
+        style = dict(size=size, ha='center', va='center', parse_math=False, **style)
+        self.figure.text(*place, printable(text), **style)  # a name is no formula
 
     def pixels(self):
         self.figure.figimage(self.array)

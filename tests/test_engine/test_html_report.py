@@ -1,4 +1,5 @@
 import base64
+import html
 import re
 
 import cv2
@@ -8,6 +9,7 @@ import pytest
 from sesim_mmagic.engine import write_report
 from sesim_mmagic.engine.curves import Panel, draw_curves
 from sesim_mmagic.engine.html_report import figure, link, score_table, write_page
+from sesim_mmagic.utils.names import printable
 
 
 @pytest.fixture
@@ -79,11 +81,13 @@ def test_page_of_parts(tmp_path):
 
 def test_curves_show_every_panel():
     panels = [Panel(f'score {i}', [(1, 0.5), (2, None), (3, 0.7)]) for i in range(4)]
+    panels.append(Panel('a$b_{$ <i>\udcf6', [(1, 0.5)]))  # no formula, no markup, no text
     panels.append(Panel('never', [(1, None)], marks=[(1, None)]))
     plain = draw_curves(panels)
     assert plain == draw_curves(panels)  # equal curves give equal files
     for panel in panels:
-        assert f'>{panel.title}</text>' in plain
+        title = html.escape(printable(panel.title), quote=False)
+        assert f'>{title}</text>' in plain
     panels[0].ring, panels[0].marks = [(3, 0.7)], [(3, 0.6)]
     named = draw_curves(panels, dict(line='held-out', ring='best', marks='test'))
     for name in ('held-out', 'best', 'test'):

@@ -190,7 +190,10 @@ def test_a_test_in_an_empty_folder(config, trained, tmp_path):
     assert set(results) == {'config', 'sesim_mmagic', 'tests'}
     assert results['tests'][0]['checkpoint'] == 'weights.pth'
     assert '33.000' in (tmp_path / 'report.html').read_text()
+    # Elsewhere, and pages cannot be written there: the scores are.
     elsewhere = tmp_path / 'elsewhere'
+    for page in ('report.html', 'test/index.html'):
+        (elsewhere / page).mkdir(parents=True)
     cfg = tiny.load_config(
         config, elsewhere, load_from=str(tmp_path / 'weights.pth'), **options(config, [])
     )
@@ -263,9 +266,18 @@ def test_without_any_metric(config, tmp_path):
 
 def test_results_that_cannot_be_read(config, trained, tmp_path):
     assert read_results(tmp_path) is None
-    for content in ('{"validation": ', '[1]'):
+    for content, problem in (
+        ('{"validation": ', 'it is no JSON'),
+        ('[' * 100_000, 'it is no JSON'),
+        ('{"best": 3}', 'best should be a list, but is 3'),
+        ('{"tests": [{"metrics": [1]}]}', 'tests.0. lacks iteration'),
+        ('{"losses": {"loss_g": 3}}', 'losses.loss_g should be a list'),
+        ('{"validation": {"split": "val", "pictures": 2, "history": [3]}}', 'history.0. should'),
+        ('[1]', 'it should be a mapping'),
+    ):
         (tmp_path / 'results.json').write_text(content)
-        with pytest.raises(ValueError, match=r"results\.json' does not hold .*move it away"):
+        message = rf"results\.json' does not hold .*{problem}.*: move it away"
+        with pytest.raises(ValueError, match=message):
             read_results(tmp_path)
     (tmp_path / 'iter_6.pth').symlink_to(trained[0] / 'iter_6.pth')
     with pytest.raises(ValueError, match=r"results\.json' does not hold"):

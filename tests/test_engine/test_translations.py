@@ -29,17 +29,39 @@ def sample(source, target='/data/testB/other.png', value=100.4, fakes=('zebra',)
     return result
 
 
+class Folders:
+    """What a data set of two folders tells of its pictures."""
+
+    dataroot_a, dataroot_b, data_root = '/data/testA', '/data/testB', '/data'
+
+    def __init__(self, *samples):
+        self.samples = samples
+
+    def __len__(self):
+        return len(self.samples)
+
+    def get_data_info(self, index):
+        one = self.samples[index]
+        return dict(img_A_path=one.img_horse_path, img_B_path=one.img_zebra_path)
+
+
+def loop(*datasets):
+    return SimpleNamespace(dataloaders=[SimpleNamespace(dataset=one) for one in datasets])
+
+
 @pytest.fixture
 def run(tmp_path):
-    def test(*samples, model=OneSided, metrics=None, logger=None, **kwargs):
+    def test(*samples, model=OneSided, metrics=None, logger=None, datasets=None, **kwargs):
         hook = SaveTranslationsHook(**kwargs)
         runner = SimpleNamespace(
             model=model(),
             work_dir=str(tmp_path / 'work'),
             cfg=SimpleNamespace(filename='horse2zebra.py'),
             logger=logger or Mock(),
+            test_loop=loop(*([object()] if datasets is None else datasets)),
         )
         hook.before_test(runner)
+        hook.before_test_epoch(runner)
         for i, one in enumerate(samples):
             hook.after_test_iter(runner, i, outputs=[one])
         hook.after_test_epoch(runner, metrics)
@@ -71,8 +93,12 @@ def test_several_translations_of_a_source_stand_side_by_side(run):
 @pytest.mark.parametrize('validations', [False, True])
 def test_validations_show_how_translations_came_about(tmp_path, validations):
     hook = SaveTranslationsHook(validations=validations)
-    runner = SimpleNamespace(model=OneSided(), work_dir=str(tmp_path), iter=0)
+    one = sample('/data/testA/3.png')
+    runner = SimpleNamespace(
+        model=OneSided(), work_dir=str(tmp_path), iter=0, val_loop=loop(Folders(one))
+    )
     for runner.iter, value in ((20, 7.0), (40, 9.0)):
+        hook.before_val_epoch(runner)
         hook.after_val_iter(runner, 0, outputs=[sample('/data/testA/3.png', value=value)])
     names = [f'validations/{i}/zebra/3.png' for i in (20, 40)] if validations else []
     assert files(tmp_path) == names
@@ -131,9 +157,59 @@ def test_two_directions_have_folders_of_their_own(run):
     assert '1 (zebra)' in (folder / 'index.html').read_text()
 
 
-def test_sources_of_one_name_are_refused(run):
-    with pytest.raises(ValueError, match="'/data/a/1.png' and '/data/b/1.jpg' have the same name"):
-        run(sample('/data/a/1.png'), sample('/data/b/1.jpg'))
+def test_names_keep_folders_and_tell_suffixes_apart(run):
+    samples = [
+        sample(f'/data/testA/{name}', f'/data/testB/{partner}')
+        for name, partner in (
+            ('a/1.png', 'a/1.jpg'),
+            ('b/1.png', 'c/1.png'),
+            ('2.jpg', '2.bmp'),
+            ('2.png', '3.png'),
+        )
+    ]
+    folder = run(*samples, datasets=[Folders(*samples)])
+    names = ['2.jpg.png', '2.png.png', 'a/1.png', 'b/1.png']
+    assert files(folder / 'translations/zebra') == names
+    assert files(folder / 'inputs/horse') == names
+    assert files(folder / 'truths/zebra') == ['2.jpg.png', 'a/1.png']
+    page = (folder / 'index.html').read_text()
+    assert '>a/1<' in page and '>b/1<' in page and '>2.jpg<' in page
+
+
+def test_sources_of_one_name_in_several_data_sets_are_all_saved(run):
+    class Other(Folders):
+        dataroot_a, data_root = '/other/testA', '/other'
+
+    first, second = sample('/data/testA/1.png', value=1), sample('/other/testA/1.png', value=2)
+    for datasets in ([Folders(first), Other(second)], None):
+        folder = run(first, second, datasets=datasets)
+        names = files(folder / 'translations/zebra')
+        assert len(names) == 2 and names[1] == '1.png'
+        assert cv2.imread(str(folder / 'translations/zebra' / names[0])).mean() == 2
+        assert cv2.imread(str(folder / 'translations/zebra/1.png')).mean() == 1
+
+
+def test_names_that_are_no_utf8_or_too_long(run):
+    odd = os.fsdecode(b'/data/testA/l\xf6we <b>.png')
+    folder = run(sample(odd), sample(f'/data/testA/{"x" * 251}.png'))
+    names = sorted(os.listdir(os.fsencode(folder / 'translations/zebra')))
+    assert names[0] == b'l\xf6we <b>.png' and names[1].startswith(b'xxx') and len(names) == 2
+    page = (folder / 'index.html').read_text()
+    assert 'src="translations/zebra/l%F6we%20%3Cb%3E.png"' in page
+    assert 'l\\udcf6we &lt;b&gt;' in page and '<b>' not in page
+
+
+def test_what_cannot_be_written_is_one_warning(run, tmp_path):
+    (tmp_path / 'work/test/inputs').mkdir(parents=True)
+    (tmp_path / 'work/test/inputs/horse').touch()  # is no folder
+    (tmp_path / 'work/test/index.html').mkdir()
+    logger = Mock()
+    folder = run(sample('/data/testA/1.png'), sample('/data/testA/2.png'), logger=logger)
+    assert files(folder / 'translations/zebra') == ['1.png', '2.png']
+    told = [call.args[0] for call in logger.warning.call_args_list]
+    assert told[0].startswith('2 pictures could not be saved, the first: ')
+    assert told[1].startswith(f"The page '{folder}/index.html' could not be written: ")
+    assert len(told) == 2 and all(len(line.splitlines()) == 1 for line in told)
 
 
 def test_sample_that_comes_twice_is_saved_once(run):

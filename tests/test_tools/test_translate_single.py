@@ -139,3 +139,13 @@ def test_errors_come_before_the_training(files, done, tmp_path, capsys, monkeypa
     assert not (tmp_path / 'out').exists()
     (tmp_path / 'last_checkpoint').write_text('x.pth')
     assert 'holds another training' in message(source, look, '--config', config, '--out', tmp_path)
+    note = tmp_path / 'pictures.json'
+    for content, problem in (
+        ('{"source": ', 'it is no JSON'),
+        ('[3]', 'it should be a mapping, but is [3]'),
+        ('{"source": {"path": "a"}}', 'it lacks look'),
+        ('{"source": {"path": "a", "sha256": 3}, "look": {}}', 'source.sha256 should be text'),
+    ):
+        note.write_text(content)
+        found = message(source, look, '--config', config, '--out', tmp_path)
+        assert f"'{note}' does not say" in found and problem in found

@@ -15,12 +15,44 @@ import sesim_mmagic
 from sesim_mmagic.engine.hooks.checkpoint import SafeCheckpointHook
 from sesim_mmagic.engine.hooks.common import run_name
 from sesim_mmagic.engine.hooks.translations import SaveTranslationsHook
-from sesim_mmagic.engine.results_page import write_results_page
+from sesim_mmagic.engine.html_report import page_failure
+from sesim_mmagic.engine.results_page import PAGE, write_results_page
 from sesim_mmagic.registry import HOOKS
 from sesim_mmagic.utils.files import write_atomically
+from sesim_mmagic.utils.shapes import NUMBER, misfit
 
 RESULTS = 'results.json'
 _SPLITS = dict(train='train', val='val (held-out)', test='test')
+_NAME, _AMOUNT = (str, type(None)), (*NUMBER, type(None))
+# What is read from the file again, see ResultsHook.
+_TESTED = {'metrics': {str: _AMOUNT}, 'iteration': _AMOUNT}
+_SHAPE = {
+    'seed?': _AMOUNT,
+    'training?': {
+        **dict.fromkeys(('iterations', 'max_iterations', 'ranks', 'seconds'), NUMBER),
+        **dict.fromkeys(('seconds_per_iteration', 'peak_memory_mb'), _AMOUNT),
+        'memory_of': str,
+    },
+    'validation?': {
+        'split': str,
+        'pictures': NUMBER,
+        'history?': [{**_TESTED, 'iteration': NUMBER}],
+    },
+    'best?': [
+        {'key': str, 'rule': str, 'value': _AMOUNT, 'iteration': _AMOUNT, 'checkpoint': _NAME}
+    ],
+    'tests?': [
+        {
+            **_TESTED,
+            'split': str,
+            'pictures': NUMBER,
+            'checkpoint': _NAME,
+            'page?': str,
+            'examples?': {'columns': [str], 'rows': [list]},
+        }
+    ],
+    'losses?': {str: [list]},
+}
 # Points of a curve, at most; each is the mean of as many iterations as that takes.
 _CURVE_POINTS = 200
 
@@ -162,7 +194,10 @@ class ResultsHook(Hook):
         results = {key: self._results[key] for key in keys if key in self._results}
         text = json.dumps(results, indent=2, allow_nan=False)
         write_atomically(Path(runner.work_dir, RESULTS), text + '\n')
-        write_results_page(runner.work_dir, results)
+        try:
+            write_results_page(runner.work_dir, results)
+        except Exception as error:  # whatever a page meets, the results are written
+            runner.logger.warning(page_failure(Path(runner.work_dir, PAGE), error))
 
 
 def read_results(folder):
@@ -181,14 +216,16 @@ def read_results(folder):
     if not path.is_file():
         return None
     try:
-        results = json.loads(path.read_text())
-        if isinstance(results, dict):
-            return results
-    except ValueError:
-        pass
-    raise ValueError(
-        f"'{path}' does not hold the results of a training or test: move it away and run again."
-    )
+        results = json.loads(path.read_text(encoding='utf-8'))
+        problem = misfit(results, _SHAPE)
+    except (ValueError, RecursionError):
+        problem = 'it is no JSON'
+    if problem:
+        raise ValueError(
+            f"'{path}' does not hold the results of a training or test ({problem}): move it away "
+            'and run again.'
+        )
+    return results
 
 
 def _until(results, iteration):

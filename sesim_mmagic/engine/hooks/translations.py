@@ -6,10 +6,12 @@ from mmengine.dist import gather_object, is_main_process
 from mmengine.hooks import Hook
 
 from sesim_mmagic.engine.hooks.common import run_name, source_domain
-from sesim_mmagic.engine.html_report import write_report
+from sesim_mmagic.engine.html_report import page_failure, write_report
 from sesim_mmagic.engine.pictures import to_picture, write_picture
+from sesim_mmagic.engine.source_names import SourceNames
 from sesim_mmagic.engine.weights import unwrapped
 from sesim_mmagic.registry import HOOKS
+from sesim_mmagic.utils.names import printable
 
 _FAKE, _FAKES = 'fake_', 'fakes_'
 _EXAMPLES = 4
@@ -21,10 +23,12 @@ class SaveTranslationsHook(Hook):
 
     In ``out_dir`` appear ``translations/<target domain>/<name of the source>.png``,
     ``inputs/<source domain>/...``, ``truths/<target domain>/...`` where the test set is paired,
-    and ``index.html`` (input | translation | truth, below the metrics). Where a model gives
-    several translations of a source (``fakes_<target>``), the others are in
+    and ``index.html`` (input | translation | truth, below the metrics). Names keep the folders
+    below the folder of the test set (see :class:`~sesim_mmagic.engine.source_names.SourceNames`).
+    Where a model gives several translations of a source (``fakes_<target>``), the others are in
     ``translations_2/<target domain>/...`` and so on, and stand beside the first on the page. Each
-    rank writes its own pictures, rank 0 the page.
+    rank writes its own pictures, rank 0 the page. What cannot be written, a picture or the page,
+    is told in a warning: scores do not depend on it.
 
     Samples need ``fake_<target>`` and ``img_<source>`` (tensors (3, H, W), BGR, [0, 255]) and the
     meta information ``img_<source>_path``; list it in ``meta_keys`` of ``PackInputs``.
@@ -49,6 +53,12 @@ class SaveTranslationsHook(Hook):
         self.max_rows = max_rows
         self.validations = validations
 
+    def before_val_epoch(self, runner):
+        """Find the names of the pictures."""
+        if self.validations:
+            self._failures = []
+            self._names = SourceNames(_datasets(runner.val_loop))
+
     def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         """Save the translations of one batch, if those of validations are wanted.
 
@@ -58,45 +68,60 @@ class SaveTranslationsHook(Hook):
         if self.validations:
             folder = Path(runner.work_dir, 'validations', str(runner.iter))
             for sample, source, target in _translations(runner, outputs):
-                name = f'{_source_path(sample, source).stem}.png'
-                write_picture(folder / target / name, to_picture(sample.get(f'{_FAKE}{target}')))
+                name = f'{self._names.of(_source_path(sample, source))}.png'
+                self._write(folder / target / name, sample.get(f'{_FAKE}{target}'))
+
+    def after_val_epoch(self, runner, metrics=None):
+        """Tell of pictures that could not be saved."""
+        if self.validations:
+            _tell(runner, self._failures)
 
     def before_test(self, runner):
         """Forget the pictures of an earlier test."""
         self._folder = Path(self.out_dir or Path(runner.work_dir, 'test'))
         self._rows = {}
+        self._failures = []
         #: After a test, on rank 0: ``columns`` and the first few ``rows`` of the page.
         self.examples = None
+
+    def before_test_epoch(self, runner):
+        """Find the names of the pictures."""
+        self._names = SourceNames(_datasets(runner.test_loop))
 
     def after_test_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         """Save the pictures of one batch.
 
         Raises:
-            ValueError: A sample lacks a translation or the path of its source, or two sources
-                have the same name.
+            ValueError: A sample lacks a translation or the path of its source.
         """
         for sample, source, target in _translations(runner, outputs):
             self._save(sample, source, target)
 
     def after_test_epoch(self, runner, metrics=None):
         """Collect the rows of all ranks and write the page."""
-        gathered = gather_object(self._rows, dst=0)
+        gathered = gather_object((self._rows, self._failures), dst=0)
         if not is_main_process():
             return
-        rows = _merge(gathered)
+        rows = {key: row for rows, _ in gathered for key, row in rows.items()}
         if not rows:
             runner.logger.warning(
                 "No picture was translated. MMagic's MultiTestLoop reads the test set for its "
                 "metrics only: without any, use test_cfg=dict(type='TestLoop')."
             )
             return
+        _tell(runner, [failure for _, failures in gathered for failure in failures])
         page = self._folder / 'index.html'
-        self._write_page(page, self.title or run_name(runner), rows, metrics or {})
-        runner.logger.info(f'{len(rows)} translations saved, shown by {page.resolve()}')
+        try:
+            self._write_page(page, self.title or run_name(runner), rows, metrics or {})
+        except Exception as error:  # whatever a page meets, the scores come first
+            runner.logger.warning(page_failure(page, error))
+            return
+        saved = sum('translation' in row for row in rows.values())
+        runner.logger.info(printable(f'{saved} translations saved, shown by {page.resolve()}'))
 
     def _write_page(self, page, title, rows, metrics):
         # Without any truth the column would be empty.
-        found = {role: None for row in rows.values() for role in row if role != 'path'}
+        found = {role: None for row in rows.values() for role in row}
         roles = sorted(found, key=lambda role: (role != 'input', role == 'truth'))
         several_targets = len({target for target, _ in rows}) > 1
         shown = [
@@ -106,7 +131,6 @@ class SaveTranslationsHook(Hook):
             )
             for target, name in sorted(rows)[: self.max_rows]
         ]
-        self.examples = dict(columns=roles, rows=shown[:_EXAMPLES])
         write_report(
             page,
             title,
@@ -115,12 +139,12 @@ class SaveTranslationsHook(Hook):
             note=f'{len(shown)} of {len(rows)} translations.',
             tables=[('Metrics', ('metric', 'value'), metrics.items())] if metrics else (),
         )
+        self.examples = dict(columns=roles, rows=shown[:_EXAMPLES])
 
     def _save(self, sample, source, target):
         path = _source_path(sample, source)
-        key, row = (target, path.stem), dict(path=str(path))
-        _refuse_duplicate(self._rows, key, row)
-        if key in self._rows:  # the metrics of MMagic may ask for a sample more than once
+        name, row = self._names.of(path), {}
+        if (target, name) in self._rows:  # a test may ask for a sample more than once
             return
         pictures = dict(
             input=(f'inputs/{source}', sample.get(f'img_{source}')),
@@ -130,16 +154,34 @@ class SaveTranslationsHook(Hook):
         for number, other in enumerate(sample.get(f'{_FAKES}{target}', ())[1:], start=2):
             pictures[f'translation {number}'] = (f'translations_{number}/{target}', other)
         for role, (folder, picture) in pictures.items():
-            if picture is not None:
-                row[role] = str(self._folder / folder / f'{path.stem}.png')
-                write_picture(row[role], to_picture(picture))
-        self._rows[key] = row
+            if picture is None:
+                continue
+            file = self._folder / folder / f'{name}.png'
+            if self._write(file, picture):
+                row[role] = str(file)
+        self._rows[target, name] = row
+
+    def _write(self, file, image):
+        """Write a picture, or note why that failed; return whether it is there."""
+        try:
+            write_picture(file, to_picture(image))
+            return True
+        except OSError as error:
+            self._failures.append(str(error))
+            return False
 
     def _truth(self, sample, path, target):
         paired = self.paired
         if paired is None:
-            paired = Path(sample.get(f'img_{target}_path') or '').stem == path.stem
+            partner = sample.get(f'img_{target}_path')
+            paired = partner is not None and self._names.are_partners(path, str(partner))
         return sample.get(f'img_{target}') if paired else None
+
+
+def _datasets(loop):
+    """The data sets of a loop; MMagic's loops for several keep a list of loaders."""
+    loaders = getattr(loop, 'dataloaders', None) or [loop.dataloader]
+    return [loader.dataset for loader in loaders]
 
 
 def _translations(runner, samples):
@@ -155,6 +197,12 @@ def _translations(runner, samples):
             yield sample, source_domain(unwrapped(runner.model), target), target
 
 
+def _tell(runner, failures):
+    if failures:
+        count, first = len(failures), printable(failures[0])
+        runner.logger.warning(f'{count} pictures could not be saved, the first: {first}')
+
+
 def _source_path(sample, source):
     path = sample.get(f'img_{source}_path')
     if path is None:
@@ -162,21 +210,4 @@ def _source_path(sample, source):
             f"A test sample has no 'img_{source}_path', its source has no name: list "
             f"'img_{source}_path' in meta_keys of PackInputs."
         )
-    return Path(path)
-
-
-def _refuse_duplicate(rows, key, row):
-    if key in rows and rows[key]['path'] != row['path']:
-        raise ValueError(
-            f"'{rows[key]['path']}' and '{row['path']}' have the same name: their "
-            f"translations would both be '{key[1]}.png'. Rename one."
-        )
-
-
-def _merge(gathered):
-    merged = {}
-    for rows in gathered:
-        for key, row in rows.items():
-            _refuse_duplicate(merged, key, row)
-            merged[key] = row
-    return merged
+    return str(path)

@@ -1,0 +1,77 @@
+"""What the translations of a data set's pictures are called."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import PurePath
+from typing import Any
+
+from sesim_mmagic.utils.names import output_names
+
+
+class SourceNames:
+    """Names for results of the pictures of data sets; folders below a set's own stay in them.
+
+    See :func:`~sesim_mmagic.utils.names.output_names` for the rule. Where two pictures would have
+    one name even so, of two data sets for example, the later one gets digits of a checksum of its
+    path as well. A picture that no data set lists is called by its stem.
+
+    Args:
+        datasets (Iterable[Dataset]): Data sets, in the order of a test; ``get_data_info`` of
+            MMEngine's data sets tells the paths of their pictures.
+    """
+
+    def __init__(self, datasets: Iterable[Any]) -> None:
+        self._relative: dict[str, PurePath] = {}
+        self._names: dict[str, PurePath] = {}
+        #: Pictures by name that no data set lists.
+        self._unlisted: dict[PurePath, str] = {}
+        groups: dict[str, dict[str, PurePath]] = {}
+        for dataset in datasets:
+            for key, path, relative in _listed(dataset):
+                groups.setdefault(key, {})[path] = relative
+        for relative in groups.values():
+            self._relative.update(relative)
+            taken: dict[PurePath, str] = {}
+            for path, name in zip(relative, output_names(list(relative.values())), strict=True):
+                self._names[path] = _free(name, path, taken)
+
+    def of(self, path: str) -> str:
+        """Name for what is made of a picture, without a suffix, with slashes."""
+        if path in self._names:
+            return self._names[path].as_posix()
+        (name,) = output_names([PurePath(path).name])
+        return _free(name, path, self._unlisted).as_posix()
+
+    def are_partners(self, left: str, right: str) -> bool:
+        """Whether two pictures, each in its own folder, have one name, whatever the suffixes."""
+        return self._scene(left) == self._scene(right)
+
+    def _scene(self, path: str) -> PurePath:
+        return self._relative.get(path, PurePath(PurePath(path).name)).with_suffix('')
+
+
+def _free(name: PurePath, path: str, taken: dict[PurePath, str]) -> PurePath:
+    if taken.setdefault(name, path) == path:
+        return name
+    return name.with_name(f'{name.name}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}')
+
+
+def _listed(dataset: Any) -> Iterator[tuple[str, str, PurePath]]:
+    """Key, path and path below the data set's folder of each picture."""
+    if not hasattr(dataset, 'get_data_info'):
+        return
+    folders = [getattr(dataset, key, None) for key in ('dataroot_a', 'dataroot_b', 'data_root')]
+    folders += dict(getattr(dataset, 'data_prefix', None) or {}).values()
+    for index in range(len(dataset)):
+        for key, path in dataset.get_data_info(index).items():
+            if key.endswith('_path') and isinstance(path, (str, PurePath)):
+                yield key, str(path), _below(PurePath(path), folders)
+
+
+def _below(path: PurePath, folders: Iterable[str | None]) -> PurePath:
+    """A path below the deepest of the folders that it lies in; its name alone if there is none."""
+    ways = [
+        path.relative_to(folder) for folder in folders if folder and path.is_relative_to(folder)
+    ]
+    return min(ways, key=lambda way: len(way.parts), default=PurePath(path.name))
