@@ -18,6 +18,7 @@ from sesim_mmagic.apis.inference.inferencer import MAX_PIXELS, PRECISIONS
 from sesim_mmagic.apis.inference.inputs import find_inputs
 from sesim_mmagic.engine import write_report
 from sesim_mmagic.engine.pictures import write_picture
+from sesim_mmagic.utils.images import read_picture
 
 _MOST_REASONS = 20
 
@@ -112,8 +113,6 @@ def choose_styles(model, args):
 
 def write_sheet(out, predictions, count):
     """One page: each picture, copied beside it, and its translations."""
-    from sesim_mmagic.datasets.pictures import read_picture  # imports much of MMagic
-
     rows = []
     for found in predictions:
         files = [Path(file) for file in found['outputs']]

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from sesim_mmagic.apis.inference.inputs import list_pictures
+from sesim_mmagic.utils.images import read_picture
 
 _RANDOM = 'random'
 
@@ -122,6 +123,4 @@ def _weights(setting: str, value: str) -> dict:
 
 def _tensor(path: Path) -> torch.Tensor:
     """(3, H, W), BGR, values in [0, 255]."""
-    from sesim_mmagic.datasets.pictures import read_picture
-
     return torch.from_numpy(read_picture(str(path)).transpose(2, 0, 1).copy())

@@ -2,7 +2,6 @@
 
 from .appearance import AppearanceView
 from .formatting import PackDomains
-from .pictures import read_picture
 from .procedural_world import write_world
 from .random_state import seeded_generators
 from .samplers import ResumableSampler
@@ -18,7 +17,6 @@ __all__ = [
     'ResumableSampler',
     'SingleImagePairDataset',
     'UnpairedFolderDataset',
-    'read_picture',
     'seeded_generators',
     'write_world',
 ]

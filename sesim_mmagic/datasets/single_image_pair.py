@@ -7,17 +7,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from mmagic.datasets.unpaired_image_dataset import IMG_EXTENSIONS
 from mmengine.dataset import Compose
-from mmengine.fileio import exists, isdir, join_path, list_dir_or_file
+from mmengine.fileio import exists, isdir
 from PIL import Image
 from torch.utils.data import Dataset
 
 from sesim_mmagic.registry import DATASETS
 
 from .formatting import PackDomains
-from .pictures import read_picture
 from .random_state import seeded_generators
+from .sources import list_pictures, load_picture
 from .unpaired_folders import SPLITS
 
 DOMAINS = ('A', 'B')
@@ -115,7 +114,7 @@ class SingleImagePairDataset(Dataset):
 
     def _load(self) -> dict[str, Image.Image]:
         """Both pictures, as Pillow's for its resampling; their channels stay BGR."""
-        pixels = {name: read_picture(path) for name, path in self.paths.items()}
+        pixels = {name: load_picture(path) for name, path in self.paths.items()}
         if np.array_equal(*pixels.values()):
             raise ValueError(
                 'SingleImagePairDataset: A and B hold the same pixels, there is nothing to '
@@ -277,16 +276,17 @@ def _one_picture(name: str, path: str | Path) -> str:
                 'picture, or of a folder that holds one picture'
             )
         return path
-    names = sorted(list_dir_or_file(path, list_dir=False, suffix=IMG_EXTENSIONS, recursive=True))
-    if len(names) == 1:
-        return join_path(path, names[0])
-    if names:
-        more = ', ...' if len(names) > 3 else ''
-        found = f'{len(names)} pictures ({", ".join(names[:3])}{more})'
-    else:
-        endings = ', '.join(e for e in IMG_EXTENSIONS if e.islower())
-        found = f'no picture (names that end in one of {endings})'
+    try:
+        found = list_pictures(path)
+    except ValueError as error:
+        raise ValueError(
+            f'SingleImagePairDataset: {name}: {error}; exactly one is expected'
+        ) from None
+    if len(found) == 1:
+        return found[0]
+    names = ', '.join(repr(Path(file).name) for file in found[:3])
     raise ValueError(
-        f'SingleImagePairDataset: folder {name}={path!r} holds {found} where exactly one is '
-        'expected; give the path of the picture itself, or leave one picture there'
+        f'SingleImagePairDataset: folder {name}={path!r} holds {len(found)} pictures ({names}'
+        f'{", ..." if len(found) > 3 else ""}) where exactly one is expected; give the path of the '
+        'picture itself, or leave one picture there'
     )

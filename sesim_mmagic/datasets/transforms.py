@@ -6,12 +6,13 @@ from mmcv.transforms import BaseTransform
 
 from sesim_mmagic.registry import TRANSFORMS
 
-from .pictures import read_picture
+from .sources import load_picture
 
 
 @TRANSFORMS.register_module()
 class LoadPicture(BaseTransform):
-    """Load ``{key}_path`` into ``{key}`` with :func:`read_picture`.
+    """Load ``{key}_path`` into ``{key}`` with
+    :func:`~sesim_mmagic.utils.images.read_picture`.
 
     Leaves what MMagic's ``LoadImageFromFile`` leaves: the picture, its original shape, channel
     order and colour type.
@@ -42,7 +43,7 @@ class LoadPicture(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Read the file that ``results[f'{key}_path']`` names."""
-        picture = read_picture(results[f'{self.key}_path'], self.background, self.backend_args)
+        picture = load_picture(results[f'{self.key}_path'], self.background, self.backend_args)
         results[self.key] = picture
         results[f'ori_{self.key}_shape'] = picture.shape
         results[f'{self.key}_channel_order'] = 'BGR'

@@ -5,11 +5,12 @@ from os.path import abspath
 from pathlib import Path
 from typing import Any
 
-from mmagic.datasets.unpaired_image_dataset import IMG_EXTENSIONS, UnpairedImageDataset
+from mmagic.datasets.unpaired_image_dataset import UnpairedImageDataset
 
 from sesim_mmagic.registry import DATASETS
 
 from .random_state import seeded_generators
+from .sources import list_pictures
 
 LAYOUT = (
     'pictures of the two domains lie in trainA and trainB (training), testA and testB (test), and '
@@ -141,16 +142,7 @@ class UnpairedFolderDataset(UnpairedImageDataset):
         """List the pictures of one domain, in folders below ``path`` too."""
         if not self.file_backend.isdir(path):
             raise FileNotFoundError(f'folder {str(path)!r} does not exist; {LAYOUT}')
-        names = self.file_backend.list_dir_or_file(
-            path, list_dir=False, suffix=IMG_EXTENSIONS, recursive=True
-        )
-        paths = [self.file_backend.join_path(path, name) for name in names]
-        if not paths:
-            raise ValueError(
-                f'folder {str(path)!r} holds no picture; put files there whose names end in one '
-                f'of {", ".join(e for e in IMG_EXTENSIONS if e.islower())}'
-            )
-        return paths
+        return list_pictures(path, self.file_backend)
 
     def _check_pairs(self) -> None:
         folders = self.dataroot_a, self.dataroot_b

@@ -3,17 +3,16 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmagic.datasets.unpaired_image_dataset import IMG_EXTENSIONS
 from mmengine.dist import all_gather_object, get_dist_info
 from mmengine.logging import print_log
 from PIL import Image
 
-from sesim_mmagic.datasets import read_picture
+from sesim_mmagic.datasets.sources import list_pictures
 from sesim_mmagic.registry import METRICS, MODELS
+from sesim_mmagic.utils.images import read_picture
 
 from . import set_scores
 from .feature_cache import BATCH_SIZE, FeatureCache, picture_digest
@@ -123,7 +122,12 @@ class DistributionScores(TranslationMetric):
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Features of the translations of a batch and, without ``real_folder``, of its truths."""
         if self.real_folder is not None and not self._real_files:
-            self._real_files = list_pictures(self.real_folder)
+            try:
+                self._real_files = list_pictures(self.real_folder)
+            except (FileNotFoundError, ValueError) as error:
+                raise FileNotFoundError(
+                    f'DistributionScores: real_folder: {error}; name a folder of real pictures'
+                ) from None
         pictures = [self.picture(sample, f'fake_{self.target_domain}') for sample in data_samples]
         self._fake_sizes.update(picture.shape[:2] for picture in pictures)
         paths = [sample.get(f'img_{self.source_domain}_path') for sample in data_samples]
@@ -230,21 +234,6 @@ def features_once(pictures: Sequence[Seen]) -> np.ndarray:
     files = {picture.path or number: picture for number, picture in enumerate(pictures)}
     in_order = sorted(files.values(), key=lambda picture: picture.digest)
     return np.array([picture.features for picture in in_order])
-
-
-def list_pictures(folder: str | Path) -> list[str]:
-    """Paths of the pictures in a folder and in those below it, in order.
-
-    Raises:
-        FileNotFoundError: If there is no such folder, or no picture in it.
-    """
-    paths = sorted(str(p) for p in Path(folder).rglob('*') if p.suffix in IMG_EXTENSIONS)
-    if not paths:
-        raise FileNotFoundError(
-            f'real_folder {str(folder)!r} does not exist or holds no picture; name a folder of '
-            f'real pictures (names ending in {", ".join(e for e in IMG_EXTENSIONS if e.islower())})'
-        )
-    return paths
 
 
 def read_resized(path: str, size: tuple[int, int]) -> np.ndarray:

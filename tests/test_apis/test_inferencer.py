@@ -10,8 +10,8 @@ from mmengine.infer import BaseInferencer
 from PIL import Image
 
 from sesim_mmagic.apis import SeSimInferencer, init_translator, translate, translate_into_styles
-from sesim_mmagic.datasets.pictures import read_picture
 from sesim_mmagic.translators.styles import draw_styles
+from sesim_mmagic.utils.images import read_picture
 from tests.test_apis.inference import STYLED, Calls, build, config, picture, save
 
 

@@ -212,7 +212,7 @@ def test_empty_folder(picture_folders):
     root = picture_folders()
     for path in (root / 'trainB').iterdir():
         path.rename(path.with_suffix('.txt'))
-    with pytest.raises(ValueError, match=r"trainB' holds no picture; put files there.*\.png"):
+    with pytest.raises(ValueError, match=r"trainB' holds no picture \(names that end in .*\.png"):
         build(root)
 
 

@@ -10,11 +10,12 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from sesim_mmagic.apis import read_weights
-from sesim_mmagic.datasets import AppearanceView, read_picture
+from sesim_mmagic.datasets import AppearanceView
 from sesim_mmagic.engine.map_figure import draw_maps
 from sesim_mmagic.engine.pictures import write_picture
 from sesim_mmagic.engine.weights import adapt_names, differences
 from sesim_mmagic.registry import MODELS
+from sesim_mmagic.utils.images import read_picture
 
 
 def point(text):

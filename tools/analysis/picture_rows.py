@@ -7,8 +7,8 @@ import argparse
 
 from common import figure_path, refusals_of, write_figure
 
-from sesim_mmagic.datasets import read_picture
 from sesim_mmagic.engine.map_figure import Cell
+from sesim_mmagic.utils.images import read_picture
 
 
 def parse_args(argv=None):

@@ -15,8 +15,8 @@ from mmengine.utils import track_iter_progress
 from PIL import Image, ImageOps
 from scipy.ndimage import gaussian_filter
 
-from sesim_mmagic.datasets import read_picture
 from sesim_mmagic.datasets.folders import is_free, new_folder
+from sesim_mmagic.utils.images import read_picture
 
 SUFFIXES = ('.jpg', '.jpeg', '.png')
 

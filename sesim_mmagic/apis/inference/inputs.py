@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sesim_mmagic.utils.images import picture_of_array, read_picture_and_alpha
+
 PICTURE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm')
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg')
 
@@ -40,9 +42,6 @@ class Input:
             OSError: The file is gone or must not be read.
             ValueError: It is no picture.
         """
-        # This module imports much of MMagic.
-        from sesim_mmagic.datasets.pictures import picture_of_array, read_picture_and_alpha
-
         if isinstance(self.content, np.ndarray):
             return picture_of_array(self.content)
         return read_picture_and_alpha(self.content)

@@ -13,9 +13,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from sesim_mmagic.apis.inference.inputs import list_pictures
-
-# Not at the first picture: threads that import MMagic at once see half of it.
-from sesim_mmagic.datasets.pictures import read_picture
+from sesim_mmagic.utils.images import read_picture
 
 # What a visitor may make us decode: 150 MB of pixels.
 _MAX_PIXELS = 50_000_000

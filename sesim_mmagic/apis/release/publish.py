@@ -32,6 +32,7 @@ from sesim_mmagic.engine.hooks.results import read_results
 from sesim_mmagic.engine.pictures import write_picture
 from sesim_mmagic.utils.checkpoints import last_checkpoint
 from sesim_mmagic.utils.files import write_atomically
+from sesim_mmagic.utils.images import read_picture
 
 
 @dataclass(frozen=True)
@@ -171,8 +172,6 @@ def _read_config(config):
 
 
 def _read_samples(samples):
-    from sesim_mmagic.datasets.pictures import read_picture  # imports much of MMagic
-
     for path in samples:
         if not Path(path).is_file():
             raise FileNotFoundError(f"Sample picture '{path}' does not exist.")

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sesim_mmagic.datasets import CheckSize, LoadPicture, read_picture
+from sesim_mmagic.datasets import CheckSize, LoadPicture
+from sesim_mmagic.utils.images import read_picture
 
 HEIGHT, WIDTH = 6, 9
 
