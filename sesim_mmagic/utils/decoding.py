@@ -116,7 +116,10 @@ def _check_pages(picture: Image.Image) -> None:
     if frames == 1 or picture.format == 'MPO':
         return
     if picture.format == 'TIFF':
-        frames = tiff.count_pages(picture)
+        pages = tiff.pages(picture)
+        if pages[:1] != [0]:
+            raise ValueError('its first page is a reduced copy or a mask, save the picture alone')
+        frames = len(pages)
     if frames > 1:
         raise ValueError(f'it has {frames} frames, extract one')
 
@@ -220,7 +223,7 @@ def _eight_bit(picture: Image.Image, tags: Mapping[int, Any]) -> Image.Image:
 
 def _gray_of_sixteen(picture: Image.Image, tags: Mapping[int, Any]) -> Image.Image:
     values = np.asarray(picture)
-    gray = _to_eight(values, _white(values, tags) if tiff.bits(tags or {258: 16}) == 16 else 65535)
+    gray = _to_eight(values, _white(values, tags))
     if tags and tiff.is_inverted(tags):
         gray = 255 - gray
     key = picture.info.get('transparency')

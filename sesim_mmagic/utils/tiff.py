@@ -9,9 +9,10 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 _SUBFILE, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES = 254, 258, 259, 262, 277
 _MAX_SAMPLE, _PLANAR, _COLORMAP, _INK_SET, _EXTRA = 281, 284, 320, 332, 338
 _SAMPLE_FORMAT, _YCBCR_SUBSAMPLING = 339, 530
-_RAW, _JPEG = 1, 7
+_RAW = 1
+_BILEVEL_OR_OLD_JPEG = (2, 3, 4, 6)
 _SEPARATE = 2
-_WHITE_IS_ZERO, _RGB, _PALETTE, _INKS, _YCBCR = 0, 2, 3, 5, 6
+_WHITE_IS_ZERO, _PALETTE, _INKS, _YCBCR, _LAB = 0, 3, 5, 6, 8
 _KINDS = {1: 'unsigned', 2: 'signed', 3: 'floating-point'}
 # A reduced copy (bit 0) or a transparency mask (bit 2) beside the picture is no page of its own.
 _NO_PAGE = 1 | 4
@@ -21,11 +22,14 @@ def read_tags(stream: BinaryIO) -> Mapping[int, Any]:
     """The tags of the first page, by their numbers.
 
     Raises:
+        ValueError: If it is of a kind that Pillow does not read.
         Exception: Of nearly any kind where the file is damaged.
     """
     stream.seek(0)
     header = stream.read(8)
-    if header[2:3] == b'\x2b' or header[3:4] == b'\x2b':  # BigTIFF
+    if header.startswith(b'MM\0\x2b'):  # Pillow takes it for one of the other order
+        raise ValueError('a BigTIFF of big-endian order is not read, save it in the other order')
+    if header[2:3] == b'\x2b':  # BigTIFF
         header += stream.read(8)
     tags = ImageFileDirectory_v2(header)
     stream.seek(tags.next)
@@ -58,7 +62,9 @@ def refusal(tags: Mapping[int, Any]) -> str | None:
 
     Pillow and OpenCV open the kinds that are named here, and give wrong values.
     """
-    depth, photometric = bits(tags), tags.get(_PHOTOMETRIC, _WHITE_IS_ZERO)
+    depth, photometric = bits(tags), tags.get(_PHOTOMETRIC)
+    if photometric is None and tags.get(_COMPRESSION, _RAW) not in _BILEVEL_OR_OLD_JPEG:
+        return 'it does not say whether 0 is black (no photometric interpretation), save it anew'
     for kind in _tuple(tags, _SAMPLE_FORMAT, 1):
         if kind in (2, 3):
             return (
@@ -71,28 +77,36 @@ def refusal(tags: Mapping[int, Any]) -> str | None:
         return f'its {depth}-bit channels lie in separate planes, save it with interleaved channels'
     if photometric == _INKS and tags.get(_INK_SET, 1) != 1:
         return 'its inks are not those of CMYK, save it as RGB'
+    if photometric == _LAB:
+        return 'its colours are L*a*b*, save it as RGB'
     sampling = tags.get(_YCBCR_SUBSAMPLING, (2, 2))
     if photometric == _YCBCR and tags.get(_COMPRESSION, _RAW) < 6 and tuple(sampling) != (1, 1):
         return 'its colour is subsampled without JPEG compression, save it as RGB'
     return None
 
 
-def count_pages(picture: Image.Image) -> int:
-    """Pages of an opened TIFF, without reduced copies and masks; leaves it at its first page."""
-    pages = 0
+def pages(picture: Image.Image) -> list[int]:
+    """Numbers of the pages of an opened TIFF that are no reduced copies or masks.
+
+    It is left at its first page.
+    """
+    found = []
     for number in range(picture.n_frames):
         picture.seek(number)
-        pages += not picture.tag_v2.get(_SUBFILE, 0) & _NO_PAGE
+        if not picture.tag_v2.get(_SUBFILE, 0) & _NO_PAGE:
+            found.append(number)
     picture.seek(0)
-    return pages
+    return found
 
 
 def white_of(tags: Mapping[int, Any]) -> int | None:
-    """Value of white in 16-bit channels that hold fewer bits, as MaxSampleValue says; or None.
+    """Value of white in channels of up to 16 bits, where the tags say it; None for 16 full bits.
 
-    TIFF 6.0 defines that tag as the largest value used, so only those of whole numbers of bits
-    (4095, 1023, ...) tell a depth.
+    TIFF 6.0 defines MaxSampleValue as the largest value used, so only those of whole numbers of
+    bits (4095, 1023, ...) tell a depth.
     """
+    if bits(tags) < 16:
+        return 2 ** bits(tags) - 1
     largest = max(_tuple(tags, _MAX_SAMPLE, 0))
     return largest if 255 < largest < 65535 and largest & (largest + 1) == 0 else None
 

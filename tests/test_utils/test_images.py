@@ -1,12 +1,24 @@
 """Every kind of picture file becomes the 8-bit BGR picture that its author meant, or an error."""
 
+import io
+import os
+import pickle
+import struct
+import warnings
+import zlib
+
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from sesim_mmagic.datasets import CheckSize, LoadPicture
-from sesim_mmagic.utils.images import read_picture
+from sesim_mmagic.utils.images import (
+    UnusablePicture,
+    check_picture,
+    read_picture,
+    read_picture_and_alpha,
+)
 
 HEIGHT, WIDTH = 6, 9
 
@@ -250,3 +262,131 @@ def test_pictures_smaller_than_the_crop_are_refused(rgb):
     for size in ((HEIGHT + 1, WIDTH), (HEIGHT, WIDTH + 1)):
         with pytest.raises(ValueError, match=rf"'horses/7.jpg' is 6 x 9 .* {size[0]} x {size[1]}"):
             CheckSize(['img_A'], size)(dict(results))
+
+
+def png16(pixels, colour, *chunks):
+    """A PNG of 16 bits a channel with these chunks before its pixels."""
+
+    def chunk(name, data):
+        return (
+            struct.pack('>I', len(data)) + name + data + struct.pack('>I', zlib.crc32(name + data))
+        )
+
+    height, width = pixels.shape[:2]
+    rows = b''.join(b'\0' + row.astype('>u2').tobytes() for row in pixels)
+    header = struct.pack('>IIBBBBB', width, height, 16, colour, 0, 0, 0)
+    parts = [(b'IHDR', header), *chunks, (b'IDAT', zlib.compress(rows)), (b'IEND', b'')]
+    return b'\x89PNG\r\n\x1a\n' + b''.join(chunk(*part) for part in parts)
+
+
+@pytest.mark.parametrize('orientation', ORIENTED)
+def test_orientation_with_16_bits(rgb, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    wide = rgb.astype(np.uint16) * 257
+    opaque = np.full((HEIGHT, WIDTH), 65535, np.uint16)
+    for colour, pixels in ((2, wide), (0, wide[..., 0]), (4, np.dstack([wide[..., 0], opaque]))):
+        data = png16(pixels, colour, (b'eXIf', exif.tobytes()[6:]))
+        expected = rgb if colour == 2 else np.repeat(rgb[..., :1], 3, axis=2)
+        found = read_picture('x.png', data=data)[..., ::-1]
+        np.testing.assert_array_equal(found, ORIENTED[orientation](expected))
+
+
+def test_gray_and_alpha_of_16_bits(rgb):
+    wide = rgb.astype(np.uint16) * 257
+    found, alpha = read_picture_and_alpha('x.png', data=png16(wide[..., :2], 4))
+    expected = over(np.repeat(rgb[..., :1], 3, axis=2), rgb[..., 1], (255, 255, 255))
+    assert np.abs(found - expected).max() <= 1
+    np.testing.assert_array_equal(alpha, rgb[..., 1])
+
+
+def test_transparent_colour_key_of_16_bits(rgb):
+    wide = rgb.astype(np.uint16) * 257
+    wide[:2] = (777, 888, 999)
+    for colour, pixels, key in ((2, wide, (777, 888, 999)), (0, wide[..., 0], (777,))):
+        data = png16(pixels, colour, (b'tRNS', struct.pack(f'>{len(key)}H', *key)))
+        found = read_picture('x.png', (0, 0, 255), data=data)[..., ::-1]
+        assert (found[:2] == [0, 0, 255]).all()
+        np.testing.assert_array_equal(found[2:, :, 0], rgb[2:, :, 0])
+
+
+@pytest.mark.parametrize('image_format', ['WEBP', 'AVIF', 'JPEG2000'])
+def test_newer_formats(image_format):
+    rgb = np.zeros((HEIGHT, WIDTH, 3), np.uint8) + np.uint8([200, 120, 40])
+    alpha = np.full((HEIGHT, WIDTH), 255, np.uint8)
+    alpha[:, 5:] = 0
+    file = io.BytesIO()
+    exact = dict(WEBP=dict(lossless=True, exact=True), AVIF=dict(quality=100)).get(image_format, {})
+    Image.fromarray(np.dstack([rgb, alpha])).save(file, image_format, **exact)
+    found, read_alpha = read_picture_and_alpha('x', data=file.getvalue())
+    np.testing.assert_array_equal(read_alpha, alpha)
+    assert (found[:, 5:] == 255).all()
+    error = np.abs(found[:, :5, ::-1].astype(int) - rgb[:, :5])
+    assert error.max() <= (8 if image_format == 'AVIF' else 0)
+
+
+@pytest.mark.parametrize(
+    ('content', 'kind'),
+    [
+        (b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n', 'PostScript'),
+        (b'GIF89a' + bytes(20), 'a GIF'),
+        (b'\0\0\0\x18ftypheic' + bytes(20), 'HEIC'),
+        (b'', 'no picture'),
+    ],
+)
+def test_other_formats_are_not_opened_whatever_their_name(tmp_path, content, kind):
+    (tmp_path / 'x.png').write_bytes(content)
+    for read in (read_picture, check_picture):
+        with pytest.raises(UnusablePicture, match=rf'x\.png.*it is {kind}.*PNG, JPEG'):
+            read(tmp_path / 'x.png')
+
+
+def test_only_regular_files_are_opened(tmp_path):
+    os.mkfifo(tmp_path / 'pipe.png')
+    (tmp_path / 'zero.png').symlink_to('/dev/zero')
+    (tmp_path / 'folder.png').mkdir()
+    kinds = {'pipe.png': 'named pipe', 'zero.png': 'device', 'folder.png': 'folder'}
+    for name, kind in kinds.items():
+        for read in (read_picture, check_picture):
+            with pytest.raises(UnusablePicture, match=f'{name}.*it is a {kind}, not a regular'):
+                read(tmp_path / name)
+
+
+def test_files_that_hold_more_than_pixels_could_need_are_not_read(tmp_path):
+    with open(tmp_path / 'x.png', 'wb') as file:
+        file.truncate(2**40)  # sparse
+    with pytest.raises(UnusablePicture, match='1099511627776 bytes.*max_image_pixels'):
+        read_picture(tmp_path / 'x.png')
+
+
+def test_the_limit_of_pixels(rgb, monkeypatch):
+    """Below Pillow's limit it refuses, beyond it it allows, and Pillow's stays as it was."""
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 10)
+    for image_format in ('PNG', 'WEBP', 'TIFF', 'JPEG', 'BMP'):
+        file = io.BytesIO()
+        Image.fromarray(rgb).save(file, image_format)
+        with warnings.catch_warnings():
+            warnings.simplefilter('error')
+            found = read_picture('x', data=file.getvalue(), max_pixels=HEIGHT * WIDTH)
+        assert found.shape == rgb.shape
+        reason = 'max_image_pixels.*--max-image-pixels'
+        for read in (read_picture, check_picture):
+            for limit in (HEIGHT * WIDTH - 1, 10):
+                with pytest.raises(UnusablePicture, match=reason):
+                    read('x', data=file.getvalue(), max_pixels=limit)
+        with pytest.raises(UnusablePicture):
+            half = file.getvalue()[: len(file.getvalue()) // 2]
+            read_picture('x', data=half, max_pixels=HEIGHT * WIDTH)
+        assert Image.MAX_IMAGE_PIXELS == 10
+    for wrong in (0, 1.5, True, '9'):
+        with pytest.raises(ValueError, match='max_image_pixels must be an integer of at least 1'):
+            read_picture('x', data=b'', max_pixels=wrong)
+
+
+def test_reasons_are_one_line_and_survive_pickling():
+    error = UnusablePicture('a\nb.png', 'two\nlines')
+    assert str(error) == (
+        r"picture 'a\nb.png' cannot be used: two lines; replace, convert or remove the file"
+    )
+    copy = pickle.loads(pickle.dumps(error))
+    assert (copy.path, copy.reason, str(copy)) == (error.path, error.reason, str(error))
