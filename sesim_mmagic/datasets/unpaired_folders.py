@@ -67,6 +67,9 @@ class UnpairedFolderDataset(UnpairedImageDataset):
         self._check_arguments(paired)
         #: Seed of the samples' randomness; the sampler sets it.
         self.sample_seed: int | None = None
+        #: Whether test samples say which of their pictures were in an earlier sample: the smaller
+        #: folder begins again. Models of this package do not translate these a second time.
+        self.marks_repeated = True
         super().__init__(data_root, pipeline, test_mode=self.split != 'train', **kwargs)
         if paired:
             self._check_pairs()
@@ -158,6 +161,14 @@ class UnpairedFolderDataset(UnpairedImageDataset):
                     'should hold pairs of the same names, but the first that differ are '
                     f'{found[0]} and {found[1]}; rename or remove pictures, or set paired=False'
                 )
+
+    def get_data_info(self, index: int) -> dict:
+        """Paths of a sample; outside training, which of its pictures an earlier sample has too."""
+        info = super().get_data_info(index)
+        if self.test_mode and self.marks_repeated:
+            for domain, number in ((self.domain_a, self.len_a), (self.domain_b, self.len_b)):
+                info[f'img_{domain}_repeated'] = index >= number
+        return info
 
     def __getitem__(self, index: int) -> dict:
         """A sample; ``index`` may count on through passes (see ``ResumableSampler``)."""

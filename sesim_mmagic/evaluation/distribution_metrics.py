@@ -1,7 +1,7 @@
 """Metrics of a set of translations beside a set of real pictures."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from sesim_mmagic.utils.images import read_picture
 
 from . import set_scores
 from .feature_cache import BATCH_SIZE, FeatureCache, picture_digest
-from .translation_metric import TranslationMetric
+from .translation_metric import Entry, TranslationMetric
 
 SCORES = ('fid', 'kid', 'density', 'coverage')
 
@@ -119,38 +119,62 @@ class DistributionScores(TranslationMetric):
         """Read the weights of the feature network."""
         self.cache.prepare()
 
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+    def check_pictures(self, pictures: Mapping[str, Sequence[str]]) -> None:
+        """Look whether there are enough pictures for the scores."""
+        real = pictures.get(self.target_domain)
+        if self.real_folder is not None:
+            real = list_real_pictures(self.real_folder)
+        sources = pictures.get(self.source_domain)
+        if real is not None and sources is not None:
+            self._check_numbers(len(real), len(sources))
+
+    def entries(self, data_samples: Sequence[dict]) -> list[Entry]:
         """Features of the translations of a batch and, without ``real_folder``, of its truths."""
         if self.real_folder is not None and not self._real_files:
-            try:
-                self._real_files = list_pictures(self.real_folder)
-            except (FileNotFoundError, ValueError) as error:
-                raise FileNotFoundError(
-                    f'DistributionScores: real_folder: {error}; name a folder of real pictures'
-                ) from None
-        pictures = [self.picture(sample, f'fake_{self.target_domain}') for sample in data_samples]
-        self._fake_sizes.update(picture.shape[:2] for picture in pictures)
-        paths = [sample.get(f'img_{self.source_domain}_path') for sample in data_samples]
+            self._real_files = list_real_pictures(self.real_folder)
         # Translations are new at every validation; real pictures come again.
-        fakes = _seen(paths, pictures, self.cache.compute(pictures))
+        new = [not self.is_known(sample) for sample in data_samples]
+        fakes = self._features(data_samples, 'fake', self.cache.compute, new)
         reals = [None] * len(fakes)
         if self.real_folder is None:
-            key = f'img_{self.target_domain}'
-            pictures = [self.picture(sample, key) for sample in data_samples]
-            paths = [sample.get(f'{key}_path') for sample in data_samples]
-            reals = _seen(paths, pictures, self.cache(pictures))
-        self.results.extend(dict(fake=f, real=r) for f, r in zip(fakes, reals, strict=True))
+            reals = self._features(data_samples, 'img', self.cache, [True] * len(fakes))
+        return [
+            Entry(None, dict(fake=fake, real=real)) for fake, real in zip(fakes, reals, strict=True)
+        ]
+
+    def _features(
+        self,
+        samples: Sequence[dict],
+        kind: str,
+        compute: Callable[[list], list],
+        wanted: Sequence[bool],
+    ) -> list[Seen | None]:
+        """Features of the samples' translations (kind 'fake') or real pictures ('img')."""
+        chosen = [sample for sample, is_wanted in zip(samples, wanted, strict=True) if is_wanted]
+        pictures = [self.picture(sample, f'{kind}_{self.target_domain}') for sample in chosen]
+        domain = self.target_domain
+        if kind == 'fake':
+            domain = self.source_domain
+            self._fake_sizes.update(picture.shape[:2] for picture in pictures)
+        paths = [sample.get(f'img_{domain}_path') for sample in chosen]
+        seen = iter(_seen(paths, pictures, compute(pictures)))
+        return [next(seen) if is_wanted else None for is_wanted in wanted]
 
     def evaluate(self, size: int | None = None) -> dict[str, float]:
         """Scores over all ranks, which share the work of reading ``real_folder``."""
         if self.real_folder is not None:
-            self._folder_pictures = self._read_folder()
+            sizes = set().union(*all_gather_object(self._fake_sizes))
+            try:
+                self._folder_pictures = self._read_folder(self.real_size or only_size(sizes))
+            except Exception as error:
+                if self.raises:
+                    raise
+                self._error = self._error or error
         self._fake_sizes.clear()
         return super().evaluate(size)
 
-    def _read_folder(self) -> list[Seen]:
-        """What all ranks see of ``real_folder`` together."""
-        size = self.real_size or self._size_of_translations()
+    def _read_folder(self, size: tuple[int, int]) -> list[Seen]:
+        """What this rank sees of ``real_folder``."""
         rank, world_size = get_dist_info()
         files = self._real_files[rank::world_size]
         seen = []
@@ -158,22 +182,20 @@ class DistributionScores(TranslationMetric):
             paths = files[start : start + BATCH_SIZE]
             pictures = [read_resized(path, size) for path in paths]
             seen += _seen(paths, pictures, self.cache(pictures))
-        return [picture for part in all_gather_object(seen) for picture in part]
+        return seen
 
-    def _size_of_translations(self) -> tuple[int, int]:
-        sizes = set().union(*all_gather_object(self._fake_sizes))
-        if len(sizes) != 1:
-            raise ValueError(
-                'DistributionScores: pictures of real_folder are brought to the size of the '
-                f'translations, but these have {sorted(sizes) or "none"}; give real_size'
-            )
-        return sizes.pop()
+    def gather(self, size: int) -> list[Entry] | None:
+        """The entries of all ranks, and on all of them the pictures of ``real_folder``."""
+        parts = all_gather_object(self._folder_pictures)
+        self._folder_pictures = [picture for part in parts for picture in part]
+        return super().gather(size)
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Scores of the pictures of all ranks."""
         real = self._folder_pictures or [result['real'] for result in results]
-        real, fake = features_once(real), features_once([result['fake'] for result in results])
-        self._check_numbers(len(real), len(fake))
+        fake = [result['fake'] for result in results if result['fake'] is not None]
+        self._check_numbers(len(_files(real)), len(_files(fake)))
+        real, fake = features_once(real), features_once(fake)
         found = {}
         if 'fid' in self.scores:
             self._warn_of_few(*real.shape, len(fake))
@@ -229,11 +251,35 @@ def _seen(
     return [Seen(*entry) for entry in zip(paths, digests, features, strict=True)]
 
 
+def _files(pictures: Sequence[Seen]) -> dict[str | int, Seen]:
+    """Pictures by their files, each once; those without a name by their number."""
+    return {picture.path or number: picture for number, picture in enumerate(pictures)}
+
+
 def features_once(pictures: Sequence[Seen]) -> np.ndarray:
     """Features (pictures, C) of every file once, in an order that follows from their pixels."""
-    files = {picture.path or number: picture for number, picture in enumerate(pictures)}
-    in_order = sorted(files.values(), key=lambda picture: picture.digest)
+    in_order = sorted(_files(pictures).values(), key=lambda picture: picture.digest)
     return np.array([picture.features for picture in in_order])
+
+
+def only_size(sizes: set[tuple[int, int]]) -> tuple[int, int]:
+    """The one size of all translations; ``ValueError`` if there are several, or none."""
+    if len(sizes) != 1:
+        raise ValueError(
+            'DistributionScores: pictures of real_folder are brought to the size of the '
+            f'translations, but these have {sorted(sizes) or "none"}; give real_size'
+        )
+    return next(iter(sizes))
+
+
+def list_real_pictures(folder: str) -> list[str]:
+    """Paths of the pictures of ``real_folder``; ``FileNotFoundError`` if there is none."""
+    try:
+        return list_pictures(folder)
+    except (FileNotFoundError, ValueError) as error:
+        raise FileNotFoundError(
+            f'DistributionScores: real_folder: {error}; name a folder of real pictures'
+        ) from None
 
 
 def read_resized(path: str, size: tuple[int, int]) -> np.ndarray:

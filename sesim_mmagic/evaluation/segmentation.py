@@ -1,6 +1,6 @@
 """Whether a segmentation network still finds the true classes in translations."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,11 @@ class SegmentationScores(TranslationMetric):
         """Read the segmentor's weights, if it has any."""
         if hasattr(self.segmentor, 'init_weights'):
             self.segmentor.init_weights()
+
+    def check_pictures(self, pictures: Mapping[str, Sequence[str]]) -> None:
+        """Look whether every source has its labels."""
+        for path in pictures.get(self.source_domain, ()):
+            self._label_file({f'img_{self.source_domain}_path': path})
 
     def measure(self, sample: Mapping) -> dict[str, np.ndarray]:
         """Confusion matrix of one translation, int64.

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-import torch
 from mmagic.models.base_models import BaseTranslationModel
 from mmagic.structures import DataSample
 from mmengine.model import ExponentialMovingAverage
@@ -14,6 +13,7 @@ from sesim_mmagic.registry import MODELS
 from .acceleration import accelerate
 from .checks import check_channel_order, check_generator_features, check_training_batch
 from .domain_networks import DomainNetworks, drop_wrapper_names, unwrapped
+from .inference_step import InferenceStep
 from .padding import pad_to_multiple
 from .structure_step import training_keys
 
@@ -29,7 +29,7 @@ def eval_mode(network: nn.Module) -> Iterator[nn.Module]:
         network.train(was_training)
 
 
-class DomainTranslator(BaseTranslationModel):
+class DomainTranslator(InferenceStep, BaseTranslationModel):
     """Two domains, a generator and a discriminator for each that is translated into, losses.
 
     A subclass says how it trains (``train_step``) and how it translates (``forward_test``).
@@ -142,39 +142,3 @@ class DomainTranslator(BaseTranslationModel):
     ) -> dict[str, Tensor]:
         """Translations of source images by the name they leave under, shapes (B, ..., 3, H, W)."""
         return {f'fake_{target}': self.forward_test(images, target)['target']}
-
-    @torch.no_grad()
-    def test_step(self, data: dict) -> list[DataSample]:
-        """Translate a batch; images of a domain that is not translated are not needed.
-
-        Args:
-            data (dict): A batch: ``inputs`` with ``img_{domain}`` of the sources,
-                ``data_samples``.
-
-        Returns:
-            list[DataSample]: The samples with ``fake_{domain}`` added for each domain translated
-            into: shape (3, H, W), BGR, values in [0, 255].
-        """
-        data = self.data_preprocessor(data)
-        samples = data['data_samples'].split()
-        outputs = []
-        for sample in samples:
-            outputs.append(DataSample())
-            outputs[-1].update(sample)
-        for target in self._reachable_domains:
-            source_key = f'img_{self.source_of(target)}'
-            if source_key not in data['inputs'] and len(self._reachable_domains) > 1:
-                continue
-            found = self._test_outputs(data['inputs'][source_key], target, samples)
-            for name, images in found.items():
-                for image, sample, output in zip(images, samples, outputs, strict=True):
-                    output.set_tensor_data({name: self._as_picture(image, sample, source_key)})
-        return outputs
-
-    val_step = test_step
-
-    def _as_picture(self, image: Tensor, sample: DataSample, source_key: str) -> Tensor:
-        """Values in [0, 255], BGR; the source's channel order and padding are inherited."""
-        if image.dim() > 3:
-            return torch.stack([self._as_picture(i, sample, source_key) for i in image])
-        return self.data_preprocessor.destruct(image, sample, source_key)

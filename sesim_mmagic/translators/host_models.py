@@ -1,9 +1,10 @@
 """MMagic's CycleGAN and Pix2Pix with a structure loss, trained right on several ranks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mmagic.models import CycleGAN, Pix2Pix
+from mmagic.structures import DataSample
 from mmengine.model import ExponentialMovingAverage
 from torch import Tensor, nn
 
@@ -13,6 +14,7 @@ from .acceleration import accelerate
 from .checks import check_channel_order, check_generator_features, check_training_batch
 from .domain_networks import DomainNetworks, drop_wrapper_names, reachable_networks, unwrapped
 from .image_buffer import ImageBuffer
+from .inference_step import InferenceStep
 from .structure_step import (
     StructureStep,
     Translation,
@@ -22,7 +24,7 @@ from .structure_step import (
 )
 
 
-class StructureLossMixin:
+class StructureLossMixin(InferenceStep):
     """Adds a structure loss to a translation model of MMagic.
 
     Everything else is the host's own code. What changes for it: networks are called through
@@ -110,6 +112,15 @@ class StructureLossMixin:
         finally:
             self.generators = trained
 
+    def source_of(self, target: str) -> str:
+        """The domain that is translated into ``target``."""
+        return self.get_other_domains(target)[0]
+
+    def _test_outputs(
+        self, images: Tensor, target: str, samples: Sequence[DataSample]
+    ) -> dict[str, Tensor]:
+        return {f'fake_{target}': self.forward_test(images, target_domain=target)['target']}
+
     def _keep_inputs(self, preprocessor: nn.Module, args: tuple, output: dict) -> None:
         self._inputs = output['inputs']
 
@@ -167,7 +178,3 @@ class SeSimPix2Pix(StructureLossMixin, Pix2Pix):
     Args:
         *args, **kwargs: Those of MMagic's ``Pix2Pix`` and of :class:`StructureLossMixin`.
     """
-
-    def test_step(self, data: dict) -> list:
-        """Translate a batch; the host's own ``test_step`` indexes a stacked sample and fails."""
-        return self.val_step(data)

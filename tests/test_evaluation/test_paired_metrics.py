@@ -37,12 +37,17 @@ def noisy(picture, seed, sigma=70):
 
 
 def test_a_perfect_translation():
-    result = evaluate([sample(truth, truth) for truth, _ in scenes(4)], 'ProceduralScores')
+    result = evaluate(
+        [sample(truth, truth, i) for i, (truth, _) in enumerate(scenes(4))], 'ProceduralScores'
+    )
     assert result == {f'procedural/{name}': 1 for name in NAMES} | {'procedural/psnr': np.inf}
 
 
 def test_copying_the_source():
-    result = evaluate([sample(truth, source) for truth, source in scenes(4)], 'ProceduralScores')
+    result = evaluate(
+        [sample(truth, source, i) for i, (truth, source) in enumerate(scenes(4))],
+        'ProceduralScores',
+    )
     assert result['procedural/style'] == 0
     assert result['procedural/foreground_iou'] < 0.6
 
@@ -50,7 +55,8 @@ def test_copying_the_source():
 def test_swapped_colours():
     swapped = PALETTE[[0, 2, 3, 1]]
     samples = [
-        sample(truth, swapped[scores.segment_by_palette(truth, PALETTE)]) for truth, _ in scenes(4)
+        sample(truth, swapped[scores.segment_by_palette(truth, PALETTE)], i)
+        for i, (truth, _) in enumerate(scenes(4))
     ]
     result = evaluate(samples, 'ProceduralScores')
     assert result['procedural/miou_permuted'] == result['procedural/foreground_iou'] == 1
@@ -61,7 +67,7 @@ def test_swapped_colours():
 def test_values_against_the_functions():
     """IoU over the pixels of all pictures, the other scores averaged over pictures."""
     pairs = [(truth, noisy(truth, i)) for i, (truth, _) in enumerate(scenes(5))]
-    result = evaluate([sample(*pair) for pair in pairs], 'ProceduralScores')
+    result = evaluate([sample(*pair, number=i) for i, pair in enumerate(pairs)], 'ProceduralScores')
     joined = [np.concatenate(images) for images in zip(*pairs, strict=True)]
     labels = [scores.segment_by_palette(image, PALETTE) for image in joined]
     confusion = scores.confusion_matrix(*labels, 4)
@@ -84,7 +90,7 @@ def test_values_against_the_functions():
 
 
 def test_batches_do_not_matter():
-    samples = [sample(truth, noisy(truth, i)) for i, (truth, _) in enumerate(scenes(5))]
+    samples = [sample(truth, noisy(truth, i), i) for i, (truth, _) in enumerate(scenes(5))]
     assert evaluate(samples, 'ProceduralScores', batch=1) == evaluate(
         samples, 'ProceduralScores', batch=5
     )
@@ -92,7 +98,7 @@ def test_batches_do_not_matter():
 
 def test_paired_scores():
     pairs = [(truth, noisy(truth, i, 40)) for i, (truth, _) in enumerate(scenes(3))]
-    result = evaluate([sample(*pair) for pair in pairs], 'PairedScores')
+    result = evaluate([sample(*pair, number=i) for i, pair in enumerate(pairs)], 'PairedScores')
     assert set(result) == {'paired/psnr', 'paired/ssim', 'paired/boundary_f1'}
     assert result['paired/psnr'] == pytest.approx(np.mean([scores.psnr(*p) for p in pairs]))
     f1 = [scores.boundary_f1(*[scores.picture_edges(x) for x in pair]) for pair in pairs]
@@ -103,7 +109,7 @@ def test_paired_scores():
 def test_paired_scores_with_lpips():
     """Only where it is asked for; the mean over pictures, beside the other scores."""
     pairs = [(truth, noisy(truth, i, 40)) for i, (truth, _) in enumerate(scenes(3))]
-    samples = [sample(*pair) for pair in pairs]
+    samples = [sample(*pair, number=i) for i, pair in enumerate(pairs)]
     result = evaluate(samples, 'PairedScores', lpips=dict(net='alex', backbone=None, seed=4))
     distance = LPIPSDistance(backbone=None, seed=4)
     assert result.pop('paired/lpips') == pytest.approx(np.mean([distance(*p) for p in pairs]))
@@ -141,7 +147,7 @@ def test_in_the_evaluator_of_the_host():
     """As MultiValLoop and MultiTestLoop use it, beside another metric with the same sampler."""
     from mmagic.evaluation import Evaluator as HostEvaluator
 
-    samples = [sample(truth, noisy(truth, i)) for i, (truth, _) in enumerate(scenes(4))]
+    samples = [sample(truth, noisy(truth, i), i) for i, (truth, _) in enumerate(scenes(4))]
     loader = SimpleNamespace(dataset=range(4))
     with DefaultScope.overwrite_default_scope('mmagic'):
         metrics = [
@@ -161,7 +167,7 @@ def test_in_the_evaluator_of_the_host():
 def on_a_rank(rank, address, queue):
     """Score the share of five pictures that DefaultSampler deals to one of two ranks."""
     dist.init_process_group('gloo', init_method=address, rank=rank, world_size=2)
-    samples = [sample(truth, noisy(truth, i)) for i, (truth, _) in enumerate(scenes(5))]
+    samples = [sample(truth, noisy(truth, i), i) for i, (truth, _) in enumerate(scenes(5))]
     dealt = [samples[i % 5] for i in range(6)][rank::2]  # the first picture comes twice
     result = evaluate(dealt, 'ProceduralScores', batch=1, size=5)
     if rank == 0:
@@ -172,7 +178,7 @@ def on_a_rank(rank, address, queue):
 def test_two_ranks_count_every_picture_once(tmp_path):
     queue = mp.get_context('spawn').SimpleQueue()
     mp.spawn(on_a_rank, (f'file://{tmp_path}/rendezvous', queue), nprocs=2)
-    samples = [sample(truth, noisy(truth, i)) for i, (truth, _) in enumerate(scenes(5))]
+    samples = [sample(truth, noisy(truth, i), i) for i, (truth, _) in enumerate(scenes(5))]
     whole = evaluate(samples, 'ProceduralScores')
     assert queue.get() == pytest.approx(whole)
 

@@ -61,7 +61,7 @@ def test_is_that_of_the_functions(channel_order):
     # A colour that its mirror image does not have: red and blue are told apart.
     pictures[0][1][:20] = (250, 10, 90)
     expected = [by_hand(*p) for p in pictures]
-    result = distance(*[pair(*p) for p in pictures], loss=fsesim(channel_order))
+    result = distance(*[pair(*p, i) for i, p in enumerate(pictures)], loss=fsesim(channel_order))
     assert result == pytest.approx(np.mean(expected), rel=1e-4)
     assert by_hand(*[p[..., ::-1] for p in pictures[0]]) != pytest.approx(expected[0], rel=1e-3)
 

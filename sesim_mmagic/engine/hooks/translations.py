@@ -12,6 +12,7 @@ from sesim_mmagic.engine.source_names import SourceNames
 from sesim_mmagic.engine.weights import unwrapped
 from sesim_mmagic.registry import HOOKS
 from sesim_mmagic.utils.names import printable
+from sesim_mmagic.utils.samples import has_repeated
 
 _FAKE, _FAKES = 'fake_', 'fakes_'
 _EXAMPLES = 4
@@ -67,7 +68,7 @@ class SaveTranslationsHook(Hook):
         """
         if self.validations:
             folder = Path(runner.work_dir, 'validations', str(runner.iter))
-            for sample, source, target in _translations(runner, outputs):
+            for sample, source, target in each_translation(runner, outputs):
                 name = f'{self._names.of(_source_path(sample, source))}.png'
                 self._write(folder / target / name, sample.get(f'{_FAKE}{target}'))
 
@@ -94,7 +95,7 @@ class SaveTranslationsHook(Hook):
         Raises:
             ValueError: A sample lacks a translation or the path of its source.
         """
-        for sample, source, target in _translations(runner, outputs):
+        for sample, source, target in each_translation(runner, outputs):
             self._save(sample, source, target)
 
     def after_test_epoch(self, runner, metrics=None):
@@ -184,17 +185,21 @@ def _datasets(loop):
     return [loader.dataset for loader in loaders]
 
 
-def _translations(runner, samples):
-    """Each sample with the source and the target of each of its translations."""
+def each_translation(runner, samples):
+    """Each sample with the source and the target of each of its translations.
+
+    A picture that an earlier sample has too was translated there, not again.
+    """
+    model = unwrapped(runner.model)
     for sample in samples:
         targets = [k[len(_FAKE) :] for k in sample.keys() if k.startswith(_FAKE)]
-        if not targets:
+        if not targets and not has_repeated(sample):
             raise ValueError(
                 f'A sample holds no fake_<domain>, only {sample.keys()}: SaveTranslationsHook '
                 'needs a translation model.'
             )
         for target in targets:
-            yield sample, source_domain(unwrapped(runner.model), target), target
+            yield sample, source_domain(model, target), target
 
 
 def _tell(runner, failures):
