@@ -53,6 +53,7 @@ def data(tmp_path_factory):
 
 def run(data, folder, metrics, model=None, batch_size=1):
     """Test random weights; the scores, what the generators were given, and the folder."""
+    folder.mkdir(exist_ok=True)
     path = tiny.write_config(folder / 'config.py', data)
     cfg = tiny.load_config(path, folder / 'work')
     if model is not None:

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.dist import all_gather_object, get_world_size, is_main_process
+from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
 
 import sesim_mmagic
 from sesim_mmagic.engine.hooks.checkpoint import SafeCheckpointHook
 from sesim_mmagic.engine.hooks.common import run_name
-from sesim_mmagic.engine.hooks.translations import SaveTranslationsHook, each_translation
+from sesim_mmagic.engine.hooks.translations import SaveTranslationsHook
 from sesim_mmagic.engine.html_report import page_failure
 from sesim_mmagic.engine.results_page import PAGE, write_results_page
+from sesim_mmagic.engine.source_count import SourceCount
 from sesim_mmagic.registry import HOOKS
 from sesim_mmagic.utils.files import write_atomically
 from sesim_mmagic.utils.shapes import NUMBER, misfit
@@ -91,7 +92,7 @@ class ResultsHook(Hook):
         self._trained = False
         self._loaded_iteration = None
         # What was translated into each domain.
-        self._sources = {}
+        self._sources = SourceCount()
 
     def after_load_checkpoint(self, runner, checkpoint):
         """Note how long the weights were trained."""
@@ -111,11 +112,11 @@ class ResultsHook(Hook):
 
     def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         """Count the sources of a batch."""
-        self._count(runner, outputs)
+        self._sources.add(runner, outputs)
 
     def after_val_epoch(self, runner, metrics=None):
         """Add a validation of the training."""
-        pictures = self._number_of_sources()
+        pictures = self._sources.total()
         if not is_main_process() or not self._trained:
             return
         dataset = runner.val_dataloader.dataset
@@ -137,11 +138,11 @@ class ResultsHook(Hook):
 
     def after_test_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         """Count the sources of a batch."""
-        self._count(runner, outputs)
+        self._sources.add(runner, outputs)
 
     def after_test_epoch(self, runner, metrics=None):
         """Add a test, in the place of an earlier one of the same checkpoint."""
-        pictures = self._number_of_sources()
+        pictures = self._sources.total()
         if not is_main_process():
             return
         if not self._trained:
@@ -161,18 +162,6 @@ class ResultsHook(Hook):
         ]
         self._results['tests'] = [*others, test]
         self._write(runner)
-
-    def _count(self, runner, outputs):
-        for sample, source, target in each_translation(runner, outputs or ()):
-            number = sum(len(sources) for sources in self._sources.values())
-            path = sample.get(f'img_{source}_path', number)
-            self._sources.setdefault(target, set()).add(path)
-
-    def _number_of_sources(self):
-        """Sources that were translated, each once, by all ranks: of both directions the more."""
-        parts = all_gather_object(self._sources)
-        targets = set().union(*parts)
-        return max((len(set().union(*(p.get(t, ()) for p in parts))) for t in targets), default=0)
 
     def _tested_weights(self, runner):
         if self._trained:
