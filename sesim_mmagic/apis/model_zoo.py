@@ -11,9 +11,17 @@ import torch
 import yaml
 
 import sesim_mmagic
+from sesim_mmagic.utils.shapes import misfit
 
 INDEX = 'model-index.yml'
 INDEX_VARIABLE = 'SESIM_MMAGIC_MODEL_INDEX'
+# What is read of an index and of the metafiles that it names.
+_METAFILE = {'Import?': [str], 'Collections?': [{'Name': str}], 'Models?': [{'Name': str}]}
+_MODEL = {
+    **dict.fromkeys(('Name', 'In Collection', 'Config', 'Weights'), str),
+    'Metadata': {'SHA256': str},
+    'Results?': [{'Metrics': dict}],
+}
 
 
 @dataclass(frozen=True)
@@ -57,7 +65,8 @@ def list_models(index=None):
     models = []
     for name in read_yaml(index).get('Import') or []:
         path = index.parent / name
-        models += [_released(entry, path) for entry in read_yaml(path).get('Models') or []]
+        entries = read_yaml(path).get('Models') or []
+        models += [_released(entry, f"'{path}': Models[{i}]") for i, entry in enumerate(entries)]
     return models
 
 
@@ -119,16 +128,21 @@ def read_yaml(path):
 
     Raises:
         FileNotFoundError: It does not exist.
-        ValueError: It is no YAML, or no mapping.
+        ValueError: It is no YAML, or what it holds has another shape.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"Metafile '{path}' does not exist.")
     try:
         content = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"Metafile '{path}' cannot be read: {error}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a wrong date, for example
+        reason = ' '.join(str(error).split())
+        raise ValueError(f"Metafile '{path}' cannot be read: {reason}") from None
     if not isinstance(content, dict):
         raise ValueError(f"Metafile '{path}' holds no mapping of Collections, Models or Import.")
+    content = {key: value for key, value in content.items() if value is not None}
+    problem = misfit(content, _METAFILE)
+    if problem:
+        raise ValueError(f"Metafile '{path}': {problem}.")
     return content
 
 
@@ -141,31 +155,30 @@ def sha256_of(path):
     return total.hexdigest()
 
 
-def _released(entry, path):
-    try:
-        metadata = entry['Metadata']
-        model = ReleasedModel(
-            name=entry['Name'],
-            collection=entry['In Collection'],
-            config=entry['Config'],
-            weights=entry['Weights'],
-            sha256=metadata['SHA256'],
-            metadata=metadata,
-            results=entry.get('Results') or [],
+def _released(entry, where):
+    problem = misfit(entry, _MODEL, where)
+    if problem:
+        raise ValueError(
+            f'{problem}: a model needs Name, In Collection, Config, Weights and Metadata with '
+            'SHA256, as tools/publish_model.py writes them.'
         )
-    except (KeyError, TypeError) as error:
+    model = ReleasedModel(
+        name=entry['Name'],
+        collection=entry['In Collection'],
+        config=entry['Config'],
+        weights=entry['Weights'],
+        sha256=entry['Metadata']['SHA256'],
+        metadata=entry['Metadata'],
+        results=entry.get('Results', []),
+    )
+    if not re.fullmatch('[0-9a-f]{64}', model.sha256):
         raise ValueError(
-            f"A model of '{path}' lacks {error}: it needs Name, In Collection, Config, Weights and "
-            'Metadata with SHA256, as tools/publish_model.py writes them.'
-        ) from None
-    if not re.fullmatch('[0-9a-f]{64}', str(model.sha256)):
-        raise ValueError(
-            f"'{path}': SHA256 of '{model.name}' is 64 hexadecimal digits, not '{model.sha256}'."
+            f"{where}: SHA256 of '{model.name}' is 64 hexadecimal digits, not '{model.sha256}'."
         )
     # Its last part becomes the name of a file in the cache.
-    if not re.fullmatch(r'\w+://.*/\w[^/]*', str(model.weights)):
+    if not re.fullmatch(r'\w+://.*/\w[^/]*', model.weights):
         raise ValueError(
-            f"'{path}': Weights of '{model.name}' is the address (https:// or file://) of a file, "
+            f"{where}: Weights of '{model.name}' is the address (https:// or file://) of a file, "
             f"not '{model.weights}'."
         )
     return model

@@ -1,5 +1,6 @@
 """Whether what a JSON or YAML file holds has the shape that is read from it."""
 
+import reprlib
 from typing import Any
 
 _NAMES = {dict: 'a mapping', list: 'a list', str: 'text', type(None): 'nothing'}
@@ -48,6 +49,5 @@ def misfit(value: Any, shape: Any, where: str = '') -> str | None:
 def _should_be(value: Any, types: tuple, where: str) -> str:
     numbers = ['a number'] if set(NUMBER) & set(types) else []
     names = [*numbers, *(_NAMES[kind] for kind in types if kind in _NAMES)]
-    text = repr(value)
-    text = text if len(text) <= 60 else f'{text[:57]}...'
-    return f'{where or "it"} should be {" or ".join(names)}, but is {text}'
+    # Cut: a few lines of YAML can stand for more than the memory holds.
+    return f'{where or "it"} should be {" or ".join(names)}, but is {reprlib.repr(value)}'

@@ -147,8 +147,17 @@ def test_a_model_that_cannot_be_had_says_where_to_put_it(tmp_path, cache):
     [
         ('Models: [', 'cannot be read'),
         ('- a list', 'holds no mapping'),
-        ('Models: [{Name: a}]', "lacks 'Metadata'"),
-        ('Models: [a]', 'lacks'),
+        ('Date: 2026-13-45', 'cannot be read: month must be'),
+        ('[' * 5000, 'cannot be read'),
+        ('Models: 3', 'Models should be a list, but is 3'),
+        ('Models: [a]', r"Models\[0\] should be a mapping, but is 'a'"),
+        ('Models: [{Name: 3}]', r'Models\[0\]\.Name should be text, but is 3'),
+        ('Collections: {Name: a}', 'Collections should be a list'),
+        ('Models: [{Name: a}]', r"': Models\[0\] lacks In Collection"),
+        (yaml.safe_dump(dict(Models=[dict(entry('a', 'b', 'c'), Metadata=3)])), 'Metadata should'),
+        (yaml.safe_dump(dict(Models=[dict(entry('a', 'b', 'c'), Results=3)])), 'Results should'),
+        (yaml.safe_dump(dict(Models=[entry('a', 'b', 123)])), 'SHA256 should be text, but is 123'),
+        (yaml.safe_dump(dict(Models=[entry('a', 3, 'c')])), 'Weights should be text, but is 3'),
         (yaml.safe_dump(dict(Models=[entry('a', 'file:///a', '')])), '64 hexadecimal digits'),
         (yaml.safe_dump(dict(Models=[entry('a', 'file:///a', 'a1')])), '64 hexadecimal digits'),
         (yaml.safe_dump(dict(Models=[entry('a', 'a.pth', 'a' * 64)])), 'is the address'),
@@ -160,7 +169,15 @@ def test_a_damaged_metafile_is_named(index, text, message):
     metafile.write_text(text)
     with pytest.raises(ValueError, match=message) as error:
         list_models(index)
-    assert str(metafile) in str(error.value)
+    assert str(metafile) in str(error.value) and len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize('text', ['Import: 3', 'Import: [3]', 'Import: a.yml', 'Import: {a: b}'])
+def test_an_index_of_another_shape_is_named(index, text):
+    index.write_text(text)
+    with pytest.raises(ValueError, match='Import.* should be') as error:
+        list_models(index)
+    assert str(index) in str(error.value)
 
 
 def test_a_metafile_builds_no_objects(index, tmp_path):
