@@ -5,6 +5,8 @@ python tools/evaluate.py TRANSLATIONS [--real FOLDER] [--truth FOLDER] [--source
 
 import argparse
 import json
+import sys
+from functools import partial
 
 from mmengine.utils import track_iter_progress
 
@@ -24,6 +26,19 @@ def parse_args(argv=None):
     parser.add_argument('--resize', choices=('clean', 'legacy'), default='clean')
     parser.add_argument('--vgg16', default='torchvision', help=f"'torchvision', {weights}")
     parser.add_argument('--lpips', help=f"LPIPS to the truth; AlexNet 'torchvision', {weights}")
+    parser.add_argument(
+        '--real-size',
+        nargs=2,
+        type=int,
+        metavar=('HEIGHT', 'WIDTH'),
+        help='size that the real pictures are brought to (default: that of the translations)',
+    )
+    parser.add_argument(
+        '--max-image-pixels',
+        type=int,
+        metavar='N',
+        help='refuse to read pictures of more pixels (default: 178956970)',
+    )
     parser.add_argument('--out', help='JSON file for the scores')
     return parser, parser.parse_args(argv)
 
@@ -33,7 +48,8 @@ def main(argv=None):
     parser, args = parse_args(argv)
     options = {k: v for k, v in vars(args).items() if k not in ('translations', 'out')}
     try:
-        scores = evaluate_folder(args.translations, **options, progress=track_iter_progress)
+        options.update(progress=track_iter_progress, note=partial(print, file=sys.stderr))
+        scores = evaluate_folder(args.translations, **options)
     except (FileNotFoundError, ValueError) as error:
         parser.error(str(error))
     print()

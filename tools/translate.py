@@ -14,9 +14,10 @@ from pathlib import Path
 import torch
 
 from sesim_mmagic.apis import SeSimInferencer, encode_style
-from sesim_mmagic.apis.inference.inferencer import MAX_PIXELS, PRECISIONS
+from sesim_mmagic.apis.inference.inferencer import PRECISIONS, STRIP_PIXELS
 from sesim_mmagic.apis.inference.inputs import find_inputs
 from sesim_mmagic.engine import write_report
+from sesim_mmagic.engine.html_report import page_failure
 from sesim_mmagic.engine.pictures import write_picture
 from sesim_mmagic.utils.images import read_picture
 
@@ -66,12 +67,18 @@ def _add_speed(group):
     group.add_argument('--channels-last', action='store_true', help='memory layout of images')
     group.add_argument('--compile', action='store_true', help='compile the generator')
     group.add_argument(
-        '--max-pixels',
+        '--strip-pixels',
         type=int,
-        default=MAX_PIXELS,
+        default=STRIP_PIXELS,
         metavar='N',
         help='compute larger pictures in strips of about N pixels, to the same result; 0 for '
-        f'never (default: {MAX_PIXELS})',
+        f'never (default: {STRIP_PIXELS})',
+    )
+    group.add_argument(
+        '--max-image-pixels',
+        type=int,
+        metavar='N',
+        help='refuse to read pictures of more pixels (default: 178956970)',
     )
 
 
@@ -111,8 +118,25 @@ def choose_styles(model, args):
     return styles
 
 
-def write_sheet(out, predictions, count):
-    """One page: each picture, copied beside it, and its translations."""
+def write_sheet(out, predictions, count, max_image_pixels=None):
+    """One page: each picture, copied beside it, and its translations; return whether it is there.
+
+    The copies lie in a hidden folder: what looks for pictures in ``out`` takes none of them for a
+    translation.
+    """
+    page = Path(out, 'index.html')
+    try:
+        rows = _copied(out, predictions, max_image_pixels)
+        columns = ('input', *(f'style {i + 1}' for i in range(count)))
+        write_report(page, 'Translations', columns, rows)
+        return True
+    except Exception as error:  # whatever a page meets, the translations are there
+        print(page_failure(page, error), file=sys.stderr)
+        return False
+
+
+def _copied(out, predictions, max_image_pixels):
+    """Name and files of each picture and its translations, the picture copied below ``out``."""
     rows = []
     for found in predictions:
         files = [Path(file) for file in found['outputs']]
@@ -120,11 +144,10 @@ def write_sheet(out, predictions, count):
             continue
         # Beside the page, so that it can be moved; without the number of the style.
         name = files[0].relative_to(out).with_name(f'{files[0].stem.removesuffix("_1")}.png')
-        copy = Path(out, 'inputs', name)
-        write_picture(copy, read_picture(found['source']))
+        copy = Path(out, '.inputs', name)
+        write_picture(copy, read_picture(found['source'], max_pixels=max_image_pixels))
         rows.append((name.with_suffix('').as_posix(), [copy, *files]))
-    columns = ('input', *(f'style {i + 1}' for i in range(count)))
-    write_report(Path(out, 'index.html'), 'Translations', columns, rows)
+    return rows
 
 
 def summarize(predictions, out, count):
@@ -154,7 +177,9 @@ def main(argv=None):
     """Translate; return the exit code."""
     parser, args = parse_args(argv)
     try:
-        find_inputs(args.inputs, args.out)  # mistakes are told before the model is loaded
+        # Mistakes, and what is left out, are told before the model is loaded.
+        for note in find_inputs(args.inputs, args.out).notes:
+            print(note, file=sys.stderr)
         inferencer = SeSimInferencer(
             args.model,
             args.config,
@@ -162,7 +187,8 @@ def main(argv=None):
             precision=args.precision,
             channels_last=args.channels_last,
             compile=args.compile,
-            max_pixels=args.max_pixels or None,
+            strip_pixels=args.strip_pixels or None,
+            max_image_pixels=args.max_image_pixels,
         )
         styles = choose_styles(inferencer.model, args)
         count = None if styles is None else len(styles)
@@ -174,14 +200,13 @@ def main(argv=None):
             batch_size=args.batch_size,
             overwrite=args.overwrite,
         )['predictions']
-        if count is not None:
-            write_sheet(args.out, predictions, count)
+        is_shown = count is None or write_sheet(args.out, predictions, count, args.max_image_pixels)
     except (OSError, ValueError) as error:
         parser.error(str(error))
     except KeyboardInterrupt:
         print('\nInterrupted: the same command goes on from here.', file=sys.stderr)
         return 130
-    return summarize(predictions, args.out, count)
+    return max(summarize(predictions, args.out, count), 0 if is_shown else 1)
 
 
 if __name__ == '__main__':

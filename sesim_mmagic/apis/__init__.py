@@ -3,7 +3,6 @@
 from sesim_mmagic.apis.checkpoints import read_weights
 from sesim_mmagic.apis.evaluate import evaluate_folder
 from sesim_mmagic.apis.inference.inferencer import SeSimInferencer
-from sesim_mmagic.apis.inference.inputs import list_pictures
 from sesim_mmagic.apis.model_zoo import list_models, resolve_model
 from sesim_mmagic.apis.translate import (
     encode_style,
@@ -18,7 +17,6 @@ __all__ = [
     'evaluate_folder',
     'init_translator',
     'list_models',
-    'list_pictures',
     'read_weights',
     'resolve_model',
     'translate',

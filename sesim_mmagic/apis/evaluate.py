@@ -1,12 +1,13 @@
 """Scores of translations that lie in a folder, whoever made them."""
 
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
 
-from sesim_mmagic.apis.inference.inputs import list_pictures
-from sesim_mmagic.utils.images import read_picture
+from sesim_mmagic.utils.images import FolderListing, check_picture, list_images, read_picture, shown
+from sesim_mmagic.utils.names import pictures_by_name
 
 _RANDOM = 'random'
 
@@ -17,16 +18,20 @@ def evaluate_folder(
     truth: str | Path | None = None,
     source: str | Path | None = None,
     *,
+    real_size: tuple[int, int] | None = None,
     inception: str = 'download',
     resize: str = 'clean',
     vgg16: str = 'torchvision',
     lpips: str | None = None,
+    max_image_pixels: int | None = None,
     progress: Callable[[list], Iterable] = iter,
+    note: Callable[[str], None] = warnings.warn,
 ) -> dict[str, float]:
     """Score a folder of translations by the metrics that a training is evaluated with.
 
-    Pictures of ``truth`` and ``source`` are found by the names of the translations, whatever their
-    suffixes.
+    Pictures of folders inside the folders count. Those of ``truth`` and ``source`` are found by
+    the names of the translations, folders included, whatever their suffixes: by the rule by which
+    translations are named (see :func:`~sesim_mmagic.utils.names.output_names`).
 
     Args:
         translations (str | Path): Folder of translations.
@@ -35,6 +40,8 @@ def evaluate_folder(
         truth (str | Path, optional): Folder of what the translations should be: PSNR, SSIM,
             boundary F1 and, with ``lpips``, LPIPS.
         source (str | Path, optional): Folder of what was translated: structure distance.
+        real_size (tuple[int, int], optional): Height and width that pictures of ``real`` are
+            brought to. Defaults to None: those of the translations, which then have one size.
         inception (str): Inception weights: 'download', a path, or 'random' (seed 0), whose scores
             say so in their names. Defaults to 'download'.
         resize (str): How pictures get to Inception's size, 'clean' or 'legacy'.
@@ -43,30 +50,36 @@ def evaluate_folder(
             Defaults to 'torchvision'.
         lpips (str, optional): AlexNet weights for LPIPS: 'torchvision', a path or 'random'.
             Defaults to None: no LPIPS.
+        max_image_pixels (int, optional): Pictures of more pixels are refused. Defaults to None:
+            Pillow's limit, 178956970.
         progress (Callable): Wraps the list of files that is walked through. Defaults to ``iter``.
+        note (Callable): Is told which files of a folder are left out. Defaults to
+            ``warnings.warn``.
 
     Returns:
         dict[str, float]: Scores by name.
 
     Raises:
-        FileNotFoundError: If a folder holds no picture, or weights are missing.
-        ValueError: If there is nothing to compare with, names or sizes do not fit, or there are
-            fewer pictures than a score needs.
+        FileNotFoundError: If a folder or weights are missing.
+        ValueError: If there is nothing to compare with, a folder holds no picture, pictures cannot
+            be read, names or sizes do not fit, or there are fewer pictures than a score needs.
     """
-    files = list_pictures(_folder(translations))
+    named = pictures_by_name(_listed(translations, note))
+    files = list(named.values())
     partners = {
-        key: _partners(files, folder)
+        key: _partners(list(named), folder, note)
         for key, folder in (('img_translation', truth), ('img_source', source))
         if folder is not None
     }
-    metrics = _metrics(real, truth, source, inception, resize, vgg16, lpips)
+    metrics = _metrics(real, real_size, truth, source, inception, resize, vgg16, lpips)
+    _check_sizes(files, partners, real is not None and real_size is None, max_image_pixels)
     for metric in metrics:
         metric.init_weights()
     for number, file in enumerate(progress(files)):
         # The translation's own file tells one source from another.
-        sample = dict(fake_translation=_tensor(file), img_source_path=str(file))
+        sample = dict(fake_translation=_tensor(file, max_image_pixels), img_source_path=str(file))
         for key, paths in partners.items():
-            sample[key] = _tensor(paths[number])
+            sample[key] = _tensor(paths[number], max_image_pixels)
             if key == 'img_translation':
                 sample[f'{key}_path'] = str(paths[number])
         for metric in metrics:
@@ -74,25 +87,61 @@ def evaluate_folder(
     return {k: v for metric in metrics for k, v in metric.evaluate(len(files)).items()}
 
 
-def _folder(path: str | Path) -> Path:
-    if not Path(path).is_dir():
-        raise FileNotFoundError(f"'{path}' is no folder: give a folder of pictures.")
-    return Path(path)
+def _listed(folder: str | Path, note: Callable[[str], None]) -> FolderListing:
+    listing = list_images(folder)
+    if listing.note():
+        note(f'{shown(folder)}: {listing.note()}')
+    return listing
 
 
-def _partners(files: list[Path], folder: str | Path) -> list[Path]:
-    """For each file the one of the same name in another folder."""
-    found = {path.stem: path for path in list_pictures(_folder(folder))}
-    missing = [file.stem for file in files if file.stem not in found]
+def _partners(names: list[str], folder: str | Path, note: Callable[[str], None]) -> list[Path]:
+    """For each translation the picture of its name in another folder."""
+    listing = _listed(folder, note)
+    # A translation keeps the suffix of its source where another file shared its stem at the time.
+    by_name = dict(zip(listing.names, listing.files, strict=True)) | pictures_by_name(listing)
+    missing = [name for name in names if name not in by_name]
     if missing:
         raise ValueError(
-            f"'{folder}' has no picture for {len(missing)} of {len(files)} translations, the first "
-            f"is '{missing[0]}': pictures belong together by their names without suffixes."
+            f'{shown(folder)} has no picture for {len(missing)} of {len(names)} translations, the '
+            f'first is {shown(missing[0])}: pictures belong together by their names without '
+            'suffixes, folders included.'
         )
-    return [found[file.stem] for file in files]
+    return [by_name[name] for name in names]
 
 
-def _metrics(real, truth, source, inception, resize, vgg16, lpips) -> list:
+def _check_sizes(
+    files: list[Path], partners: dict[str, list[Path]], is_one: bool, max_image_pixels: int | None
+) -> None:
+    """Read all headers, and refuse what the work would stumble over."""
+    sizes, problems = {}, []
+    for path in (*files, *(path for paths in partners.values() for path in paths)):
+        try:
+            sizes[path] = check_picture(path, max_pixels=max_image_pixels)
+        except (OSError, ValueError) as error:
+            problems.append(str(error))
+    if problems:
+        more = f' (and {len(problems) - 1} more pictures)' if problems[1:] else ''
+        raise ValueError(problems[0] + more)
+    for key, paths in partners.items():
+        role = 'truth' if key == 'img_translation' else 'source'
+        for file, path in zip(files, paths, strict=True):
+            # A camera may have noted that its picture stands on its side.
+            if sorted(sizes[file]) != sorted(sizes[path]):
+                width, height = sizes[file]
+                raise ValueError(
+                    f'{shown(file)} has {width} x {height} pixels, its {role} '
+                    f'{" x ".join(map(str, sizes[path]))} ({shown(path)}): they must have one size'
+                )
+    of_files = sorted({sizes[file] for file in files})
+    if is_one and len(of_files) > 1:
+        raise ValueError(
+            f'translations have several sizes (width x height): '
+            f'{", ".join(f"{w} x {h}" for w, h in of_files[:5])}; say by real_size (--real-size '
+            'HEIGHT WIDTH) what size the real pictures are brought to'
+        )
+
+
+def _metrics(real, real_size, truth, source, inception, resize, vgg16, lpips) -> list:
     from sesim_mmagic.evaluation import DistributionScores, PairedScores, StructureDistance
     from sesim_mmagic.evaluation.structure_distance import ALL_POSITIONS
 
@@ -102,7 +151,8 @@ def _metrics(real, truth, source, inception, resize, vgg16, lpips) -> list:
         net = dict(
             type='sesim_mmagic.InceptionFeatures', resize=resize, **_weights('weights', inception)
         )
-        metrics.append(DistributionScores(**domains, real_folder=str(real), feature_net=net))
+        settings = dict(real_folder=str(real), real_size=real_size, feature_net=net)
+        metrics.append(DistributionScores(**domains, **settings))
     if truth is not None:
         settings = None if lpips is None else _weights('backbone', lpips)
         metrics.append(PairedScores('translation', lpips=settings))
@@ -121,6 +171,7 @@ def _weights(setting: str, value: str) -> dict:
     return {setting: None, 'seed': 0} if value == _RANDOM else {setting: value}
 
 
-def _tensor(path: Path) -> torch.Tensor:
+def _tensor(path: Path, max_image_pixels: int | None) -> torch.Tensor:
     """(3, H, W), BGR, values in [0, 255]."""
-    return torch.from_numpy(read_picture(str(path)).transpose(2, 0, 1).copy())
+    picture = read_picture(path, max_pixels=max_image_pixels)
+    return torch.from_numpy(picture.transpose(2, 0, 1).copy())

@@ -4,7 +4,9 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
+
+from .listing import FolderListing
 
 # File systems take 255 bytes; '_12', '.png' and a temporary ending are to fit as well.
 _MOST_BYTES = 230
@@ -34,6 +36,20 @@ def output_names(sources: Sequence[str | PurePath]) -> list[PurePath]:
             break
         names.update((path, whole[path]) for path in unsolved)
     return [names[path] for path in paths]
+
+
+def pictures_by_name(listing: FolderListing) -> dict[str, Path]:
+    """The pictures of a folder by their :func:`output_names`, with slashes.
+
+    Pictures of two folders belong together where their names are equal.
+
+    Raises:
+        ValueError: The folder holds no picture.
+    """
+    if not listing.files:
+        raise ValueError(listing.nothing())
+    names = (name.as_posix() for name in output_names(listing.names))
+    return dict(zip(names, listing.files, strict=True))
 
 
 def _shortened(name: str) -> str:

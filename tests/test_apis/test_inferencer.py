@@ -202,15 +202,15 @@ def test_channels_last_and_compile():
 def test_large_pictures_are_computed_in_strips(model, styled):
     array = picture(300, 40)
     with Calls(model.generators['b']) as calls:
-        (found,) = SeSimInferencer(model, max_pixels=300 * 40 - 1)(array)['visualization']
+        (found,) = SeSimInferencer(model, strip_pixels=300 * 40 - 1)(array)['visualization']
     assert calls == [], 'it was computed whole'
     assert_close(found, expected(model, array))
     with Calls(model.generators['b']) as calls:
-        SeSimInferencer(model, max_pixels=300 * 40)(array)
+        SeSimInferencer(model, strip_pixels=300 * 40)(array)
     assert calls == [(1, 3, 300, 40)]
     styles = draw_styles(2, 3, seed=1)
     strips, whole = (
-        SeSimInferencer(styled, max_pixels=most)(array, styles=styles)['visualization'][0]
+        SeSimInferencer(styled, strip_pixels=most)(array, styles=styles)['visualization'][0]
         for most in (100, None)
     )
     for left, right in zip(strips, whole, strict=True):
@@ -224,7 +224,7 @@ def test_noise_of_a_single_image_model_is_that_of_the_place():
             torch.nn.init.constant_(parameter, 0.5)
     arrays = [picture(150, 40), picture(150, 40, seed=1)]
     wanted = [expected(model, array) for array in arrays]
-    for settings in (dict(max_pixels=1000), dict(max_pixels=None)):
+    for settings in (dict(strip_pixels=1000), dict(strip_pixels=None)):
         found = SeSimInferencer(model, **settings)(arrays, batch_size=2)['visualization']
         for left, right in zip(found, wanted, strict=True):
             assert_close(left, right)
@@ -239,7 +239,7 @@ def test_what_cannot_be_computed_in_strips_is_said():
     )  # fmt: skip
     model = build(settings)
     with pytest.warns(UserWarning, match='UnetGenerator cannot be computed in strips'):
-        (found,) = SeSimInferencer(model, max_pixels=100)(picture(37, 50))['visualization']
+        (found,) = SeSimInferencer(model, strip_pixels=100)(picture(37, 50))['visualization']
     assert found.shape == (37, 50, 3)  # MMagic's own models do not pad to what they need
     with warnings.catch_warnings():
         warnings.simplefilter('error', UserWarning)
@@ -272,8 +272,8 @@ def test_faults_of_the_model_are_not_taken_for_bad_pictures(inferencer, model):
 def test_wrong_arguments(inferencer, model, styled, tmp_path):
     with pytest.raises(ValueError, match='batch_size must be positive, got 0'):
         inferencer(picture(), batch_size=0)
-    with pytest.raises(ValueError, match='max_pixels must be positive or None, got 0'):
-        SeSimInferencer(model, max_pixels=0)
+    with pytest.raises(ValueError, match='strip_pixels must be positive or None, got 0'):
+        SeSimInferencer(model, strip_pixels=0)
     with pytest.raises(ValueError, match="not 'c'"):
         inferencer(picture(), target_domain='c')
     with pytest.raises(ValueError, match='OneSidedTranslator has no styles'):

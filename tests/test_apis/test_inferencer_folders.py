@@ -62,7 +62,7 @@ def statuses(result):
 
 
 def names(*args, **kwargs):
-    return [one.name.as_posix() for one in find_inputs(*args, **kwargs)]
+    return [one.name.as_posix() for one in find_inputs(*args, **kwargs).inputs]
 
 
 def test_folders_keep_their_structure(folder, inferencer, tmp_path):
@@ -86,7 +86,7 @@ def test_patterns_files_and_folders(folder, tmp_path):
     assert names([folder / 'in', folder / '3.png'], out) == ['0', 'deep/5', '3']
     # The same picture twice is translated once.
     assert names([folder / '3.png', str(folder / '3.png'), folder], out)[0] == '3'
-    assert len(find_inputs([folder / '3.png', folder], out)) == 6
+    assert len(find_inputs([folder / '3.png', folder], out).inputs) == 6
     # A name with the signs of a pattern is a name first.
     write(folder / 'a[1].png')
     assert names(str(folder / 'a[1].png'), out) == ['a[1]']
@@ -97,11 +97,11 @@ def test_what_is_not_looked_for(folder, tmp_path):
     write(folder / '.hidden.png')
     write(folder / '.cache/thumb.png')
     write(folder / 'out/0.png')  # translations of an earlier run
-    assert len(find_inputs(folder, folder / 'out')) == 6
+    assert len(find_inputs(folder, folder / 'out').inputs) == 6
     assert names(str(folder / '*/*.png'), folder / 'out') == ['in/0']
-    assert len(find_inputs(folder, tmp_path / 'elsewhere')) == 7
+    assert len(find_inputs(folder, tmp_path / 'elsewhere').inputs) == 7
     # A file that is named is taken, whatever its suffix.
-    assert names(folder / 'notes.txt') == ['notes']
+    assert names(folder / 'notes.txt', tmp_path / 'elsewhere') == ['notes']
 
 
 def test_mistakes_are_told_before_anything_is_done(folder, inferencer, tmp_path):
@@ -112,16 +112,69 @@ def test_mistakes_are_told_before_anything_is_done(folder, inferencer, tmp_path)
             inferencer([folder, gone], out)
     with pytest.raises(FileNotFoundError, match='nothing to translate'):
         inferencer([], out)
-    write(folder / '0.jpg')
-    with pytest.raises(ValueError, match=r"0\.jpg' and '.*0\.png' would both be written to '0'"):
-        inferencer(folder, out)
+    os.mkfifo(tmp_path / 'pipe.png')
+    with pytest.raises(ValueError, match="pipe.png' is neither a regular file nor a folder"):
+        inferencer([folder, tmp_path / 'pipe.png'], out)
     assert not out.exists()
-    assert len(inferencer([folder / '0.jpg', folder / '0.png'])['visualization']) == 2
     before = pictures_of(folder)
     for inputs in (folder, str(folder / '*.png'), folder / '3.png'):
         with pytest.raises(ValueError, match='would be overwritten'):
             inferencer(inputs, folder)
     assert_same(pictures_of(folder), before)
+
+
+def test_a_clash_of_names_is_solved(folder, inferencer, tmp_path):
+    write(folder / '0.jpg', 7)
+    write(folder / 'in/0.tif', 8)
+    write(tmp_path / 'other/3.png', 9)
+    out = tmp_path / 'out'
+    result = inferencer([folder, tmp_path / 'other'], out)
+    wanted = ['0.jpg.png', '0.png.png', '1.png', '2.png', '3.png']
+    wanted += ['in/0.png.png', 'in/0.tif.png', 'in/deep/5.png']
+    assert list(pictures_of(out)) == wanted
+    for found in result['predictions'][:-1]:
+        (alone,) = inferencer(found['source'])['visualization']
+        assert np.array_equal(cv2.imread(found['outputs'][0]), alone)
+    # Two whole names are equal: the second is listed, and the rest is done.
+    last = result['predictions'][-1]
+    assert last['status'] == 'failed' and last['source'] == str(tmp_path / 'other/3.png')
+    assert last['reason'].startswith(f"its translation would replace that of '{folder}/3.png'")
+    assert json.loads((out / 'failed.json').read_text())[0]['reason'] == last['reason']
+    assert statuses(inferencer([folder, tmp_path / 'other'], out)) == ['skipped'] * 8 + ['failed']
+
+
+def test_what_is_left_out_is_counted(folder, inferencer, tmp_path):
+    (folder / 'notes.txt').touch()
+    (folder / 'in/a.GIF').touch()
+    os.mkfifo(folder / 'pipe.png')
+    (folder / 'zero.png').symlink_to('/dev/zero')
+    (folder / 'in/loop').symlink_to(folder)
+    result = inferencer(folder, tmp_path / 'out')
+    assert statuses(result) == ['translated'] * 6
+    kinds = '.gif 1, .txt 1, device 1, named pipe 1'
+    assert result['left_out'] == [f"'{folder}': 4 of 10 files left out: {kinds}"]
+    result = inferencer(str(folder / '**/*'), tmp_path / 'out')
+    assert statuses(result) == ['skipped'] * 6
+    assert result['left_out'] == [f"'{folder}': 4 of 10 files left out: {kinds}"]
+
+
+def test_odd_names(inferencer, tmp_path):
+    odd = [f'{"x" * 251}.png', os.fsdecode(b'l\xf6we.png'), 'a<b>&"c.png', 'p.jpg', 'p.png/in.png']
+    for name in odd:
+        path = tmp_path / 'data' / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(cv2.imencode('.png', picture())[1].tobytes())
+    bad = os.fsdecode(b'b\xf6se.png')
+    (tmp_path / 'data' / bad).write_text('no picture')
+    result = inferencer(tmp_path / 'data', tmp_path / 'out')
+    failed = [found for found in result['predictions'] if found['status'] == 'failed']
+    # The folder of the last is called as the translation of another, which comes first.
+    assert [Path(found['source']).name for found in failed] == [bad, 'in.png']
+    assert statuses(result).count('translated') == 4
+    assert len(json.loads((tmp_path / 'out/failed.json').read_text())) == 2
+    assert os.fsdecode(b'l\xf6we.png') in os.listdir(tmp_path / 'out')
+    again = statuses(inferencer(tmp_path / 'data', tmp_path / 'out'))
+    assert again.count('skipped') == 4 and again.count('failed') == 2
 
 
 # ------------------------------------------------------------------ what is resumed
@@ -183,6 +236,20 @@ def test_a_killed_run_goes_on(folder, model, whole, tmp_path, monkeypatch, at):
     assert statuses(result).count('skipped') == len(done)
     assert_same(pictures_of(out), whole)
     assert not list(out.rglob('*.tmp'))
+    record = out / 'translations.jsonl'
+    whole_record = record.read_text()
+    for number, content, problem in (
+        (0, '[1]', 'its first line should be a mapping'),
+        (0, '{"mod', 'its first line should be a mapping'),
+        (1, '3', 'line 2: it should be a mapping, but is 3'),
+        (2, '{"output": 3, "source": []}', 'line 3: output should be text'),
+        (2, '{"output": "a", "source": []}', 'line 3: source should have two parts'),
+    ):
+        lines = whole_record.splitlines()
+        record.write_text('\n'.join([*lines[:number], content, *lines[number + 1 :]]))
+        with pytest.raises(ValueError, match=f"jsonl' is no record of translations .{problem}"):
+            SeSimInferencer(model)(folder, out)
+    record.write_text(whole_record)
     assert statuses(SeSimInferencer(model)(folder, out)) == ['skipped'] * 6
 
 
@@ -235,12 +302,12 @@ def test_bad_pictures_do_not_stop_the_others(folder, inferencer, whole, tmp_path
     (folder / 'half.png').write_bytes(data[: len(data) // 2])
     (folder / 'text.jpg').write_text('<html>404</html>')
     (folder / 'empty.png').touch()
-    (folder / 'link.png').symlink_to(folder / 'gone.png')
     result = inferencer(folder, out, batch_size=3)
     assert_same(pictures_of(out), whole, levels=1)  # in batches sums are rounded otherwise
     failed = {Path(p['source']).name: p for p in result['predictions'] if p['status'] == 'failed'}
-    assert sorted(failed) == ['empty.png', 'half.png', 'link.png', 'text.jpg']
+    assert sorted(failed) == ['empty.png', 'half.png', 'text.jpg']
     assert all(name in found['reason'] for name, found in failed.items())
+    assert not any('object at 0x' in found['reason'] for found in failed.values())
     listed = json.loads((out / 'failed.json').read_text())
     assert {Path(found['source']).name for found in listed} == set(failed)
     assert listed[0]['reason'] == failed['empty.png']['reason']
@@ -251,8 +318,7 @@ def test_bad_pictures_do_not_stop_the_others(folder, inferencer, whole, tmp_path
     assert statuses(inferencer(folder, out)).count('translated') == 1
     assert not (out / 'failed.json').exists()
     # One that was translated and then went bad.
-    (folder / 'half.png').unlink()
-    (folder / 'half.png').symlink_to('gone.png')
+    (folder / 'half.png').write_text('no picture')
     assert statuses(inferencer(folder, out)).count('failed') == 1
 
 

@@ -316,7 +316,7 @@ def refusal(tools, capsys, name, *argv):
         ('content_losses', ['A', 'B', 'none.png'], "picture 'none.png' does not exist"),
         ('content_losses', ['A', 'B', 'A', '--side', '8'], '--side must be at least 16, got 8'),
         ('content_losses', ['A', 'B', 'A', '--limit', '3'], '--limit goes with --pairs'),
-        ('content_losses', ['--pairs', 'FOLDER', 'none'], "'none' does not exist"),
+        ('content_losses', ['--pairs', 'FOLDER', 'none'], "'none' is no folder"),
         ('content_losses', ['--pairs', 'FOLDER', 'ONE'], r'have 1 names in common; pairs are'),
         ('content_losses', ['--pairs', 'FOLDER', 'EMPTY'], 'holds no picture'),
         ('content_losses', ['A', 'B', 'A', '--out', 'x.gif'], "a figure is a PNG.* 'x.gif'"),

@@ -1,6 +1,7 @@
 """Scores of folders of translations, whoever made them."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -45,6 +46,29 @@ def test_scores_are_those_of_the_pictures(folders):
     assert same['structure/distance'] < 1e-5 < found['structure/distance']
 
 
+def test_folders_inside_and_clashes_of_names_count(folders, recwarn):
+    """Translations as tools/translate.py names them find their sources, all of them."""
+    folder, _ = folders
+    names = ['0', 'in/0', 'in/a.jpg', 'in/a.png', f'{"x" * 230}', os.fsdecode(b'l\xf6we')]
+    sources = ['0.bmp', 'in/0.tif', 'in/a.jpg', 'in/a.png', f'{"x" * 230}.bmp']
+    sources.append(os.fsdecode(b'l\xf6we.bmp'))
+    for number, (name, source) in enumerate(zip(names, sources, strict=True)):
+        pixels = np.full((24, 24, 3), 40 * number, np.uint8)
+        for root, file in (('out', f'{name}.png'), ('in', source)):
+            (folder / root / file).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(folder / root / file)
+    (folder / 'out/old.gif').touch()
+    (folder / 'out/.inputs').mkdir()
+    Image.fromarray(pixels).save(folder / 'out/.inputs/0.png')
+    seen = []
+    found = evaluate_folder(
+        folder / 'out', truth=folder / 'in', progress=lambda files: seen.extend(files) or files
+    )
+    assert len(seen) == 6 and found['paired/ssim'] == 1
+    (told,) = [str(warning.message) for warning in recwarn if 'left out' in str(warning.message)]
+    assert told.endswith("out': 1 of 7 files left out: .gif 1")
+
+
 @pytest.mark.slow  # FID's eigenvalues of 2048 features
 def test_command_line(folders, capsys):
     import evaluate
@@ -66,10 +90,18 @@ def test_command_line(folders, capsys):
     [
         (None, dict(), ValueError, 'Nothing to compare'),
         (None, dict(truth='nowhere'), FileNotFoundError, "nowhere' is no folder"),
-        ('empty', dict(truth='translations'), FileNotFoundError, 'holds no picture'),
+        ('empty', dict(truth='translations'), ValueError, 'holds no picture'),
         ('fewer', dict(truth='truth'), ValueError, "no picture for 2 of 8 .* first is '6'"),
         ('smaller', dict(truth='truth'), ValueError, '48 x 48 pixels, its truth 40 x 40 .*0.png'),
         ('smaller', dict(source='truth', vgg16='random'), ValueError, 'must have one size'),
+        (
+            'sizes',
+            dict(real='truth', inception='random'),
+            ValueError,
+            '40 x 40, 48 x 48; .*--real-s',
+        ),
+        ('bad', dict(truth='truth'), ValueError, "0.png' cannot be used: .* .and 1 more pictures"),
+        (None, dict(truth='truth', max_image_pixels=99), ValueError, 'and 15 more pictures'),
         (None, dict(source='source', vgg16='no.pth'), FileNotFoundError, "'no.pth' do not exist"),
         ('two', dict(real='truth', inception='random'), ValueError, 'density needs at least 7'),
     ],
@@ -83,6 +115,11 @@ def test_refused(folders, change, options, error, message):
     elif change == 'two':
         translations = folder / 'two'
         write(translations, 3, count=2)
+    elif change == 'sizes':
+        write(translations / 'in', 3, count=2, side=40)
+    elif change == 'bad':
+        for i in range(2):
+            (translations / f'{i}.png').write_text('no picture')
     elif change is not None:
         for path in (folder / 'truth').iterdir():
             path.unlink()

@@ -56,11 +56,11 @@ def test_options_reach_the_inferencer(model, folder, tmp_path):
     write(folder / 'tall.png')
     cv2.imwrite(str(folder / 'tall.png'), picture(300, 20))
     (tmp_path / 'config.py').write_text(f'model = {config()!r}')
-    options = '--batch-size 2 --channels-last --precision bfloat16 --max-pixels 3000'.split()
+    options = '--batch-size 2 --channels-last --precision bfloat16 --strip-pixels 3000'.split()
     out, inputs = tmp_path / 'out', str(folder / '*.png')
     options += ['--target-domain', 'b', '--config', tmp_path / 'config.py']
     assert run(inputs, folder / '1.jpg', '--model', model, '--out', out, *options) == 0
-    found = SeSimInferencer(model, device='cpu', precision='bfloat16', max_pixels=3000)
+    found = SeSimInferencer(model, device='cpu', precision='bfloat16', strip_pixels=3000)
     for name, path in (('0', '0.png'), ('1', '1.jpg'), ('tall', 'tall.png')):
         (wanted,) = found(folder / path)['visualization']
         translated = cv2.imread(str(out / f'{name}.png')).astype(int)
@@ -94,7 +94,8 @@ def test_it_ends_with_2_where_it_cannot_work(model, folder, tmp_path, capsys):
         ('--precision float16', 'float16 is for accelerators'),
         ('--target-domain c', "not 'c'"),
         ('--batch-size 0', 'batch_size must be positive'),
-        ('--max-pixels -1', 'max_pixels must be positive'),
+        ('--strip-pixels -1', 'strip_pixels must be positive'),
+        ('--max-image-pixels 0', 'max_image_pixels must be positive'),
     ):
         assert reason in fails(capsys, 'translate', folder, *options, *setting.split())
     assert tree(out) == ['0.png', 'translations.jsonl']
@@ -140,8 +141,8 @@ def test_the_sheet_of_a_resumed_folder_is_whole(folder, tmp_path):
     (out / 'in/2_2.png').unlink()
     assert run(folder, *options) == 1
     assert (out / 'index.html').read_text() == sheet
-    assert [p for p in tree(out) if p.startswith('inputs')] == [
-        f'inputs/{name}.png' for name in ('0', '1', 'in/2')
+    assert [p for p in tree(out) if p.startswith('.inputs')] == [
+        f'.inputs/{name}.png' for name in ('0', '1', 'in/2')
     ]
-    assert all(f'"{Path(p)}"' in sheet for p in ('inputs/in/2.png', 'in/2_1.png', 'in/2_2.png'))
+    assert all(f'"{Path(p)}"' in sheet for p in ('.inputs/in/2.png', 'in/2_1.png', 'in/2_2.png'))
     assert 'bad' not in sheet

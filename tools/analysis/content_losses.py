@@ -40,9 +40,10 @@ from common import (
 from error_maps import absolute_errors, on_one_grid, patch_nce_errors, spatial_errors, values_of
 from mmengine.model import initialize
 
-from sesim_mmagic.apis import list_pictures
 from sesim_mmagic.engine.map_figure import Cell
 from sesim_mmagic.losses import LSeSimLoss, PatchNCELoss
+from sesim_mmagic.utils.images import list_images
+from sesim_mmagic.utils.names import pictures_by_name
 
 
 class Line(NamedTuple):
@@ -175,7 +176,7 @@ def triples_of(args):
             pictures.insert(1, recoloured(pictures[0], args.seed))
         return [Triple(*pictures)]
     folders = [Path(folder) for folder in args.pairs]
-    sources, sames = ({path.stem: path for path in list_pictures(f)} for f in folders)
+    sources, sames = (pictures_by_name(list_images(folder)) for folder in folders)
     names = sorted(sources.keys() & sames.keys())[: args.limit]
     if len(names) < 2:
         raise ValueError(

@@ -88,7 +88,7 @@ def translations(
     data: dict,
     target: str,
     styles: Tensor | None = None,
-    max_pixels: int | None = None,
+    strip_pixels: int | None = None,
 ) -> Iterator[Tensor]:
     """Translate a batch, by the way of the model's ``test_step``.
 
@@ -98,7 +98,7 @@ def translations(
         target (str): Domain to translate into.
         styles (Tensor, optional): Shape (N, style_channels), for a multi-modal model. Defaults to
             None: one translation; a multi-modal model draws its style with its ``seed``.
-        max_pixels (int, optional): Larger pictures are computed in strips of about so many pixels
+        strip_pixels (int, optional): Larger pictures are computed in strips of about so many pixels
             (see ``run_in_strips``) where the generator can be. Defaults to None: never.
 
     Yields:
@@ -117,8 +117,8 @@ def translations(
     height, width = images.shape[2:]
     images = _padded(model, images)
     parts = None
-    if max_pixels is not None and height * width > max_pixels:
-        parts = _in_strips(model, images, target, styles, max(64, max_pixels // width))
+    if strip_pixels is not None and height * width > strip_pixels:
+        parts = _in_strips(model, images, target, styles, max(64, strip_pixels // width))
     for part in _whole(model, images, target, styles) if parts is None else parts:
         yield part[..., :height, :width]
 

@@ -33,7 +33,10 @@ from sesim_mmagic.engine.hooks.common import source_domain
 
 PRECISIONS = dict(float32=torch.float32, bfloat16=torch.bfloat16, float16=torch.float16)
 # A frame of full HD. The paper's generator takes about 3.5 GB for so many pixels.
-MAX_PIXELS = 2**21
+STRIP_PIXELS = 2**21
+
+# A translation is to be called like a folder of others: nothing else is wrong with the disk.
+_PLACE_TAKEN = IsADirectoryError, NotADirectoryError, FileExistsError
 
 
 class SeSimInferencer(BaseInferencer):
@@ -63,9 +66,11 @@ class SeSimInferencer(BaseInferencer):
             Defaults to False.
         compile (bool): Compile the generators with ``torch.compile``; pays for many pictures of
             few sizes. Defaults to False.
-        max_pixels (int, optional): Pictures of more pixels are computed in strips of about so
+        strip_pixels (int, optional): Pictures of more pixels are computed in strips of about so
             many, where the generator can be: the same translation, in bounded memory. None for
             never. Defaults to 2097152, a frame of full HD.
+        max_image_pixels (int, optional): Pictures of more pixels are not read. Defaults to None:
+            Pillow's limit, 178956970.
         show_progress (bool): Whether a terminal gets a progress bar. Defaults to True.
 
     Raises:
@@ -81,13 +86,16 @@ class SeSimInferencer(BaseInferencer):
         precision: str = 'float32',
         channels_last: bool = False,
         compile: bool = False,
-        max_pixels: int | None = MAX_PIXELS,
+        strip_pixels: int | None = STRIP_PIXELS,
+        max_image_pixels: int | None = None,
         show_progress: bool = True,
     ) -> None:
         if precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got '{precision}'")
-        if max_pixels is not None and max_pixels < 1:
-            raise ValueError(f'max_pixels must be positive or None, got {max_pixels}')
+        if strip_pixels is not None and strip_pixels < 1:
+            raise ValueError(f'strip_pixels must be positive or None, got {strip_pixels}')
+        if max_image_pixels is not None and max_image_pixels < 1:
+            raise ValueError(f'max_image_pixels must be positive or None, got {max_image_pixels}')
         if not isinstance(model, nn.Module):
             model = init_translator(config, resolve_model(model), device)
         elif device is not None:
@@ -97,7 +105,8 @@ class SeSimInferencer(BaseInferencer):
         if precision == 'float16' and self.device.type == 'cpu':
             raise ValueError("float16 is for accelerators, use precision='bfloat16' on the CPU")
         self.precision = precision
-        self.max_pixels = max_pixels
+        self.strip_pixels = strip_pixels
+        self.max_image_pixels = max_image_pixels
         self.show_progress = show_progress
         networks = inference_networks(model).values()
         if channels_last:
@@ -143,6 +152,7 @@ class SeSimInferencer(BaseInferencer):
             ('translated', 'skipped' or 'failed'), ``outputs`` (files), ``reason`` (of a failure,
             otherwise None). ``visualization``: without ``out_dir`` for each input the translation
             (H, W, 3) or (H, W, 4), uint8, BGR, with ``styles`` a list of them; None of failures.
+            ``left_out``: a line for each folder of which files were left out, and which.
 
         Raises:
             FileNotFoundError: An input does not exist.
@@ -156,19 +166,20 @@ class SeSimInferencer(BaseInferencer):
         target = checked_target(self.model, target_domain)
         if styles is not None:
             self._check_styles(styles)
-        found = find_inputs(inputs, out_dir)
+        found, left_out = find_inputs(inputs, out_dir)
         if out_dir is None:
             outputs = OutputArrays(count)
         else:
             made_by = self._made_by(target, styles)
             outputs = OutputFolder(out_dir, made_by, count, overwrite)
         remaining = outputs.remaining(found)
-        for batch in read_batches(self._tracked(remaining), batch_size, outputs.fail):
+        tracked = self._tracked(remaining)
+        for batch in read_batches(tracked, batch_size, outputs.fail, self.max_image_pixels):
             if batch[0].one.is_video:
                 self._translate_video(batch[0].one, target, styles, batch_size, outputs)
             else:
                 self._translate_batch(batch, target, styles, outputs)
-        return self.postprocess(found, outputs, remaining)
+        return dict(self.postprocess(found, outputs, remaining), left_out=left_out)
 
     # ------------------------------------------------------------------- steps
 
@@ -187,7 +198,7 @@ class SeSimInferencer(BaseInferencer):
         Yields:
             Tensor: Shape (B, n, 3, H, W), values in [-1, 1].
         """
-        parts = translations(self.model, data, target, styles, self.max_pixels)
+        parts = translations(self.model, data, target, styles, self.strip_pixels)
         kind, dtype = self.device.type, PRECISIONS[self.precision]
         while True:
             # What asks for the parts is to go on in its own precision.
@@ -219,7 +230,7 @@ class SeSimInferencer(BaseInferencer):
         outputs: OutputFolder | OutputArrays,
         remaining: Sequence[Input],
     ) -> dict[str, list]:
-        """What :meth:`__call__` returns."""
+        """What :meth:`__call__` returns of the inputs."""
         new, predictions = set(remaining), []
         for one in inputs:
             reason = outputs.failures.get(one)
@@ -267,13 +278,16 @@ class SeSimInferencer(BaseInferencer):
                 raise
             if len(batch) == 1:
                 outputs.fail(batch[0].one, _memory_reason(batch[0].picture, error))
+        except _PLACE_TAKEN as error:
+            if len(batch) == 1:
+                outputs.fail(batch[0].one, str(error))
         for read in batch if len(batch) > 1 else ():
             self._translate_batch([read], target, styles, outputs)
 
     def _translate_video(self, video, target, styles, batch_size, folder):
-        folder.begin(video)
         writers = []
         try:
+            folder.begin(video)
             reader = VideoReader(video.content)
             writers = [VideoWriter(file, reader.fps) for file in folder.files(video)]
             frames = iter(reader)
@@ -284,7 +298,7 @@ class SeSimInferencer(BaseInferencer):
                     writers[style].write(picture)
             for writer in writers:
                 writer.finish()
-        except ValueError as error:
+        except (ValueError, *_PLACE_TAKEN) as error:
             folder.fail(video, str(error))
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
@@ -303,6 +317,6 @@ class SeSimInferencer(BaseInferencer):
 def _memory_reason(picture, error):
     height, width = picture.shape[:2]
     return (
-        f'{width} x {height} pixels are too many for the memory: lower max_pixels, or make the '
+        f'{width} x {height} pixels are too many for the memory: lower strip_pixels, or make the '
         f'picture smaller ({str(error).splitlines()[0]})'
     )

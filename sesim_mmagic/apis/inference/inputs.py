@@ -1,19 +1,34 @@
 """What is to be translated: files, folders, patterns, videos and arrays."""
 
+import errno
 import glob
 import hashlib
 import os
+import stat
+import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from sesim_mmagic.utils.images import picture_of_array, read_picture_and_alpha
+from sesim_mmagic.utils.images import (
+    PICTURE_SUFFIXES,
+    FolderListing,
+    is_picture_name,
+    list_images,
+    picture_of_array,
+    read_picture_and_alpha,
+    suffix_of,
+)
+from sesim_mmagic.utils.listing import kind_of
+from sesim_mmagic.utils.names import output_names
 
-PICTURE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm')
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg')
+# Linux takes 4096 bytes with the end; the suffix and a temporary ending are to fit as well.
+_LONGEST_PATH = 4050
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,28 +38,31 @@ class Input:
     Args:
         content (Path | np.ndarray): File, or pixels as ``picture_of_array`` takes them.
         name (PurePath): Where its translation goes below the output folder, without a suffix.
+        problem (str, optional): Why it cannot be translated, where that is known before it is
+            read. Defaults to None.
     """
 
     content: Path | np.ndarray
     name: PurePath
+    problem: str | None = None
 
     def __str__(self) -> str:
         return f'array {self.name}' if isinstance(self.content, np.ndarray) else str(self.content)
 
     @property
     def is_video(self) -> bool:
-        return isinstance(self.content, Path) and self.content.suffix.lower() in VIDEO_SUFFIXES
+        return isinstance(self.content, Path) and suffix_of(self.content) in VIDEO_SUFFIXES
 
-    def read(self) -> tuple[np.ndarray, np.ndarray | None]:
+    def read(self, max_image_pixels: int | None = None) -> tuple[np.ndarray, np.ndarray | None]:
         """The picture, (H, W, 3), BGR, uint8, and its alpha, (H, W), uint8, or None.
 
         Raises:
             OSError: The file is gone or must not be read.
-            ValueError: It is no picture.
+            ValueError: It is no picture, or one of more than ``max_image_pixels`` pixels.
         """
         if isinstance(self.content, np.ndarray):
             return picture_of_array(self.content)
-        return read_picture_and_alpha(self.content)
+        return read_picture_and_alpha(self.content, max_pixels=max_image_pixels)
 
     def fingerprint(self) -> list:
         """What tells this content from another: of a file its place, size and time of change."""
@@ -53,47 +71,75 @@ class Input:
             return [str(pixels.shape), hashlib.sha256(pixels.tobytes()).hexdigest()]
         place = os.path.abspath(self.content)
         try:
-            stat = self.content.stat()
+            status = self.content.stat()
         except OSError:
             return [place, None, None]  # reading it will tell what is wrong
-        return [place, stat.st_size, stat.st_mtime_ns]
+        return [place, status.st_size, status.st_mtime_ns]
 
 
-def find_inputs(inputs, out_dir=None) -> list[Input]:
+class FoundInputs(NamedTuple):
+    """What is to be translated, and what is not."""
+
+    inputs: list[Input]
+    #: A line for each folder and pattern of which files were left out.
+    notes: list[str]
+
+
+def find_inputs(inputs: Any, out_dir: str | Path | None = None) -> FoundInputs:
     """Find what is to be translated, in the order given; inside folders in that of the names.
 
     Args:
         inputs (str | Path | np.ndarray | Iterable): One or several of: a file; a folder, whose
-            pictures and videos are taken by their suffixes, those of folders inside it as well;
-            a pattern (``**`` crosses folders); an array, grey (H, W), BGR (H, W, 3) or BGRA
-            (H, W, 4), uint8 or uint16. Hidden files are not looked for.
+            pictures and videos are taken by their suffixes, those of folders inside it as well
+            (see :func:`~sesim_mmagic.utils.images.list_images`); a pattern (``**`` crosses
+            folders); an array, grey (H, W), BGR (H, W, 3) or BGRA (H, W, 4), uint8 or uint16.
         out_dir (str | Path, optional): Folder that translations are written to, each under its
             own name. What lies inside it is not found in folders and patterns. Defaults to None:
             nothing is written.
 
     Returns:
-        list[Input]: At least one. Names keep the folders below an input folder, or below the
-        part of a pattern that is fixed; a file that is named twice comes once.
+        FoundInputs: At least one input. Names are those of
+        :func:`~sesim_mmagic.utils.names.output_names`, of paths below an input folder, or below
+        the part of a pattern that is fixed; a file that is named twice comes once. An input whose
+        translation would get the place of another's has a ``problem``.
 
     Raises:
         FileNotFoundError: A file or folder does not exist, or there is nothing to translate.
-        ValueError: An input is something else, or two would be written to the same file.
+        ValueError: An input is something else.
     """
-    found = list(each_input(inputs, None if out_dir is None else Path(out_dir).resolve()))
+    notes: list[str] = []
+    out = None if out_dir is None else Path(out_dir).resolve()
+    found = list(each_input(inputs, out, notes.append))
     if not found:
         raise FileNotFoundError('There is nothing to translate.')
-    if out_dir is None:
-        return found
-    kept: dict[tuple, Input] = {}
-    for one in found:
-        key = one.name, one.is_video
-        first = kept.setdefault(key, one)
-        if first is not one and not _same_file(first, one):
-            raise ValueError(
-                f"'{first}' and '{one}' would both be written to '{one.name}'. Rename one, or "
-                'translate them into different folders.'
-            )
-    return list(kept.values())
+    return FoundInputs(found if out is None else _named(found, out), notes)
+
+
+def _named(inputs: list[Input], out: Path) -> list[Input]:
+    """Each input once, with the name of its translation."""
+    kept: list[Input] = []
+    first_of: dict[tuple, Input] = {}
+    for one in inputs:
+        first = first_of.setdefault((one.name, one.is_video), one)
+        if first is one:
+            kept.append(one)
+        elif not _same_file(first, one):
+            reason = f"its translation would replace that of '{first}'"
+            kept.append(replace(one, problem=f'{reason}: translate it into another folder'))
+    names: dict[tuple, PurePath] = {}
+    for is_video in (False, True):  # their translations have different suffixes
+        places = [one.name for one in kept if one.is_video == is_video]
+        pairs = zip(places, output_names(places), strict=True)
+        names.update(((place, is_video), name) for place, name in pairs)
+    return [_placed(one, names[one.name, one.is_video], out) for one in kept]
+
+
+def _placed(one: Input, name: PurePath, out: Path) -> Input:
+    size = len(os.fsencode(out / name))
+    problem = one.problem
+    if size > _LONGEST_PATH:
+        problem = f'the path of its translation would have {size} bytes, too many for a file'
+    return replace(one, name=name, problem=problem)
 
 
 class Read(NamedTuple):
@@ -111,22 +157,30 @@ class Read(NamedTuple):
 
 
 def read_batches(
-    inputs: Iterable[Input], size: int, fail: Callable[[Input, str], None]
+    inputs: Iterable[Input],
+    size: int,
+    fail: Callable[[Input, str], None],
+    max_image_pixels: int | None = None,
 ) -> Iterator[list[Read]]:
     """Read inputs in their order.
 
     Args:
         inputs (Iterable[Input]): The inputs.
         size (int): Most pictures that come together.
-        fail (Callable): Is told which input cannot be read, and why.
+        fail (Callable): Is told which input cannot be translated, and why.
+        max_image_pixels (int, optional): Most pixels of a picture. Defaults to None: Pillow's
+            limit.
 
     Yields:
         list[Read]: Neighbouring pictures of one size, or one video.
     """
     batch: list[Read] = []
     for one in inputs:
+        if one.problem is not None:
+            fail(one, one.problem)
+            continue
         try:
-            read = Read(one) if one.is_video else Read(one, *one.read())
+            read = Read(one) if one.is_video else Read(one, *one.read(max_image_pixels))
         except (OSError, ValueError) as error:
             fail(one, str(error))
             continue
@@ -138,68 +192,59 @@ def read_batches(
         yield batch
 
 
-def list_pictures(path) -> list[Path]:
-    """List the pictures of a folder in the order of their names, or the one picture of a file.
+def each_input(
+    inputs: Any,
+    out: Path | None = None,
+    note: Callable[[str], None] = warnings.warn,
+    number: int = 0,
+) -> Iterator[Input]:
+    """The inputs of :func:`find_inputs`, one after the other as an iterable gives them.
 
-    Args:
-        path (str | Path): File, or folder whose files with a suffix of ``PICTURE_SUFFIXES``
-            are taken; folders inside it are not entered.
-
-    Returns:
-        list[Path]: At least one path.
-
-    Raises:
-        FileNotFoundError: There is no such file or folder, or no picture in it.
+    Their names are paths below what was given, with suffixes. ``note`` is told what is left out.
     """
-    path = Path(path)
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise FileNotFoundError(f"'{path}' does not exist: give a picture or a folder of them.")
-    found = sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
-    if not found:
-        raise FileNotFoundError(f"Folder '{path}' holds no picture ({' '.join(PICTURE_SUFFIXES)}).")
-    return found
-
-
-def each_input(inputs, out=None, number=0) -> Iterator[Input]:
-    """The inputs of :func:`find_inputs`, one after the other as an iterable gives them."""
     if isinstance(inputs, np.ndarray):
         yield Input(inputs, PurePath(f'{number:06}'))
     elif isinstance(inputs, (str, Path)):
-        yield from _of_path(Path(inputs), out)
+        yield from _of_path(Path(inputs), out, note)
     elif isinstance(inputs, Iterable):
         for i, one in enumerate(inputs):
             if not isinstance(one, (str, Path, np.ndarray)):
                 raise ValueError(f'A picture is a path or an array, got {type(one).__name__}.')
-            yield from each_input(one, out, i)
+            yield from each_input(one, out, note, i)
     else:
         raise ValueError(f'A picture is a path or an array, got {type(inputs).__name__}.')
 
 
-def _of_path(path, out):
+def _of_path(path, out, note):
     if path.is_file():
-        yield Input(path, PurePath(path.stem))
+        yield Input(path, PurePath(path.name))
     elif path.is_dir():
         _check_apart(path, out)
-        files = _below(path, out)
-        if not files:
-            raise FileNotFoundError(
-                f"Folder '{path}' holds no picture or video "
-                f'({" ".join((*PICTURE_SUFFIXES, *VIDEO_SUFFIXES))}).'
-            )
-        yield from _named(files, path)
+        exclude = () if out is None else (out,)
+        yield from _of_listing(
+            list_images(path, extra_suffixes=VIDEO_SUFFIXES, exclude=exclude), note
+        )
+    elif path.exists():
+        raise ValueError(f"'{path}' is neither a regular file nor a folder.")
     elif glob.has_magic(str(path)):
-        fixed = next(i for i, part in enumerate(path.parts) if glob.has_magic(part))
-        root = Path(*path.parts[:fixed])
-        _check_apart(root, out)
-        matches = (Path(match) for match in sorted(glob.glob(str(path), recursive=True)))
-        files = [match for match in matches if match.is_file() and _is_found(match, out)]
-        if not files:
-            raise FileNotFoundError(f"No picture or video fits '{path}'.")
-        yield from _named(files, root)
+        yield from _of_listing(_matches(path, out), note)
     else:
         raise FileNotFoundError(f"'{path}' does not exist: give pictures, folders or videos.")
+
+
+def _of_listing(listing, note):
+    if not listing.files:
+        left_out = listing.note()
+        raise FileNotFoundError(
+            f"'{listing.folder}' holds no picture or video "
+            f'({" ".join((*PICTURE_SUFFIXES, *VIDEO_SUFFIXES))})'
+            + (f'; {left_out}' if left_out else '.')
+        )
+    if listing.note():
+        note(f"'{listing.folder}': {listing.note()}")
+    return (
+        Input(file, PurePath(name)) for file, name in zip(listing.files, listing.names, strict=True)
+    )
 
 
 def _check_apart(folder, out):
@@ -210,24 +255,39 @@ def _check_apart(folder, out):
         )
 
 
-def _below(folder, out):
-    """Pictures and videos of a folder and those inside it, in the order of their names."""
-    found = []
-    for root, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith('.'))
-        found += [file for file in (Path(root, name) for name in names) if _is_found(file, out)]
-    return sorted(found)
+def _matches(pattern, out):
+    """What fits a pattern: each file once, however many links lead to its folder."""
+    fixed = next(i for i, part in enumerate(pattern.parts) if glob.has_magic(part))
+    root = Path(*pattern.parts[:fixed])
+    _check_apart(root, out)
+    places, left_out = {}, Counter()
+    found = map(Path, glob.glob(str(pattern), recursive=True))
+    for path in sorted(found, key=lambda path: (len(path.parts), path)):
+        folder = Path(os.path.realpath(path.parent))
+        # Translations of an earlier run are no sources.
+        if out is None or not folder.is_relative_to(out):
+            places.setdefault(folder / path.name, path)
+    files = []
+    for path in places.values():
+        kind = _kind(path)
+        if kind == '' and is_picture_name(path.relative_to(root), VIDEO_SUFFIXES):
+            files.append(path)
+        elif kind is not None:
+            left_out[kind or suffix_of(path) or 'without suffix'] += 1
+    if not files:
+        raise FileNotFoundError(f"No picture or video fits '{pattern}'.")
+    return FolderListing(root, sorted(files), left_out)
 
 
-def _is_found(file, out):
-    if file.name.startswith('.') or file.suffix.lower() not in (*PICTURE_SUFFIXES, *VIDEO_SUFFIXES):
-        return False
-    # Translations of an earlier run are no sources.
-    return out is None or not file.parent.resolve().is_relative_to(out)
-
-
-def _named(files, root):
-    return (Input(file, file.relative_to(root).with_suffix('')) for file in files)
+def _kind(path):
+    """What a path leads to: '' a regular file, None a folder or an endless loop of links."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        return None if error.errno == errno.ELOOP else 'broken link'
+    if stat.S_ISREG(mode):
+        return ''
+    return None if stat.S_ISDIR(mode) else kind_of(mode)
 
 
 def _same_file(left, right):

@@ -11,9 +11,11 @@ import numpy as np
 from sesim_mmagic.apis.inference.inputs import Input
 from sesim_mmagic.engine.pictures import write_picture
 from sesim_mmagic.utils.files import write_atomically
+from sesim_mmagic.utils.shapes import misfit
 
 RECORD = 'translations.jsonl'
 FAILED = 'failed.json'
+_LINE = {'output': str, 'source': list}
 
 
 class OutputFolder:
@@ -33,7 +35,8 @@ class OutputFolder:
 
     Raises:
         OSError: The folder cannot be written to.
-        ValueError: It holds translations that something else made.
+        ValueError: It holds translations that something else made, or ``translations.jsonl`` is
+            no such record.
     """
 
     def __init__(
@@ -50,7 +53,7 @@ class OutputFolder:
         self._record = self.folder / RECORD
         self._noted: dict[str, list] = {}
         if self._record.is_file() and not overwrite:
-            self._noted = self._read_record(made_by)
+            self._noted = _read_record(self._record, made_by)
         lines = [made_by, *(dict(output=k, source=v) for k, v in self._noted.items())]
         # Written anew: a killed run may have left half a line.
         write_atomically(self._record, ''.join(json.dumps(line) + '\n' for line in lines))
@@ -102,7 +105,9 @@ class OutputFolder:
         return [PurePath(one.name.parent, one.name.name + end + suffix).as_posix() for end in ends]
 
     def _is_done(self, one: Input) -> bool:
-        existing = [file for file in self.files(one) if file.exists()]
+        if one.problem is not None:
+            return False
+        existing = [file for file in self.files(one) if file.is_file()]
         for file in existing:
             if isinstance(one.content, Path) and one.content.exists():
                 if file.samefile(one.content):
@@ -122,21 +127,43 @@ class OutputFolder:
             )
         return noted == source and len(existing) == len(self.files(one))
 
-    def _read_record(self, made_by: dict[str, Any]) -> dict[str, list]:
-        lines = []
-        for line in self._record.read_text().splitlines():
-            try:
-                lines.append(json.loads(line))
-            except json.JSONDecodeError:
-                continue  # half a line of a killed run
-        found = lines[0] if lines else {}
-        other = [k for k in {**made_by, **found} if made_by.get(k) != found.get(k)]
-        if other:
-            raise ValueError(
-                f"'{self.folder}' holds translations that were made otherwise "
-                f'({", ".join(other)}): overwrite them, or choose another output folder.'
-            )
-        return {line['output']: line['source'] for line in lines[1:]}
+
+def _read_record(path: Path, made_by: dict[str, Any]) -> dict[str, list]:
+    """Which source each output was made of, if all were made alike."""
+    first, *others = path.read_text(errors='replace').splitlines() or ['']
+    noted, found = {}, _line(first)
+    if not isinstance(found, dict):
+        raise _no_record(path, 'its first line should be a mapping of what made the translations')
+    other = [k for k in {**made_by, **found} if made_by.get(k) != found.get(k)]
+    if other:
+        raise ValueError(
+            f"'{path.parent}' holds translations that were made otherwise "
+            f'({", ".join(other)}): overwrite them, or choose another output folder.'
+        )
+    for number, text in enumerate(others, start=2):
+        line = _line(text)
+        if line is None:
+            continue  # half a line of a killed run
+        problem = misfit(line, _LINE)
+        if problem or len(line['source']) < 2:
+            raise _no_record(path, f'line {number}: {problem or "source should have two parts"}')
+        noted[line['output']] = line['source']
+    return noted
+
+
+def _line(text: str) -> Any:
+    """What a line of JSON holds; None where it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _no_record(path: Path, problem: str) -> ValueError:
+    return ValueError(
+        f"'{path}' is no record of translations ({problem}): move it away, overwrite the "
+        'translations, or choose another output folder.'
+    )
 
 
 class OutputArrays:

@@ -1,10 +1,26 @@
 """Videos through OpenCV: frames in, frames out. Sound is not carried over."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
+
+
+@contextmanager
+def _plain_path(path: Path) -> Iterator[str]:
+    """A path of an existing file for OpenCV, which crashes on names that are not UTF-8."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        with TemporaryDirectory() as folder:
+            link = Path(folder, f'video{path.suffix}')
+            link.symlink_to(path.absolute())
+            yield str(link)
+    else:
+        yield str(path)
 
 
 class VideoReader:
@@ -22,7 +38,8 @@ class VideoReader:
         if not Path(path).is_file():
             raise FileNotFoundError(f"Video '{path}' does not exist.")
         self.path = path
-        self._capture = cv2.VideoCapture(str(path))
+        with _plain_path(Path(path)) as plain:
+            self._capture = cv2.VideoCapture(plain)
         if not self._capture.isOpened():
             raise ValueError(f"Video '{path}' cannot be used: OpenCV does not open it.")
         #: Frames a second; 25 where the file does not say.
@@ -78,7 +95,8 @@ class VideoWriter:
             self._partial.touch()  # a folder that cannot be written to says so itself
             size = frame.shape[1], frame.shape[0]
             code = cv2.VideoWriter_fourcc(*'mp4v')
-            self._writer = cv2.VideoWriter(str(self._partial), code, self._fps, size)
+            with _plain_path(self._partial) as plain:
+                self._writer = cv2.VideoWriter(plain, code, self._fps, size)
             if not self._writer.isOpened():
                 self.discard()
                 raise OSError(f"OpenCV cannot write the video '{self.path}'.")
@@ -92,7 +110,8 @@ class VideoWriter:
             OSError: Not every frame got into the file: OpenCV itself is silent on a full disk.
         """
         self._writer.release()
-        written = cv2.VideoCapture(str(self._partial))
+        with _plain_path(self._partial) as plain:
+            written = cv2.VideoCapture(plain)
         found = int(written.get(cv2.CAP_PROP_FRAME_COUNT)) if written.isOpened() else 0
         written.release()
         if found != self._count:

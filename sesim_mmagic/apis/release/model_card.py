@@ -1,12 +1,19 @@
 """What is known of a released model: facts of its training, metafile entry and model card."""
 
+import html
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from sesim_mmagic.engine.hooks.results import read_results
+from sesim_mmagic.utils.names import printable
 
 TASK = 'Image-to-Image Translation'
+# What Markdown reads as markup inside a line; between letters '_' is none.
+_MARKUP = re.compile(r'[\\`*\[\]|~$#!]|(?<![^\W_])_|_(?![^\W_])')
+_OF_ADDRESSES = ":/?#@!$&'*+,;=%~"
 
 
 @dataclass(frozen=True)
@@ -140,7 +147,7 @@ def metafile_entry(facts, config, weights, sha256):
 
 
 def write_card(facts, file, sha256, weights, rows):
-    """Model card in Markdown.
+    """Model card in Markdown; what comes from names and settings is shown as it is, no markup.
 
     Args:
         facts (ModelFacts): What is known of the model.
@@ -152,27 +159,34 @@ def write_card(facts, file, sha256, weights, rows):
     Returns:
         str: The text.
     """
-    source, target = facts.domains
-    versions = ', '.join(f'{package} {version}' for package, version in facts.versions.items())
+    source, target = map(_plain, facts.domains)
+    versions = _plain(', '.join(f'{name} {version}' for name, version in facts.versions.items()))
     average = ', a moving average of the weights' if facts.averaged else ''
     parts = [
-        f'# {facts.name}',
+        f'# {_plain(facts.name)}',
         f'Translates pictures from **{source}** to **{target}**: `{facts.model}`, '
         f'{facts.parameters:,} parameters{average}. Pictures of any size, one at a time.',
         *_samples(rows),
         '## Use\n\n```python\nfrom sesim_mmagic.apis import SeSimInferencer\n'
         f"SeSimInferencer('{file}')('pictures', out_dir='translations')\n```",
-        f'## Training\n\n* data: {facts.data or "not known"}\n'
+        f'## Training\n\n* data: {_plain(facts.data or "not known")}\n'
         f'* iterations: {facts.iterations or "not known"}\n'
-        f'* on: {facts.resources or "not known"}\n'
+        f'* on: {_plain(facts.resources or "not known")}\n'
         f'* released with: {versions}\n* config: inside the file',
         *_scores(facts.scores),
         '## Limits\n\nThe model knows pictures like those it was trained on and no others. What '
-        f'looks right need not be right: content can change or vanish. {facts.limits}'.rstrip(),
-        f'## File\n\n* [{file}]({weights})\n* sha256 `{sha256}`\n* licence: {facts.licence}\n'
+        'looks right need not be right: content can change or vanish. ' + _plain(facts.limits),
+        f'## File\n\n* [{_plain(file)}]({quote(weights, safe=_OF_ADDRESSES)})\n'
+        f'* sha256 `{sha256}`\n* licence: {_plain(facts.licence)}\n'
         '* holds weights and settings alone; loads with `torch.load(..., weights_only=True)`',
     ]
-    return '\n\n'.join(parts) + '\n'
+    return '\n\n'.join(part.rstrip() for part in parts) + '\n'
+
+
+def _plain(text):
+    """Text that a reader of Markdown shows as it is, in one line."""
+    text = html.escape(' '.join(printable(text).split()), quote=False)
+    return _MARKUP.sub(r'\\\g<0>', text)
 
 
 def _samples(rows):
@@ -181,7 +195,9 @@ def _samples(rows):
     count = len(rows[0]) - 1
     names = ['translation'] if count == 1 else [f'style {i + 1}' for i in range(count)]
     lines = [f'| source | {" | ".join(names)} |', '|---' * (count + 1) + '|']
-    lines += [f'| {" | ".join(f"![]({path})" for path in row)} |' for row in rows]
+    lines += [
+        f'| {" | ".join(f"![]({quote(os.fsencode(path))})" for path in row)} |' for row in rows
+    ]
     return ['\n'.join(lines)]
 
 
@@ -190,7 +206,7 @@ def _scores(scores):
         return ['## Scores\n\nNone were measured.']
     lines = ['## Scores', '', '| pictures | metric | value |', '|---|---|---|']
     lines += [
-        f'| {score.split}, {score.pictures} | {name} | {value:.4g} |'
+        f'| {_plain(score.split)}, {score.pictures} | {_plain(name)} | {value:.4g} |'
         for score in scores
         for name, value in score.metrics.items()
     ]
