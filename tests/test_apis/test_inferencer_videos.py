@@ -1,7 +1,9 @@
 """Videos, frame by frame."""
 
 import json
+import os
 import signal
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -126,3 +128,16 @@ def test_a_video_needs_a_place_to_go(model, video):
         SeSimInferencer(model)(video)
     with pytest.raises(FileNotFoundError, match='gone.mp4'):
         VideoReader(video.with_name('gone.mp4'))
+
+
+def test_names_that_are_no_utf8(model, video, tmp_path):
+    """OpenCV would end the process."""
+    folder = tmp_path / os.fsdecode(b'f\xf6lm')
+    folder.mkdir()
+    odd = folder / os.fsdecode(b'l\xf6we.mp4')
+    os.rename(video, odd)
+    (found,) = SeSimInferencer(model)(folder, tmp_path / 'out')['predictions']
+    assert found['status'] == 'translated'
+    (written,) = (Path(file) for file in found['outputs'])
+    assert written.name == odd.name and len(frames_of(written)) == len(frames_of(odd)) == 7
+    assert tree(tmp_path / 'out') == [odd.name, 'translations.jsonl']

@@ -1,7 +1,9 @@
 """A training becomes a released file, a model card and an entry that mim finds."""
 
+import dataclasses
 import functools
 import hashlib
+import html
 import http.server
 import json
 import os
@@ -27,7 +29,7 @@ from sesim_mmagic.apis.model_zoo import list_models, resolve_model
 from sesim_mmagic.apis.release.content import released_config, released_meta, serialise
 from sesim_mmagic.apis.release.fresh_process import check_in_fresh_process, translations
 from sesim_mmagic.apis.release.metafile import index_with, metafile_with
-from sesim_mmagic.apis.release.model_card import read_resources, read_scores
+from sesim_mmagic.apis.release.model_card import read_resources, read_scores, write_card
 from sesim_mmagic.apis.release.publish import choose_checkpoint, publish
 from sesim_mmagic.apis.translate import init_translator, translate
 from sesim_mmagic.engine.hooks.results import read_results
@@ -211,6 +213,28 @@ def test_the_card(release, sample, monkeypatch, tmp_path):
     (code,) = re.findall(r'```python\n(.+?)```', card, re.DOTALL)
     exec(code.replace('pictures', source).replace('translations', str(tmp_path)))
     assert np.array_equal(cv2.imread(str(tmp_path / Path(source).name)), cv2.imread(translation))
+
+
+def test_markup_in_names_is_shown_as_it_is(release):
+    from markdown_it import MarkdownIt
+
+    odd = '<script>alert(1)</script> **b** _i_ [x](javascript:y) `c` | # $z$ ![](http://x)'
+    plain = dataclasses.replace(release.facts, licence='MIT', limits='', data='d', resources='r')
+    facts = dataclasses.replace(
+        plain, data=odd, resources=odd, licence=odd, limits=f'{odd}\n\n## Head', domains=(odd, odd),
+        scores=tuple(dataclasses.replace(score, split=odd) for score in release.facts.scores),
+    )  # fmt: skip
+    render = MarkdownIt().enable('table').render
+    rows = [['a (1)/<b> "s.png', 'a (1)/t.png']]
+    texts = [
+        write_card(f, 'a.pth', 'f' * 64, 'https://a/b c/(d).pth', rows) for f in (plain, facts)
+    ]
+    tags = [re.findall(r'<(\w+)', render(text)) for text in texts]
+    assert tags[0] == tags[1]
+    shown = html.unescape(re.sub(r'<[^>]+>', '', render(texts[1])))
+    assert shown.count(odd) >= 6
+    assert 'href="https://a/b%20c/%28d%29.pth"' in render(texts[1])
+    assert 'src="a%20%281%29/%3Cb%3E%20%22s.png"' in render(texts[1])
 
 
 def test_it_is_found_by_its_name(release, root, tmp_path, monkeypatch):
