@@ -21,16 +21,14 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType, SimpleNamespace
 
-import numpy as np
-
 #: Names of the repairs that this process needed, in order.
 applied: list[str] = []
 
 
 def apply() -> None:
     """Repair what is broken now, and have the rest repaired when it is imported; idempotent."""
-    repair_numpy_bool8()
     repair_mmcv_ext()
+    _when_imported('numpy', repair_numpy_bool8)
     _when_imported('torch', repair_batch_norm_backward)
     _when_imported('mmengine.logging.history_buffer', repair_checkpoint_globals)
     _when_imported('mmengine.dist.utils', repair_init_dist)
@@ -81,7 +79,7 @@ def _when_imported(name: str, repair: Callable[[ModuleType], None]) -> None:
     _finder.repairs[name] = repair
 
 
-def repair_numpy_bool8() -> None:
+def repair_numpy_bool8(np: ModuleType) -> None:
     """Give NumPy its old alias ``np.bool8`` back.
 
     Why: ``mmagic/utils/trans_utils.py`` names it; NumPy 2.0 removed it (NumPy 2.0 migration guide).
@@ -208,6 +206,7 @@ def repair_checkpoint_globals(history_buffer: ModuleType) -> None:
     is allowed under that name looks up those methods only, so that a stranger's checkpoint cannot
     reach for more. For: MMEngine <= 0.10.7 on torch >= 2.6. Goes when MMEngine allows its types.
     """
+    import numpy as np
     import torch
 
     buffer_type = history_buffer.HistoryBuffer
@@ -360,7 +359,7 @@ def repair_sqrtm_disp(fid: ModuleType) -> None:
     @functools.wraps(linalg.sqrtm)
     def sqrtm(matrix, disp=True):
         root = linalg.sqrtm(matrix)
-        return root if disp else (root, np.nan)  # nobody reads the error estimate
+        return root if disp else (root, float('nan'))  # nobody reads the error estimate
 
     fid.linalg = SimpleNamespace(**{**vars(linalg), 'sqrtm': sqrtm})
     _note('sqrtm_disp')

@@ -28,7 +28,7 @@ def test_bool8_comes_back_on_numpy_2(monkeypatch, applied):
     monkeypatch.delitem(vars(np), 'bool8', raising=False)
     monkeypatch.setitem(vars(np), 'bool8', None)  # restored by monkeypatch, whatever follows
     del np.bool8
-    compat.repair_numpy_bool8()
+    compat.repair_numpy_bool8(np)
     assert np.bool8 is np.bool_ and applied == ['numpy_bool8']
 
 
@@ -41,7 +41,7 @@ def test_bool8_is_left_alone_on_numpy_1_and_looked_at_without_a_warning(monkeypa
     monkeypatch.delitem(vars(np), 'bool8', raising=False)
     with warnings.catch_warnings():
         warnings.simplefilter('error')
-        compat.repair_numpy_bool8()
+        compat.repair_numpy_bool8(np)
     assert 'bool8' not in vars(np) and applied == []
 
 

@@ -12,7 +12,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / 'benchmark'))
 
-from runs import Run, execute_all  # noqa: E402
+from runs import Run, execute_all
+
+from sesim_mmagic.apis import command_line
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / 'configs/fsesim/fsesim_resnet-w24_1xb4_procedural64.py'
@@ -91,6 +93,7 @@ def write_page(out, header, lines):
     return (out / 'index.html').resolve()
 
 
+@command_line.command('the same command goes on from here')
 def main():
     """Run the demo."""
     args = parse_args()

@@ -8,9 +8,7 @@ import json
 import sys
 from functools import partial
 
-from mmengine.utils import track_iter_progress
-
-from sesim_mmagic.apis import evaluate_folder
+from sesim_mmagic.apis import command_line
 from sesim_mmagic.utils.files import write_atomically
 
 
@@ -40,18 +38,20 @@ def parse_args(argv=None):
         help='refuse to read pictures of more pixels (default: 178956970)',
     )
     parser.add_argument('--out', help='JSON file for the scores')
-    return parser, parser.parse_args(argv)
+    return parser.parse_args(argv)
 
 
+@command_line.command()
 def main(argv=None):
     """Print the scores, and write them if asked to."""
-    parser, args = parse_args(argv)
+    args = parse_args(argv)
+    from mmengine.utils import track_iter_progress
+
+    from sesim_mmagic.apis import evaluate_folder
+
     options = {k: v for k, v in vars(args).items() if k not in ('translations', 'out')}
-    try:
-        options.update(progress=track_iter_progress, note=partial(print, file=sys.stderr))
-        scores = evaluate_folder(args.translations, **options)
-    except (FileNotFoundError, ValueError) as error:
-        parser.error(str(error))
+    options.update(progress=track_iter_progress, note=partial(print, file=sys.stderr))
+    scores = evaluate_folder(args.translations, **options)
     print()
     for name, value in scores.items():
         print(f'{name}: {value:.4f}')

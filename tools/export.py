@@ -6,8 +6,8 @@ described in it. It is compared with the model before it is written.
 
 import argparse
 
-from sesim_mmagic.apis import init_translator
-from sesim_mmagic.apis.export.exporter import FORMATS, export_translator, time_export
+from sesim_mmagic.apis import command_line
+from sesim_mmagic.apis.export import FORMATS
 
 
 def parse_args(argv=None):
@@ -19,7 +19,7 @@ def parse_args(argv=None):
         '--model', required=True, help='checkpoint file, or name of a released model'
     )
     parser.add_argument('--config', help='config, where the checkpoint does not hold its own')
-    parser.add_argument('--format', required=True, help=', '.join(FORMATS))
+    parser.add_argument('--format', required=True, choices=FORMATS, help='what to write')
     parser.add_argument('--out', required=True, help='file to write')
     parser.add_argument(
         '--target-domain', help='domain to translate into, where the model has several'
@@ -35,29 +35,28 @@ def parse_args(argv=None):
     parser.add_argument(
         '--time', action='store_true', help='compare the speed with PyTorch on one CPU thread'
     )
-    return parser, parser.parse_args(argv)
+    return parser.parse_args(argv)
 
 
+@command_line.command()
 def main(argv=None):
     """Export, and say how far the file is from the model."""
-    parser, args = parse_args(argv)
-    try:
-        from sesim_mmagic.apis.model_zoo import resolve_model
+    args = parse_args(argv)
+    from sesim_mmagic.apis import init_translator, resolve_model
+    from sesim_mmagic.apis.export.exporter import export_translator, time_export
 
-        checkpoint = resolve_model(args.model)
-        model = init_translator(args.config, checkpoint, 'cpu')
-        metadata = export_translator(
-            model,
-            args.out,
-            args.format,
-            args.target_domain,
-            size=tuple(args.size) if args.size else None,
-            opset=args.opset,
-            checkpoint=checkpoint,
-        )
-        seconds = time_export(args.out, model) if args.time else None
-    except (FileNotFoundError, ValueError, ImportError) as error:
-        parser.error(str(error))
+    checkpoint = resolve_model(args.model)
+    model = init_translator(args.config, checkpoint, 'cpu')
+    metadata = export_translator(
+        model,
+        args.out,
+        args.format,
+        args.target_domain,
+        size=tuple(args.size) if args.size else None,
+        opset=args.opset,
+        checkpoint=checkpoint,
+    )
+    seconds = time_export(args.out, model) if args.time else None
     check = metadata['check']
     sizes = ', '.join(dict.fromkeys('{} x {}'.format(*size) for size in check['sizes']))
     print(f'Written: {args.out} ({metadata["source_domain"]} to {metadata["target_domain"]})')

@@ -7,7 +7,7 @@ model's entry in the metafile of its method and in model-index.yml.
 import argparse
 from pathlib import Path
 
-from sesim_mmagic.apis.release.publish import choose_checkpoint, publish
+from sesim_mmagic.apis import command_line
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -42,31 +42,31 @@ def parse_args(argv=None):
         '--resources', help='hardware and time of the training; by default what it noted'
     )
     parser.add_argument('--limits', default='', help='what the model cannot do, for the card')
-    return parser, parser.parse_args(argv)
+    return parser.parse_args(argv)
 
 
+@command_line.command()
 def main(argv=None):
     """Publish, and say what was written."""
-    parser, args = parse_args(argv)
-    try:
-        checkpoint, why = choose_checkpoint(args.checkpoint)
-        print(f'checkpoint: {checkpoint} ({why})')
-        release = publish(
-            checkpoint,
-            args.out,
-            licence=args.licence,
-            config=args.config,
-            ema=not args.no_ema,
-            samples=args.samples,
-            base_url=args.base_url,
-            root=None if args.no_index else args.root,
-            date=args.date,
-            data=args.data,
-            resources=args.resources,
-            limits=args.limits,
-        )
-    except (OSError, ValueError) as error:
-        parser.error(str(error))
+    args = parse_args(argv)
+    from sesim_mmagic.apis.release.publish import choose_checkpoint, publish
+
+    checkpoint, why = choose_checkpoint(args.checkpoint)
+    print(f'checkpoint: {checkpoint} ({why})')
+    release = publish(
+        checkpoint,
+        args.out,
+        licence=args.licence,
+        config=args.config,
+        ema=not args.no_ema,
+        samples=args.samples,
+        base_url=args.base_url,
+        root=None if args.no_index else args.root,
+        date=args.date,
+        data=args.data,
+        resources=args.resources,
+        limits=args.limits,
+    )
     for path in (release.path, release.card, *release.index):
         print(path)
 

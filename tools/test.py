@@ -1,27 +1,27 @@
 """Test a checkpoint: python tools/test.py CONFIG CHECKPOINT [--out metrics.json]."""
 
-from sesim_mmagic.apis import launch
+from sesim_mmagic.apis import command_line
 
 
 def parse_args(argv=None):
     """Parse the command line; it is MMagic's."""
-    parser = launch.create_parser('Test a model: metrics, translated pictures and a page.')
+    parser = command_line.create_parser('Test a model: metrics, translated pictures and a page.')
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--out', help='file for the metrics (.json, .yaml or .pkl)')
-    return parser, parser.parse_args(argv)
+    return parser.parse_args(argv)
 
 
+@command_line.command()
 def main(argv=None):
     """Check the settings, then test."""
-    parser, args = parse_args(argv)
-    try:
-        cfg = launch.load_config(args)
-        launch.check_checkpoint(args.checkpoint)
-        if args.out:
-            launch.check_metrics_file(args.out)
-    except (FileNotFoundError, ValueError) as error:
-        parser.error(str(error))
+    args = parse_args(argv)
+    from sesim_mmagic.apis import launch
+
+    cfg = launch.load_config(args)
+    launch.check_checkpoint(args.checkpoint)
+    if args.out:
+        launch.check_metrics_file(args.out)
     cfg.load_from, cfg.resume = args.checkpoint, False
     launch.test(cfg, out=args.out)
     launch.leave_job()

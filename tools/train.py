@@ -1,11 +1,11 @@
 """Train a model: python tools/train.py CONFIG [--resume] [--amp] [--work-dir DIR]."""
 
-from sesim_mmagic.apis import launch
+from sesim_mmagic.apis import command_line
 
 
 def parse_args(argv=None):
     """Parse the command line; it is MMagic's."""
-    parser = launch.create_parser('Train a model.')
+    parser = command_line.create_parser('Train a model.')
     parser.add_argument('config', help='config file')
     parser.add_argument(
         '--resume',
@@ -21,23 +21,23 @@ def parse_args(argv=None):
         action='store_true',
         help='scale learning rates by the batch size of all ranks',
     )
-    return parser, parser.parse_args(argv)
+    return parser.parse_args(argv)
 
 
+@command_line.command('the same command with --resume goes on from the last checkpoint')
 def main(argv=None):
     """Check the settings, then train."""
-    parser, args = parse_args(argv)
-    try:
-        cfg = launch.load_config(args)
-        if args.amp:
-            launch.enable_amp(cfg)
-        if args.auto_scale_lr:
-            launch.enable_auto_scale_lr(cfg)
-        if args.resume:
-            cfg.resume = True
-        launch.prepare_start(cfg)
-    except (FileNotFoundError, ValueError) as error:
-        parser.error(str(error))
+    args = parse_args(argv)
+    from sesim_mmagic.apis import launch
+
+    cfg = launch.load_config(args)
+    if args.amp:
+        launch.enable_amp(cfg)
+    if args.auto_scale_lr:
+        launch.enable_auto_scale_lr(cfg)
+    if args.resume:
+        cfg.resume = True
+    launch.prepare_start(cfg)
     launch.train(cfg)
     launch.leave_job()
 

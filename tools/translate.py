@@ -11,15 +11,8 @@ import argparse
 import sys
 from pathlib import Path
 
-import torch
-
-from sesim_mmagic.apis import SeSimInferencer, encode_style
-from sesim_mmagic.apis.inference.inferencer import PRECISIONS, STRIP_PIXELS
-from sesim_mmagic.apis.inference.inputs import find_inputs
-from sesim_mmagic.engine import write_report
-from sesim_mmagic.engine.html_report import page_failure
-from sesim_mmagic.engine.pictures import write_picture
-from sesim_mmagic.utils.images import read_picture
+from sesim_mmagic.apis import command_line
+from sesim_mmagic.apis.inference import PRECISIONS, STRIP_PIXELS
 
 _MOST_REASONS = 20
 
@@ -48,7 +41,7 @@ def parse_args(argv=None):
     )
     _add_speed(parser.add_argument_group('speed and memory'))
     _add_styles(parser.add_argument_group('styles of a multi-modal model'))
-    return parser, parser.parse_args(argv)
+    return parser.parse_args(argv)
 
 
 def _add_speed(group):
@@ -95,6 +88,9 @@ def _add_styles(group):
 
 def choose_styles(model, args):
     """The styles that the arguments ask for, shape (N, style_channels); None for none."""
+    import torch
+
+    from sesim_mmagic.apis import encode_style
     from sesim_mmagic.translators.styles import draw_styles, interpolate_styles
 
     for name in ('styles', 'interpolate'):
@@ -124,6 +120,9 @@ def write_sheet(out, predictions, count, max_image_pixels=None):
     The copies lie in a hidden folder: what looks for pictures in ``out`` takes none of them for a
     translation.
     """
+    from sesim_mmagic.engine import write_report
+    from sesim_mmagic.engine.html_report import page_failure
+
     page = Path(out, 'index.html')
     try:
         rows = _copied(out, predictions, max_image_pixels)
@@ -137,6 +136,9 @@ def write_sheet(out, predictions, count, max_image_pixels=None):
 
 def _copied(out, predictions, max_image_pixels):
     """Name and files of each picture and its translations, the picture copied below ``out``."""
+    from sesim_mmagic.engine.pictures import write_picture
+    from sesim_mmagic.utils.images import read_picture
+
     rows = []
     for found in predictions:
         files = [Path(file) for file in found['outputs']]
@@ -173,39 +175,37 @@ def summarize(predictions, out, count):
     return 1
 
 
+@command_line.command('the same command goes on from here')
 def main(argv=None):
     """Translate; return the exit code."""
-    parser, args = parse_args(argv)
-    try:
-        # Mistakes, and what is left out, are told before the model is loaded.
-        for note in find_inputs(args.inputs, args.out).notes:
-            print(note, file=sys.stderr)
-        inferencer = SeSimInferencer(
-            args.model,
-            args.config,
-            args.device,
-            precision=args.precision,
-            channels_last=args.channels_last,
-            compile=args.compile,
-            strip_pixels=args.strip_pixels or None,
-            max_image_pixels=args.max_image_pixels,
-        )
-        styles = choose_styles(inferencer.model, args)
-        count = None if styles is None else len(styles)
-        predictions = inferencer(
-            args.inputs,
-            args.out,
-            target_domain=args.target_domain,
-            styles=styles,
-            batch_size=args.batch_size,
-            overwrite=args.overwrite,
-        )['predictions']
-        is_shown = count is None or write_sheet(args.out, predictions, count, args.max_image_pixels)
-    except (OSError, ValueError) as error:
-        parser.error(str(error))
-    except KeyboardInterrupt:
-        print('\nInterrupted: the same command goes on from here.', file=sys.stderr)
-        return 130
+    args = parse_args(argv)
+    from sesim_mmagic.apis import SeSimInferencer
+    from sesim_mmagic.apis.inference.inputs import find_inputs
+
+    # Mistakes, and what is left out, are told before the model is loaded.
+    for note in find_inputs(args.inputs, args.out).notes:
+        print(note, file=sys.stderr)
+    inferencer = SeSimInferencer(
+        args.model,
+        args.config,
+        args.device,
+        precision=args.precision,
+        channels_last=args.channels_last,
+        compile=args.compile,
+        strip_pixels=args.strip_pixels or None,
+        max_image_pixels=args.max_image_pixels,
+    )
+    styles = choose_styles(inferencer.model, args)
+    count = None if styles is None else len(styles)
+    predictions = inferencer(
+        args.inputs,
+        args.out,
+        target_domain=args.target_domain,
+        styles=styles,
+        batch_size=args.batch_size,
+        overwrite=args.overwrite,
+    )['predictions']
+    is_shown = count is None or write_sheet(args.out, predictions, count, args.max_image_pixels)
     return max(summarize(predictions, args.out, count), 0 if is_shown else 1)
 
 

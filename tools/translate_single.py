@@ -6,10 +6,7 @@ python tools/translate_single.py SOURCE LOOK --out DIR [--config CONFIG] [--iter
 import argparse
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
-from mmengine.device import get_device
-
-from sesim_mmagic.apis.single_image import prepare_single, translate_single
+from sesim_mmagic.apis import command_line
 
 CONFIGS = Path(__file__).resolve().parent.parent / 'configs/single_image'
 PAPER = 'fsesim_stylegan2_1xb16-50kiters_pair.py'
@@ -30,29 +27,26 @@ def parse_args(argv=None):
         help=f'config of configs/single_image; by default {PAPER}, or {SMALL} without a GPU',
     )
     parser.add_argument('--iterations', type=int, help="instead of the config's")
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override settings of the config',
-    )
-    return parser, parser.parse_args(argv)
+    command_line.add_cfg_options(parser)
+    return parser.parse_args(argv)
 
 
+@command_line.command('the same command goes on from the last checkpoint')
 def main(argv=None):
     """Check the pictures, train with a progress line, translate."""
-    parser, args = parse_args(argv)
+    args = parse_args(argv)
+    from mmengine.config import Config
+    from mmengine.device import get_device
+
+    from sesim_mmagic.apis.single_image import prepare_single, translate_single
+
     config = args.config or CONFIGS / (SMALL if get_device() == 'cpu' else PAPER)
-    try:
-        if not Path(config).is_file():
-            raise FileNotFoundError(f"Config '{config}' does not exist.")
-        cfg = Config.fromfile(config)
-        cfg.log_level = 'WARNING'  # the progress line and the report say it all
-        cfg.merge_from_dict(args.cfg_options or {})
-        prepare_single(cfg, args.source, args.look, args.out, args.iterations)
-    except (FileNotFoundError, ValueError) as error:
-        parser.error(str(error))
+    if not Path(config).is_file():
+        raise FileNotFoundError(f"Config '{config}' does not exist.")
+    cfg = Config.fromfile(config)
+    cfg.log_level = 'WARNING'  # the progress line and the report say it all
+    cfg.merge_from_dict(command_line.read_options(args.cfg_options))
+    prepare_single(cfg, args.source, args.look, args.out, args.iterations)
     name = f'{Path(args.source).stem} like {Path(args.look).stem}'
     translation, scores = translate_single(cfg, progress=name)
     for key, value in scores.items():

@@ -6,31 +6,8 @@ Serves this machine alone unless --host says otherwise. Needs Flask (pip install
 """
 
 import argparse
-import base64
-import sys
-from pathlib import Path
 
-import cv2
-
-from sesim_mmagic.apis.page.models import PointMaps, Translators
-from sesim_mmagic.apis.page.pictures import Pictures, fit_into
-
-try:
-    import flask
-    from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
-    from werkzeug.serving import make_server
-except ImportError as error:
-    sys.exit(f'tools/web_demo.py needs Flask ({error}): pip install flask')
-
-PAGE = Path(__file__).resolve().parent / 'web_demo'
-LOOPBACK = ('127.0.0.1', 'localhost', '::1')
-THUMBNAIL = 144
-HEADERS = {
-    # Nothing comes from elsewhere, and no other page shows this one as its own.
-    'Content-Security-Policy': "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'",
-    'X-Content-Type-Options': 'nosniff',
-    'Referrer-Policy': 'no-referrer',
-}
+from sesim_mmagic.apis import command_line
 
 
 def parse_args(argv=None):
@@ -77,7 +54,38 @@ def parse_args(argv=None):
         metavar='MB',
         help='largest file that is taken (default: %(default)s)',
     )
-    return parser, parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    command_line.answer_first(parse_args)
+
+
+import base64
+import sys
+from pathlib import Path
+
+import cv2
+
+from sesim_mmagic.apis.page.models import PointMaps, Translators
+from sesim_mmagic.apis.page.pictures import Pictures, fit_into
+
+try:
+    import flask
+    from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+    from werkzeug.serving import make_server
+except ImportError as error:
+    sys.exit(f'tools/web_demo.py needs Flask ({error}): pip install flask')
+
+PAGE = Path(__file__).resolve().parent / 'web_demo'
+LOOPBACK = ('127.0.0.1', 'localhost', '::1')
+THUMBNAIL = 144
+HEADERS = {
+    # Nothing comes from elsewhere, and no other page shows this one as its own.
+    'Content-Security-Policy': "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'",
+    'X-Content-Type-Options': 'nosniff',
+    'Referrer-Policy': 'no-referrer',
+}
 
 
 def create_app(args):
@@ -195,20 +203,18 @@ def as_sentence(error):
     return dict(error=f'this did not work ({type(error).__name__}: {error})'), 500
 
 
+@command_line.command()
 def main(argv=None):
     """Serve until interrupted."""
-    parser, args = parse_args(argv)
-    try:
-        app = create_app(args)
-    except (FileNotFoundError, ValueError) as error:
-        parser.error(str(error))
+    args = parse_args(argv)
+    app = create_app(args)
     server = make_server(args.host, args.port, app, threaded=True)
     host = f'[{args.host}]' if ':' in args.host else args.host
     print(f'Open http://{host}:{server.port}/ (stop with Ctrl+C)', flush=True)
     try:
         server.serve_forever()
     except KeyboardInterrupt:
-        print('\nStopped')
+        print('\nStopped')  # the way to end it: no error
 
 
 if __name__ == '__main__':

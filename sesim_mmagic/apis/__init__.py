@@ -1,24 +1,27 @@
-"""Train, test, translate, export and release from Python or the command line."""
+"""Train, test, translate, export and release from Python or the command line.
 
-from sesim_mmagic.apis.checkpoints import read_weights
-from sesim_mmagic.apis.evaluate import evaluate_folder
-from sesim_mmagic.apis.inference.inferencer import SeSimInferencer
-from sesim_mmagic.apis.model_zoo import list_models, resolve_model
-from sesim_mmagic.apis.translate import (
-    encode_style,
-    init_translator,
-    translate,
-    translate_into_styles,
-)
+Names are imported when they are first used: the command-line tools answer ``--help`` and mistakes
+without PyTorch.
+"""
 
-__all__ = [
-    'SeSimInferencer',
-    'encode_style',
-    'evaluate_folder',
-    'init_translator',
-    'list_models',
-    'read_weights',
-    'resolve_model',
-    'translate',
-    'translate_into_styles',
-]
+import importlib
+
+_PLACES = {
+    'SeSimInferencer': 'inference.inferencer',
+    'encode_style': 'translation',
+    'evaluate_folder': 'evaluate',
+    'init_translator': 'translation',
+    'list_models': 'model_zoo',
+    'read_weights': 'checkpoints',
+    'resolve_model': 'model_zoo',
+    'translate': 'translation',
+    'translate_into_styles': 'translation',
+}
+
+__all__ = list(_PLACES)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _PLACES:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    return getattr(importlib.import_module(f'{__name__}.{_PLACES[name]}'), name)

@@ -1,6 +1,5 @@
-"""What the command-line tools share: arguments, checks before hours are spent, the Runner."""
+"""Training and testing: the config, checks before hours are spent, the Runner."""
 
-import argparse
 import atexit
 import logging
 import os
@@ -10,49 +9,19 @@ from pathlib import Path
 
 import mmengine
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.device import is_cuda_available
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
+from sesim_mmagic.apis.command_line import read_options
 from sesim_mmagic.engine.memory import keep_freed_memory
 from sesim_mmagic.utils.checkpoints import POINTER, last_checkpoint
 from sesim_mmagic.utils.files import write_atomically
 
 METRIC_FORMATS = ('.json', '.yaml', '.yml', '.pkl')
-
-
-def create_parser(description):
-    """Create a parser with the arguments that training and testing share in MMagic.
-
-    Args:
-        description (str): What the tool does.
-
-    Returns:
-        argparse.ArgumentParser: Parser without positional arguments.
-    """
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument('--work-dir', help='folder for logs and checkpoints')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override settings of the config, for example model.buffer_size=0; lists are '
-        'written key="[a,b]" or key=a,b, tuples in lists key="[(a,b),(c,d)]", both without '
-        'blanks',
-    )
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='what started the ranks of a distributed job',
-    )
-    # torch's launchers pass one spelling or the other.
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
-    return parser
 
 
 def load_config(args):
@@ -62,7 +31,7 @@ def load_config(args):
     ``./work_dirs/<name of the config>``.
 
     Args:
-        args (argparse.Namespace): Result of a :func:`create_parser` parser with ``config``.
+        args (argparse.Namespace): Result of a parser of ``command_line`` with ``config``.
 
     Returns:
         Config: Ready for a Runner.
@@ -77,8 +46,7 @@ def load_config(args):
         )
     cfg = Config.fromfile(args.config)
     cfg.launcher = args.launcher
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg.merge_from_dict(read_options(args.cfg_options))
     if args.work_dir:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:

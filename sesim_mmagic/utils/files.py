@@ -25,6 +25,6 @@ def write_atomically(path, content):
             # Without this, a power failure may leave an empty file under the final name.
             os.fsync(file.fileno())
         os.replace(partial, path)
-    except OSError:  # a full disk: a part of the file would keep it full
+    except BaseException:  # a full disk, Ctrl+C: a part of the file is of no use
         partial.unlink(missing_ok=True)
         raise

@@ -1,5 +1,6 @@
 """The dataset converters as a user runs them."""
 
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -38,6 +39,19 @@ def paintings(tmp_path):
         pixels[(rows - 32) ** 2 + (columns - 40) ** 2 < (10 + i) ** 2] = (60, 20, 40)
         Image.fromarray(pixels).save(folder / f'{i:03d}.png')
     return folder
+
+
+@pytest.fixture
+def refused(run, capsys):
+    """The line with which a tool refuses its arguments."""
+
+    def run_tool(name, *arguments):
+        with pytest.raises(SystemExit) as error:
+            run(name, *arguments)
+        assert error.value.code == 2
+        return capsys.readouterr().err.splitlines()[-1]
+
+    return run_tool
 
 
 def stems(folder):
@@ -92,22 +106,21 @@ def test_sketches_are_dark_lines_on_white(kaokore):
         (['{tmp}/images', '--test', '3', '--out', '{tmp}/images'], 'exists; choose another'),
     ],
 )
-def test_kaokore_errors(run, paintings, tmp_path, arguments, message):
+def test_kaokore_errors(refused, paintings, tmp_path, arguments, message):
     arguments = [argument.format(tmp=tmp_path) for argument in arguments]
     out = [] if '--out' in arguments else ['--out', tmp_path / 'out']
-    with pytest.raises(SystemExit, match=f'error: .*{message}'):
-        run('kaokore_sketch', *arguments, *out)
+    assert message in refused('kaokore_sketch', *arguments, *out)
     assert not (tmp_path / 'out').exists()
 
 
-def test_kaokore_with_a_broken_picture_leaves_nothing(run, paintings, tmp_path):
+def test_kaokore_with_a_broken_picture_leaves_nothing(refused, paintings, tmp_path):
     (paintings / '004.png').write_bytes((paintings / '004.png').read_bytes()[:60])
-    with pytest.raises(SystemExit, match=r'error: .*004\.png.*cannot be used'):
-        run('kaokore_sketch', paintings, '--out', tmp_path / 'out', '--test', 3)
+    message = refused('kaokore_sketch', paintings, '--out', tmp_path / 'out', '--test', 3)
+    assert re.search(r'004\.png.*cannot be used', message)
     assert stems(tmp_path) == {'images'}
 
 
-def test_procedural_world(run, tmp_path, capsys):
+def test_procedural_world(run, refused, tmp_path, capsys):
     arguments = ['--out', tmp_path / 'w', '--size', 16, '--train', 2, '--val', 3, '--test', 1]
     for _ in range(2):  # an equal world is left as it is
         run('procedural_world', *arguments, '--layout', 'matched')
@@ -115,5 +128,4 @@ def test_procedural_world(run, tmp_path, capsys):
         assert '2 + 2 training pictures, 3 validation and 1 test pairs of 16 x 16' in printed
     assert stems(tmp_path / 'w' / 'trainB') == {'00000', '00001'}
     assert stems(tmp_path / 'w' / 'valB') == {'00000', '00001', '00002'}
-    with pytest.raises(SystemExit, match='error: .*other parameters'):
-        run('procedural_world', *arguments, '--layout', 'mismatch')
+    assert 'other parameters' in refused('procedural_world', *arguments, '--layout', 'mismatch')

@@ -68,8 +68,8 @@ def options(tool):
         beside = path.parent / f'{module}.py'
         if beside.is_file():
             sources.append(beside.read_text(encoding='utf-8'))
-    if 'launch.create_parser' in source:
-        sources.append((ROOT / 'sesim_mmagic/apis/launch.py').read_text(encoding='utf-8'))
+    if 'command_line.' in source:
+        sources.append((ROOT / 'sesim_mmagic/apis/command_line.py').read_text(encoding='utf-8'))
     found = set(re.findall(r"'(--[a-z][a-z-]*)'", '\n'.join(sources)))
     negated = {option.replace('--', '--no-', 1) for option in found}
     return found | negated | {'--help'}

@@ -213,7 +213,7 @@ def test_structure_losses_know_the_same_structure_where_pixels_do_not(
 
 
 def triples(tools, *argv):
-    _, args = tools['content_losses'].parse_args([str(argument) for argument in argv])
+    args = tools['content_losses'].parse_args([str(argument) for argument in argv])
     return tools['content_losses'].triples_of(args)
 
 

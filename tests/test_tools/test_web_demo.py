@@ -28,7 +28,7 @@ def folder(demo_models):
 @pytest.fixture(scope='module')
 def client(folder):
     demo = tool('web_demo')
-    _, args = demo.parse_args(arguments(folder, '--max-side', '120', '--max-upload', '1'))
+    args = demo.parse_args(arguments(folder, '--max-side', '120', '--max-upload', '1'))
     return demo.create_app(args).test_client()
 
 
@@ -160,7 +160,7 @@ def test_bad_questions_get_one_sentence(client, folder):
 
 def test_unforeseen_errors_are_told_and_logged(folder, caplog):
     demo = tool('web_demo')
-    _, args = demo.parse_args(arguments(folder))
+    args = demo.parse_args(arguments(folder))
     app = demo.create_app(args)
 
     @app.get('/api/bug')
@@ -181,7 +181,7 @@ def test_other_names_for_this_machine_are_not_answered(client, folder):
     ):
         assert client.get('/api/choices', base_url=base).status_code == status
     demo = tool('web_demo')
-    _, args = demo.parse_args(arguments(folder, '--host', '0.0.0.0'))
+    args = demo.parse_args(arguments(folder, '--host', '0.0.0.0'))
     open_to_all = demo.create_app(args).test_client()
     assert open_to_all.get('/api/choices', base_url='http://my.machine').status_code == 200
     assert "default-src 'self'" in client.get('/').headers['Content-Security-Policy']

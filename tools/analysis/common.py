@@ -1,7 +1,5 @@
-"""What the analysis tools share: arguments, pictures, trained losses, figures."""
+"""What the analysis tools share: pictures, trained losses, figures."""
 
-import argparse
-from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -16,69 +14,6 @@ from sesim_mmagic.engine.pictures import write_picture
 from sesim_mmagic.engine.weights import adapt_names, differences
 from sesim_mmagic.registry import MODELS
 from sesim_mmagic.utils.images import read_picture
-
-
-def point(text):
-    """``'X,Y'`` as two shares of width and height; a type of argparse."""
-    try:
-        shares = tuple(float(share) for share in text.split(','))
-    except ValueError:
-        shares = ()
-    if len(shares) != 2 or not all(0 <= share < 1 for share in shares):
-        raise argparse.ArgumentTypeError(
-            f'a point is X,Y, shares of width and height from 0 to below 1; got {text!r}'
-        )
-    return shares
-
-
-def figure_path(text):
-    """Where a figure goes; a type of argparse."""
-    path = Path(text)
-    if path.suffix.lower() != '.png':
-        raise argparse.ArgumentTypeError(f'a figure is a PNG, name it so; got {text!r}')
-    return path
-
-
-def add_feature_net(parser):
-    """Add ``--feature-net``, which gives the config of a feature network."""
-
-    def feature_net(text):
-        weights = dict(pretrained=None, seed=0) if text == 'random' else dict(pretrained=text)
-        return dict(type='sesim_mmagic.VGG16Features', **weights)
-
-    parser.add_argument(
-        '--feature-net',
-        type=feature_net,
-        default='torchvision',
-        metavar='random|torchvision|PATH',
-        help='weights of VGG16: random (seed 0), ImageNet weights of torchvision (downloaded '
-        "once), or a file with a state dict of torchvision's vgg16 (default: %(default)s)",
-    )
-
-
-def weights_of(feature_net):
-    """Where the weights of a feature network come from, short, for figures."""
-    pretrained = feature_net['pretrained']
-    return f'VGG16: {"random" if pretrained is None else Path(pretrained).name}'
-
-
-def add_side(parser, default):
-    """Add ``--side``: all pictures become squares of this side."""
-    parser.add_argument(
-        '--side',
-        type=int,
-        default=default,
-        help='pictures of another size are resized to this square (default: %(default)s)',
-    )
-
-
-@contextmanager
-def refusals_of(parser):
-    """Turn a user's mistakes into the parser's one-line error, exit status 2."""
-    try:
-        yield
-    except (ValueError, FileNotFoundError) as error:
-        parser.error(str(error))
 
 
 def read_square(path, side):

@@ -17,57 +17,14 @@ LSeSim's heads and PatchNCE's generator and perceptrons are untrained (``--seed`
 """
 
 import argparse
-from functools import partial
-from pathlib import Path
-from typing import NamedTuple
 
-import cv2
-import torch
-from common import (
-    add_feature_net,
-    add_side,
-    build,
-    figure_path,
-    load_part,
-    read_config,
-    read_square,
-    recoloured,
-    refusals_of,
-    to_images,
-    weights_of,
-    write_figure,
-)
-from error_maps import absolute_errors, on_one_grid, patch_nce_errors, spatial_errors, values_of
-from mmengine.model import initialize
+from arguments import add_feature_net, add_side, figure_path, weights_of
 
-from sesim_mmagic.engine.map_figure import Cell
-from sesim_mmagic.losses import LSeSimLoss, PatchNCELoss
-from sesim_mmagic.utils.images import list_images
-from sesim_mmagic.utils.names import pictures_by_name
-
-
-class Line(NamedTuple):
-    """A loss in table and figure."""
-
-    name: str
-    note: str  # whether what can be trained is
-    errors: object  # from images (1 + M, 3, H, W) to a map (M, h, w) a layer
-
-    @property
-    def title(self):
-        return f'{self.name}, {self.note}' if self.note else self.name
-
-
-class Triple(NamedTuple):
-    """Pictures (H, W, 3), BGR, uint8."""
-
-    source: object
-    same: object
-    other: object
+from sesim_mmagic.apis import command_line
 
 
 def parse_args(argv=None):
-    """Parse the command line; mistakes end here with status 2."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -98,7 +55,46 @@ def parse_args(argv=None):
         )
     if args.limit is not None and (not args.pairs or args.limit < 2):
         parser.error('--limit goes with --pairs and is 2 or more: others are of the next pair')
-    return parser, args
+    return args
+
+
+if __name__ == '__main__':
+    command_line.answer_first(parse_args)
+
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import torch
+from common import build, load_part, read_config, read_square, recoloured, to_images, write_figure
+from error_maps import absolute_errors, on_one_grid, patch_nce_errors, spatial_errors, values_of
+from mmengine.model import initialize
+
+from sesim_mmagic.engine.map_figure import Cell
+from sesim_mmagic.losses import LSeSimLoss, PatchNCELoss
+from sesim_mmagic.utils.images import list_images
+from sesim_mmagic.utils.names import pictures_by_name
+
+
+class Line(NamedTuple):
+    """A loss in table and figure."""
+
+    name: str
+    note: str  # whether what can be trained is
+    errors: object  # from images (1 + M, 3, H, W) to a map (M, h, w) a layer
+
+    @property
+    def title(self):
+        return f'{self.name}, {self.note}' if self.note else self.name
+
+
+class Triple(NamedTuple):
+    """Pictures (H, W, 3), BGR, uint8."""
+
+    source: object
+    same: object
+    other: object
 
 
 def build_lines(feature_net, trained, seed):
@@ -230,20 +226,20 @@ def coloured(maps):
     return [cv2.applyColorMap(level, cv2.COLORMAP_VIRIDIS) for level in levels]
 
 
+@command_line.command()
 @torch.no_grad()
 def main(argv=None):
     """Print the table and draw the figure."""
-    parser, args = parse_args(argv)
-    with refusals_of(parser):
-        triples = triples_of(args)
-        lines = build_lines(args.feature_net, args.trained, args.seed)
-        values = []
-        for triple in triples:
-            images = to_images(*triple)
-            layers = [line.errors(images) for line in lines]
-            values.append(torch.stack([values_of(errors) for errors in layers]))
-            if len(values) == 1:
-                first = layers
+    args = parse_args(argv)
+    triples = triples_of(args)
+    lines = build_lines(args.feature_net, args.trained, args.seed)
+    values = []
+    for triple in triples:
+        images = to_images(*triple)
+        layers = [line.errors(images) for line in lines]
+        values.append(torch.stack([values_of(errors) for errors in layers]))
+        if len(values) == 1:
+            first = layers
     print_table(lines, torch.stack(values))
     draw(args.out, weights_of(args.feature_net), triples[0], lines, first, values[0])
 

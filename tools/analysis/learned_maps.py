@@ -12,30 +12,13 @@ queries of the view, is their own.
 
 import argparse
 
-import torch
-from common import (
-    add_side,
-    build,
-    figure_path,
-    load_part,
-    point,
-    read_config,
-    read_square,
-    recoloured,
-    refusals_of,
-    to_images,
-    write_figure,
-)
+from arguments import add_side, figure_path, point
 
-from sesim_mmagic.engine.map_figure import Cell
-from sesim_mmagic.functional import sample_positions, self_similarity
-from sesim_mmagic.losses import LearnedStructureLoss
-
-STATES = ('VGG16', 'untrained', 'trained')
+from sesim_mmagic.apis import command_line
 
 
 def parse_args(argv=None):
-    """Parse the command line; mistakes end here with status 2."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -52,7 +35,20 @@ def parse_args(argv=None):
     )
     add_side(parser, 128)
     parser.add_argument('--out', type=figure_path, default='maps.png')
-    return parser, parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    command_line.answer_first(parse_args)
+
+import torch
+from common import build, load_part, read_config, read_square, recoloured, to_images, write_figure
+
+from sesim_mmagic.engine.map_figure import Cell
+from sesim_mmagic.functional import sample_positions, self_similarity
+from sesim_mmagic.losses import LearnedStructureLoss
+
+STATES = ('VGG16', 'untrained', 'trained')
 
 
 def build_losses(config, checkpoint):
@@ -111,13 +107,13 @@ def found_in_another_view(losses, picture, queries=256):
     return torch.tensor(shares)
 
 
+@command_line.command()
 @torch.no_grad()
 def main(argv=None):
     """Draw the figure and print the shares."""
-    parser, args = parse_args(argv)
-    with refusals_of(parser):
-        losses = build_losses(args.config, args.checkpoint)
-        pictures = [read_square(path, args.side) for path in args.pictures]
+    args = parse_args(argv)
+    losses = build_losses(args.config, args.checkpoint)
+    pictures = [read_square(path, args.side) for path in args.pictures]
     layers = losses[0].feature_net.layers
     rows = []
     for picture in pictures:

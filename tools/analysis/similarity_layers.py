@@ -12,29 +12,15 @@ A is alike in B.
 
 import argparse
 
-import cv2
-import torch
-from common import (
-    add_feature_net,
-    add_side,
-    build,
-    figure_path,
-    point,
-    read_square,
-    refusals_of,
-    to_images,
-    weights_of,
-    write_figure,
-)
+from arguments import add_feature_net, add_side, figure_path, point, weights_of
 
-from sesim_mmagic.engine.map_figure import Cell
-from sesim_mmagic.functional import spatial_distance
+from sesim_mmagic.apis import command_line
 
 LAYERS = ('relu1_2', 'relu2_2', 'relu3_1', 'relu3_3', 'relu4_1', 'relu4_3')
 
 
 def parse_args(argv=None):
-    """Parse the command line; mistakes end here with status 2."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -63,7 +49,18 @@ def parse_args(argv=None):
     add_feature_net(parser)
     add_side(parser, 256)
     parser.add_argument('--out', type=figure_path, default='similarity_layers.png')
-    return parser, parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    command_line.answer_first(parse_args)
+
+import cv2
+import torch
+from common import build, read_square, to_images, write_figure
+
+from sesim_mmagic.engine.map_figure import Cell
+from sesim_mmagic.functional import spatial_distance
 
 
 def clicked_points(picture):
@@ -105,24 +102,24 @@ def distances_of(maps_a, maps_b):
     return torch.stack(rows, dim=1)
 
 
+@command_line.command()
 @torch.no_grad()
 def main(argv=None):
     """Print the distances and draw the figure."""
-    parser, args = parse_args(argv)
-    with refusals_of(parser):
-        settings = dict(layers=args.layers, feature_net=args.feature_net)
-        loss = build(dict(type='sesim_mmagic.FSeSimLoss', **settings))
-        pictures = [read_square(path, args.side) for path in (args.picture_a, args.picture_b)]
-        points_a = clicked_points(pictures[0]) if args.click else args.points
-        points_b = args.points_b or points_a
-        if len(points_b) != len(points_a):
-            raise ValueError(f'--points-b: {len(points_b)} points for {len(points_a)} of picture A')
-        points = points_a, points_b
-        maps = [
-            loss.similarity_maps(to_images(picture), of_picture)
-            for picture, of_picture in zip(pictures, points, strict=True)
-        ]
-        distances = distances_of(*maps)
+    args = parse_args(argv)
+    settings = dict(layers=args.layers, feature_net=args.feature_net)
+    loss = build(dict(type='sesim_mmagic.FSeSimLoss', **settings))
+    pictures = [read_square(path, args.side) for path in (args.picture_a, args.picture_b)]
+    points_a = clicked_points(pictures[0]) if args.click else args.points
+    points_b = args.points_b or points_a
+    if len(points_b) != len(points_a):
+        raise ValueError(f'--points-b: {len(points_b)} points for {len(points_a)} of picture A')
+    points = points_a, points_b
+    maps = [
+        loss.similarity_maps(to_images(picture), of_picture)
+        for picture, of_picture in zip(pictures, points, strict=True)
+    ]
+    distances = distances_of(*maps)
     print('distance of the maps of A and B'.ljust(34) + ''.join(f'{x:>9}' for x in args.layers))
     rows = []
     for index, (at, values) in enumerate(zip(zip(*points, strict=True), distances, strict=True)):

@@ -8,6 +8,24 @@ As train_step.py, whose options these are, but the configs take turns within a r
 slows all of them, and ratios to the first config are taken round by round.
 """
 
+import step_arguments
+
+from sesim_mmagic.apis import command_line
+
+
+def parse_args(argv=None):
+    """Parse the command line."""
+    parser = step_arguments.create_parser(__doc__.splitlines()[0])
+    args = step_arguments.parse_args(parser, argv)
+    if args.reference or len(args.configs) < 2:
+        parser.error('give two or more configs; --reference is for train_step.py')
+    return args
+
+
+if __name__ == '__main__':
+    command_line.answer_first(parse_args)
+
+
 import os
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +33,7 @@ from statistics import median
 
 import torch
 from step_workers import Worker
-from train_step import check, create_parser, device_name, precisions, read_mode, run_rounds, summary
+from train_step import device_name, precisions, prepare, read_mode, run_rounds, summary
 
 
 def measure(specs, repeats, warmup):
@@ -61,22 +79,18 @@ def table(results):
         )
 
 
+@command_line.command()
 def main(argv=None):
     """Measure, print tables and, if asked, write JSON."""
-    parser = create_parser()
-    parser.description = __doc__.splitlines()[0]
-    args = parser.parse_args(argv)
-    if args.reference or len(args.configs) < 2:
-        parser.error('give two or more configs; --reference is for train_step.py')
-    args.threads = args.threads or torch.get_num_threads()
-    check(parser, args)
+    args = parse_args(argv)
+    prepare(args)
     if args.device == 'cpu':  # to the workers too: mixed precision asks whether there is a GPU
         os.environ['CUDA_VISIBLE_DEVICES'] = ''
     settings = {k: v for k, v in vars(args).items() if k not in ('configs', 'out')}
     print(f'{device_name(args.device)}, torch {torch.__version__}, threads {args.threads}')
     results = []
     for size in args.sizes:
-        specs = [{**settings, **read_mode(parser, args, c), 'size': size} for c in args.configs]
+        specs = [{**settings, **read_mode(args, c), 'size': size} for c in args.configs]
         results.append(measure(specs, args.repeats, args.warmup))
         print('\n'.join(table(results[-1])), flush=True)
     if args.out:

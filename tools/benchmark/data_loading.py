@@ -11,6 +11,27 @@ counted without their views: a sample has as many in both variants.
 """
 
 import argparse
+
+from sesim_mmagic.apis import command_line
+
+
+def parse_args(argv=None):
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('config', help='config file')
+    command_line.add_cfg_options(parser)
+    parser.add_argument('--seconds', type=float, default=5, help='length of the measurement')
+    parser.add_argument('--out', help='JSON file for the results')
+    args = parser.parse_args(argv)
+    if not args.seconds > 0:
+        parser.error('--seconds must be positive')
+    return args
+
+
+if __name__ == '__main__':
+    command_line.answer_first(parse_args)
+
+
 import json
 import time
 from pathlib import Path
@@ -18,7 +39,7 @@ from statistics import median
 
 import cv2
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 VIEW = 'AppearanceView'
@@ -126,24 +147,15 @@ def print_table(result):
     print(f'a view takes {result["milliseconds_per_view"]:.1f} ms ({low:.1f} to {high:.1f})')
 
 
+@command_line.command()
 def main(argv=None):
     """Measure, print a table and, if asked, write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('config', help='config file')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE')
-    parser.add_argument('--seconds', type=float, default=5, help='length of the measurement')
-    parser.add_argument('--out', help='JSON file for the results')
-    args = parser.parse_args(argv)
-    if not args.seconds > 0:
-        parser.error('--seconds must be positive')
+    args = parse_args(argv)
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
-    try:
-        cfg = Config.fromfile(args.config)
-        cfg.merge_from_dict(args.cfg_options or {})
-        datasets = build_datasets(cfg)
-    except (FileNotFoundError, ValueError) as error:
-        parser.error(str(error))
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(command_line.read_options(args.cfg_options))
+    datasets = build_datasets(cfg)
     result = dict(config=args.config, **summarise(*measure(datasets, args.seconds)))
     print_table(result)
     if args.out:

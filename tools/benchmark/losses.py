@@ -13,6 +13,27 @@ own for each.
 """
 
 import argparse
+
+from sesim_mmagic.apis import command_line
+
+
+def parse_args():
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
+    parser.add_argument('--reference', help="folder of the authors' code, F-LSeSim")
+    parser.add_argument('--repeats', type=int, default=7, help='pairs of measurements')
+    parser.add_argument('--out', help='JSON file for the results')
+    args = parser.parse_args()
+    if args.repeats < 1:
+        parser.error('--repeats must be positive')
+    return args
+
+
+if __name__ == '__main__':
+    command_line.answer_first(parse_args)
+
+
 import json
 import multiprocessing
 import time
@@ -141,24 +162,14 @@ def measure(index, args):
     return {**row, 'speed_up': median(ratios), 'speed_up_range': (ratios[0], ratios[-1])}
 
 
-def parse_args():
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
-    parser.add_argument('--reference', help="folder of the authors' code, F-LSeSim")
-    parser.add_argument('--repeats', type=int, default=7, help='pairs of measurements')
-    parser.add_argument('--out', help='JSON file for the results')
-    args = parser.parse_args()
-    if args.repeats < 1:
-        parser.error('--repeats must be positive')
-    if args.reference and not is_reference(args.reference):
-        parser.error(f"--reference '{args.reference}' holds no models/sc_model.py")
-    return args
-
-
+@command_line.command()
 def main():
     """Measure, print a table and, if asked, write JSON."""
     args = parse_args()
+    if args.reference and not is_reference(args.reference):
+        raise command_line.CommandError(
+            f"--reference '{args.reference}' holds no models/sc_model.py"
+        )
     rows = [measure(index, args) for index in range(len(LOSSES))]
     other = 'authors' if args.reference else 'loop'
     print(

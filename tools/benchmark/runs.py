@@ -141,24 +141,27 @@ def execute_all(runs: Sequence[Run], jobs: int = 2) -> None:
     context = multiprocessing.get_context('forkserver')
     context.set_forkserver_preload(_PRELOADED)
     running, total = {}, len(waiting)
-    while waiting or running:
-        while waiting and len(running) < jobs:
-            run = waiting.pop(0)
-            Path(run.work_dir).mkdir(parents=True, exist_ok=True)
-            Path(run.work_dir, 'progress.txt').unlink(missing_ok=True)
-            process = context.Process(target=execute, args=(run,))
-            process.start()
-            running[process] = run
-        done = total - len(waiting) - len(running)
-        _show([*(_last_line(run) for run in running.values()), _bar(done, total)])
-        # Until somebody ends; or for a moment, to show how far all are.
-        wait([process.sentinel for process in running], 1 if sys.stdout.isatty() else 30)
-        for process in [process for process in running if not process.is_alive()]:
-            run = running.pop(process)
-            if process.exitcode:
-                for other in running:
-                    other.terminate()
-                raise SystemExit(f'{run.title} failed; its log is {run.work_dir}/log.txt')
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                run = waiting.pop(0)
+                Path(run.work_dir).mkdir(parents=True, exist_ok=True)
+                Path(run.work_dir, 'progress.txt').unlink(missing_ok=True)
+                process = context.Process(target=execute, args=(run,))
+                process.start()
+                running[process] = run
+            done = total - len(waiting) - len(running)
+            _show([*(_last_line(run) for run in running.values()), _bar(done, total)])
+            # Until somebody ends; or for a moment, to show how far all are.
+            wait([process.sentinel for process in running], 1 if sys.stdout.isatty() else 30)
+            for process in [process for process in running if not process.is_alive()]:
+                run = running.pop(process)
+                if process.exitcode:
+                    raise SystemExit(f'{run.title} failed; its log is {run.work_dir}/log.txt')
+    except BaseException:
+        for process in running:
+            process.terminate()
+        raise
 
 
 def _last_line(run: Run) -> str:

@@ -23,6 +23,8 @@ from grid import write_grid
 from runs import execute_all
 from worlds import METHODS, WORLDS, make_data, make_run
 
+from sesim_mmagic.apis import command_line
+
 
 def parse_args():
     """Parse the command line."""
@@ -132,6 +134,7 @@ def report(out, args, budgets):
     print('\n'.join(['', *table, '', f'Pictures: {out / name}_grid.png']))
 
 
+@command_line.command('the same command goes on from here')
 def main():
     """Run what is missing and show all of it."""
     args = parse_args()

@@ -18,7 +18,20 @@ in the same round (some matrix libraries hold back on some processors). Convolut
 multiplications may come below it; a step also does what is no multiply-add.
 """
 
-import argparse
+import step_arguments
+
+from sesim_mmagic.apis import command_line
+
+
+def parse_args(argv=None):
+    """Parse the command line."""
+    return step_arguments.parse_args(step_arguments.create_parser(__doc__.splitlines()[0]), argv)
+
+
+if __name__ == '__main__':
+    command_line.answer_first(parse_args)
+
+
 import json
 import os
 from contextlib import ExitStack
@@ -176,55 +189,27 @@ def device_name(device):
 # ------------------------------------------------------------------ command line
 
 
-def create_parser():
-    """The command line."""
-    from mmengine.config import DictAction
-
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('configs', nargs='+', metavar='CONFIG', help='config files')
-    parser.add_argument('--reference', help="folder of the authors' code, F-LSeSim")
-    parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
-    parser.add_argument('--sizes', type=int, nargs='+', default=[256], help='sides of pictures')
-    parser.add_argument('--batch', type=int, default=1, help='pictures a batch')
-    parser.add_argument('--precision', choices=('fp32', 'amp'), default='fp32', help='of ours')
-    parser.add_argument('--channels-last', action='store_true', help='memory format of ours')
-    parser.add_argument('--compile', action='store_true', help='torch.compile for ours')
-    parser.add_argument('--repeats', type=int, default=7, help='measured rounds')
-    parser.add_argument('--warmup', type=int, default=2, help='rounds before them')
-    parser.add_argument('--threads', type=int, help="threads of the CPU; PyTorch's own choice")
-    parser.add_argument('--out', help='JSON file for the results')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='as in training'
-    )
-    return parser
-
-
-def check(parser, args):
-    """End with a message if something asked for cannot be had."""
-    for name, least in dict(repeats=1, warmup=0, batch=1, threads=1).items():
-        if getattr(args, name) < least:
-            parser.error(f'--{name} must be {least} or more, got {getattr(args, name)}')
-    if min(args.sizes) < 1:
-        parser.error(f'--sizes must be positive, got {min(args.sizes)}')
+def prepare(args):
+    """Complete the arguments, or end with a message if something asked for cannot be had."""
+    args.cfg_options = command_line.read_options(args.cfg_options)
+    if args.threads is None:
+        args.threads = torch.get_num_threads()
     if args.device == 'cuda' and not torch.cuda.is_available():
-        parser.error('--device cuda: PyTorch finds no GPU')
+        raise command_line.CommandError('--device cuda: PyTorch finds no GPU')
     if args.reference and not is_reference(args.reference):
-        parser.error(
+        raise command_line.CommandError(
             f"--reference '{args.reference}' holds no models/sc_model.py; give the root of a "
             'checkout of github.com/lyndonzheng/F-LSeSim'
         )
-    for config in args.configs:
-        if not Path(config).is_file():
-            parser.error(f"config '{config}' does not exist (working directory: '{Path.cwd()}')")
 
 
-def read_mode(parser, args, config):
+def read_mode(args, config):
     """The authors' mode that a config corresponds to, None if none, and if views are augmented."""
     model = read_config(config, args.cfg_options).model
     loss = model.get('structure_loss') or {}
     kind = loss.get('type')
     if args.reference and (kind not in LOSSES or 'source_domain' not in model):
-        parser.error(
+        raise command_line.CommandError(
             f"'{config}' has no counterpart in the reference, which trains one generator with "
             f'one of {", ".join(LOSSES)}; its model is {model.type} with structure_loss {kind}'
         )
@@ -234,14 +219,12 @@ def read_mode(parser, args, config):
     return dict(config=config, mode=mode, augmented=augmented, single_image=single_image)
 
 
+@command_line.command()
 def main(argv=None):
     """Measure, print tables and, if asked, write JSON."""
-    parser = create_parser()
-    args = parser.parse_args(argv)
-    if args.threads is None:
-        args.threads = torch.get_num_threads()
-    check(parser, args)
-    modes = [read_mode(parser, args, config) for config in args.configs]
+    args = parse_args(argv)
+    prepare(args)
+    modes = [read_mode(args, config) for config in args.configs]
     if args.device == 'cpu':  # to the workers too: mixed precision asks whether there is a GPU
         os.environ['CUDA_VISIBLE_DEVICES'] = ''
     settings = {k: v for k, v in vars(args).items() if k not in ('configs', 'out')}

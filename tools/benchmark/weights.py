@@ -14,6 +14,8 @@ from pathlib import Path
 from runs import execute_all
 from worlds import METHODS, make_data, make_run
 
+from sesim_mmagic.apis import command_line
+
 WORLD = 'mismatch'
 
 
@@ -31,6 +33,7 @@ def parse_args():
     return parser.parse_args()
 
 
+@command_line.command('the same command goes on from here')
 def main():
     """Run what is missing and print the table."""
     args = parse_args()

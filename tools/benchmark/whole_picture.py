@@ -16,7 +16,7 @@ import time
 from itertools import product
 from pathlib import Path
 
-import torch
+from sesim_mmagic.apis import command_line
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'configs/single_image/fsesim_stylegan2_1xb16-50kiters_pair.py'
@@ -37,6 +37,7 @@ def parse_args():
 
 def measure(config, side, styles, rows, dtype, results):
     """Translate one picture; put megabytes of the model, of the peak above it, and seconds."""
+    import torch
     from mmengine.config import Config
     from mmengine.device import get_device
     from mmengine.registry import init_default_scope
@@ -61,6 +62,8 @@ def measure(config, side, styles, rows, dtype, results):
 
 def translations(model, image, styles, rows):
     """Translate one picture, whole or in strips of ``rows`` rows."""
+    import torch
+
     multi_modal = hasattr(model, 'translations')
     drawn = torch.randn(styles, model.style_channels).to(image) if multi_modal else None
     if rows:
@@ -84,11 +87,14 @@ def _in_strips(model, image, styles, rows):
 
 
 def _peak(device):
+    import torch
+
     if device == 'cuda':
         return torch.cuda.max_memory_allocated() / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+@command_line.command()
 def main():
     """Print a table."""
     args = parse_args()

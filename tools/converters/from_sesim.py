@@ -12,10 +12,7 @@ import argparse
 import io
 from pathlib import Path
 
-import torch
-
-from sesim_mmagic.converters import split
-from sesim_mmagic.networks.state_dicts import read_state_dict
+from sesim_mmagic.apis import command_line
 from sesim_mmagic.utils.files import write_atomically
 
 
@@ -25,20 +22,23 @@ def parse_args(argv=None):
     )
     parser.add_argument('checkpoint', help='of a training, or one that to_sesim.py wrote')
     parser.add_argument('--out', required=True, help='folder to write to')
-    return parser, parser.parse_args(argv)
+    return parser.parse_args(argv)
 
 
+@command_line.command()
 def main(argv=None):
-    parser, args = parse_args(argv)
-    try:
-        content = read_state_dict(args.checkpoint, 'checkpoint', 'name the .pth file of a training')
-        found = split(content, args.checkpoint)
-        for name, state_dict in found.files.items():
-            buffer = io.BytesIO()
-            torch.save(state_dict, buffer)
-            write_atomically(Path(args.out, name), buffer.getvalue())
-    except (ValueError, OSError) as error:
-        parser.error(str(error))
+    args = parse_args(argv)
+    import torch
+
+    from sesim_mmagic.converters import split
+    from sesim_mmagic.networks.state_dicts import read_state_dict
+
+    content = read_state_dict(args.checkpoint, 'checkpoint', 'name the .pth file of a training')
+    found = split(content, args.checkpoint)
+    for name, state_dict in found.files.items():
+        buffer = io.BytesIO()
+        torch.save(state_dict, buffer)
+        write_atomically(Path(args.out, name), buffer.getvalue())
     for name, variant in found.variants.items():
         print(f'{Path(args.out, name)}: {variant}')
     if found.averaged:

@@ -10,10 +10,7 @@ What each file holds is told from its tensors. The checkpoint holds its config: 
 import argparse
 import io
 
-import torch
-
-from sesim_mmagic.converters import join
-from sesim_mmagic.networks.state_dicts import read_state_dict
+from sesim_mmagic.apis import command_line
 from sesim_mmagic.utils.files import write_atomically
 
 
@@ -40,27 +37,31 @@ def parse_args(argv=None):
         help="layers that F looks at, where they are not the authors' default: names of VGG16's "
         "(relu3_1 ...) or numbers of the generator's (0 4 ...)",
     )
-    return parser, parser.parse_args(argv)
+    return parser.parse_args(argv)
 
 
 def read(paths):
+    from sesim_mmagic.networks.state_dicts import read_state_dict
+
     return {
         path: read_state_dict(path, 'published weights', 'name files such as latest_net_G.pth')
         for path in paths
     }
 
 
+@command_line.command()
 def main(argv=None):
-    parser, args = parse_args(argv)
-    try:
-        checkpoint, converted = join(
-            read(args.files), args.source, args.target, read(args.back), args.layers
-        )
-        buffer = io.BytesIO()
-        torch.save(checkpoint, buffer)
-        write_atomically(args.out, buffer.getvalue())
-    except (ValueError, OSError) as error:
-        parser.error(str(error))
+    args = parse_args(argv)
+    import torch
+
+    from sesim_mmagic.converters import join
+
+    checkpoint, converted = join(
+        read(args.files), args.source, args.target, read(args.back), args.layers
+    )
+    buffer = io.BytesIO()
+    torch.save(checkpoint, buffer)
+    write_atomically(args.out, buffer.getvalue())
     for path, network in converted.items():
         left = [
             f'{len(names)} {what} left out'

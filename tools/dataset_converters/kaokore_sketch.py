@@ -7,16 +7,9 @@ CC BY-SA 4.0), which puts them in a folder images_256.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
-import numpy as np
-from mmengine.utils import track_iter_progress
-from PIL import Image, ImageOps
-from scipy.ndimage import gaussian_filter
-
-from sesim_mmagic.datasets.folders import is_free, new_folder
-from sesim_mmagic.utils.images import read_picture
+from sesim_mmagic.apis import command_line
 
 SUFFIXES = ('.jpg', '.jpeg', '.png')
 
@@ -32,6 +25,10 @@ def ink_sketch(painting):
     Returns:
         np.ndarray: Grey picture (H, W), uint8.
     """
+    import numpy as np
+    from PIL import Image
+    from scipy.ndimage import gaussian_filter
+
     luminance = np.asarray(Image.fromarray(painting).convert('L'), dtype=np.float64) / 255
     sigma = 1.22 * min(luminance.shape) / 128
     difference = gaussian_filter(luminance, sigma) - 0.952 * gaussian_filter(luminance, 2.2 * sigma)
@@ -55,6 +52,8 @@ def split(names, num_test, limit, seed):
     Raises:
         ValueError: If nothing would be left to train on.
     """
+    import numpy as np
+
     names = np.random.default_rng(seed).permutation(sorted(names)).tolist()
     test, rest = names[:num_test], names[num_test:]
     each = len(rest) // 2 if limit is None else min(limit, len(rest) // 2)
@@ -75,6 +74,10 @@ def convert(pictures, out, size=128, num_test=100, limit=None, seed=0):
         FileExistsError: If ``out`` exists.
         ValueError: If there are too few pictures, one is unreadable, or ``size`` is below 16.
     """
+    from mmengine.utils import track_iter_progress
+
+    from sesim_mmagic.datasets.folders import is_free, new_folder
+
     pictures, out = Path(pictures), Path(out)
     if size < 16:
         raise ValueError(f'--size must be at least 16 pixels, got {size}')
@@ -95,6 +98,11 @@ def convert(pictures, out, size=128, num_test=100, limit=None, seed=0):
 
 def _write(folder, part, stem, path, size):
     """Write one painting, its sketch or both, depending on the part of the data set."""
+    import numpy as np
+    from PIL import Image, ImageOps
+
+    from sesim_mmagic.utils.images import read_picture
+
     rgb = np.ascontiguousarray(read_picture(path)[..., ::-1])
     painting = ImageOps.fit(Image.fromarray(rgb), (size, size), Image.Resampling.LANCZOS)
     if part != 'trainA':
@@ -104,6 +112,7 @@ def _write(folder, part, stem, path, size):
         sketch.save(folder / ('trainA' if part == 'trainA' else 'testA') / f'{stem}.png')
 
 
+@command_line.command()
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('pictures', help='folder with the KaoKore pictures, e.g. images_256')
@@ -115,10 +124,7 @@ def main():
     )
     parser.add_argument('--seed', type=int, default=0, help='of the shuffling (%(default)s)')
     args = parser.parse_args()
-    try:
-        parts = convert(args.pictures, args.out, args.size, args.test, args.limit, args.seed)
-    except (ValueError, OSError) as error:
-        sys.exit(f'error: {error}')
+    parts = convert(args.pictures, args.out, args.size, args.test, args.limit, args.seed)
     print(
         f'\n{args.out}: {len(parts["trainA"])} sketches and {len(parts["trainB"])} paintings to '
         f'train on, {len(parts["test"])} test pairs, {args.size} x {args.size} pixels.'

@@ -1,11 +1,8 @@
 """Write the procedural world (shapes in two styles, with truth) as an unpaired data set."""
 
 import argparse
-import sys
 
-from sesim_mmagic.datasets.procedural import LAYOUTS
-from sesim_mmagic.datasets.procedural_modes import MODES
-from sesim_mmagic.datasets.procedural_world import write_world
+from sesim_mmagic.apis import command_line
 
 
 def parse_args():
@@ -13,7 +10,7 @@ def parse_args():
     parser.add_argument('--out', required=True, help='folder to write, e.g. data/procedural')
     parser.add_argument(
         '--layout',
-        choices=sorted(LAYOUTS),
+        choices=('matched', 'mismatch'),
         default='mismatch',
         help='mismatch: few large shapes in B, many small ones in A; '
         'matched: alike in both (default: %(default)s)',
@@ -29,27 +26,27 @@ def parse_args():
         '--modes',
         type=int,
         default=1,
-        help=f'looks that pictures of B are drawn from, 1 to {len(MODES)}, for multi-modal '
+        help='looks that pictures of B are drawn from, 1 to 6, for multi-modal '
         'translation of A to B; modes.json says which picture has which (%(default)s)',
     )
     return parser.parse_args()
 
 
+@command_line.command()
 def main():
     args = parse_args()
-    try:
-        out = write_world(
-            args.out,
-            args.layout,
-            size=args.size,
-            num_train=args.train,
-            num_test=args.test,
-            seed=args.seed,
-            num_val=args.val,
-            modes=args.modes,
-        )
-    except (ValueError, OSError) as error:
-        sys.exit(f'error: {error}')
+    from sesim_mmagic.datasets.procedural_world import write_world
+
+    out = write_world(
+        args.out,
+        args.layout,
+        size=args.size,
+        num_train=args.train,
+        num_test=args.test,
+        seed=args.seed,
+        num_val=args.val,
+        modes=args.modes,
+    )
     print(
         f'{out}: procedural world, layout {args.layout}, {args.train} + {args.train} training '
         f'pictures, {args.val} validation and {args.test} test pairs of {args.size} x {args.size} '

@@ -1,1 +1,4 @@
 """Generators as ONNX, TorchScript and torch.export files."""
+
+#: Names of the formats.
+FORMATS = ('onnx', 'torchscript', 'pt2')

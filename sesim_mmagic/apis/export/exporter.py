@@ -40,7 +40,7 @@ class Format(NamedTuple):
     packages: tuple[str, ...] = ()
 
 
-FORMATS = {
+_FORMATS = {
     'onnx': Format(
         formats.to_onnx,
         formats.onnx_bytes,
@@ -181,7 +181,7 @@ def load_exported(path, threads=None):
     """
     content, metadata = _read(path)
     try:
-        return FORMATS[metadata['format']].load(content, threads), metadata
+        return _FORMATS[metadata['format']].load(content, threads), metadata
     except ImportError:
         raise
     except Exception as error:  # each runtime has its own
@@ -224,14 +224,14 @@ def time_export(path, model, size=(256, 256), runs=7):
 
 
 def _check_request(model, file_format, target_domain, opset):
-    if file_format not in FORMATS:
-        raise ValueError(f'format must be one of {", ".join(FORMATS)}, got {file_format!r}')
+    if file_format not in _FORMATS:
+        raise ValueError(f'format must be one of {", ".join(_FORMATS)}, got {file_format!r}')
     if not 14 <= opset <= 20:
         raise ValueError(f'opset must be from 14 to 20, got {opset}')
     target = checked_target(model, target_domain)
-    for package in FORMATS[file_format].packages:
+    for package in _FORMATS[file_format].packages:
         formats.need(package)
-    return FORMATS[file_format], target
+    return _FORMATS[file_format], target
 
 
 def _check_writable(path):

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
 
+from sesim_mmagic.apis.inference import PRECISIONS, STRIP_PIXELS
 from sesim_mmagic.apis.inference.forward import (
     check_styled,
     checked_target,
@@ -28,12 +29,8 @@ from sesim_mmagic.apis.inference.inputs import Input, find_inputs, read_batches
 from sesim_mmagic.apis.inference.outputs import OutputArrays, OutputFolder
 from sesim_mmagic.apis.inference.videos import VideoReader, VideoWriter
 from sesim_mmagic.apis.model_zoo import resolve_model
-from sesim_mmagic.apis.translate import init_translator
+from sesim_mmagic.apis.translation import init_translator
 from sesim_mmagic.engine.hooks.common import source_domain
-
-PRECISIONS = dict(float32=torch.float32, bfloat16=torch.bfloat16, float16=torch.float16)
-# A frame of full HD. The paper's generator takes about 3.5 GB for so many pixels.
-STRIP_PIXELS = 2**21
 
 # A translation is to be called like a folder of others: nothing else is wrong with the disk.
 _PLACE_TAKEN = IsADirectoryError, NotADirectoryError, FileExistsError
@@ -199,7 +196,7 @@ class SeSimInferencer(BaseInferencer):
             Tensor: Shape (B, n, 3, H, W), values in [-1, 1].
         """
         parts = translations(self.model, data, target, styles, self.strip_pixels)
-        kind, dtype = self.device.type, PRECISIONS[self.precision]
+        kind, dtype = self.device.type, getattr(torch, self.precision)
         while True:
             # What asks for the parts is to go on in its own precision.
             with torch.autocast(kind, dtype, enabled=dtype != torch.float32):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sesim_mmagic.apis.model_zoo import resolve_model
 from sesim_mmagic.apis.page.pictures import Recent, fit_into
-from sesim_mmagic.apis.translate import init_translator, translate, translate_into_styles
+from sesim_mmagic.apis.translation import init_translator, translate, translate_into_styles
 from sesim_mmagic.engine.map_figure import Cell, draw_maps
 from sesim_mmagic.engine.pictures import to_model_range
 from sesim_mmagic.registry import MODELS

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import torch
 
-from sesim_mmagic.apis.translate import init_translator, translate, translate_into_styles
+from sesim_mmagic.apis.translation import init_translator, translate, translate_into_styles
 from sesim_mmagic.engine.pictures import write_picture
 
 _STYLES = 3

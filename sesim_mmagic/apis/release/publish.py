@@ -26,7 +26,7 @@ from sesim_mmagic.apis.release.model_card import (
     read_scores,
     write_card,
 )
-from sesim_mmagic.apis.translate import init_translator
+from sesim_mmagic.apis.translation import init_translator
 from sesim_mmagic.engine.hooks.common import source_domain
 from sesim_mmagic.engine.hooks.results import read_results
 from sesim_mmagic.engine.pictures import write_picture

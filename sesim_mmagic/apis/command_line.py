@@ -1,0 +1,261 @@
+"""What the command-line tools do alike: arguments, errors in one line, Ctrl+C, SIGTERM.
+
+Only the standard library is imported, so that ``--help`` and mistakes are answered at once; a tool
+imports what it works with after it has parsed its arguments.
+
+Exit codes: 2 for what the caller can mend (arguments, configs, inputs; known before the work), 1
+for what failed in the middle or is a fault of the program, 130 after Ctrl+C, 143 after SIGTERM.
+"""
+
+import argparse
+import functools
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+#: Environment variable; with any value, errors show their traceback.
+DEBUG = 'SESIM_DEBUG'
+#: What the caller can mend. Any other exception is unexpected, i.e. a fault of the program.
+USER_ERRORS = (OSError, ValueError, ImportError)
+#: Longest message of other packages; messages of this one are never cut.
+_LONGEST = 600
+#: Seconds that other ranks leave the first one to say the same error.
+_RANK_DELAY = 3
+
+
+class CommandError(Exception):
+    """An error that a tool tells in one line.
+
+    Args:
+        message (str): What is wrong, and what to do.
+        code (int): Exit code. Defaults to 2.
+    """
+
+    def __init__(self, message: str, code: int = 2) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def command(interrupted: str = '') -> Callable[[Callable], Callable]:
+    """Decorate the ``main`` of a tool: errors, Ctrl+C and SIGTERM end it in one line.
+
+    Args:
+        interrupted (str): What to do after Ctrl+C, such as ``'the same command goes on'``.
+
+    Returns:
+        Callable: Decorator of a function whose result is the exit code or None.
+
+    Raises:
+        SystemExit: In place of any exception of the function; with ``SESIM_DEBUG`` set, after
+            its traceback.
+    """
+
+    def decorate(main: Callable) -> Callable:
+        @functools.wraps(main)
+        def run(*args, **kwargs):
+            if signal.getsignal(signal.SIGINT) is _interrupt_at_once:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+            previous = _terminate_by_exception()
+            try:
+                return main(*args, **kwargs)
+            except KeyboardInterrupt:
+                advice = f': {interrupted}' if interrupted else ''
+                _say(f'interrupted{advice}', before='\n')
+                sys.exit(130)
+            except BrokenPipeError:  # who read the output, such as head, has gone
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                sys.exit(141)
+            except Exception as error:
+                if os.environ.get(DEBUG):
+                    traceback.print_exc()
+                message, code = describe(error)
+                _say(f'error: {message}')
+                sys.exit(code)
+            finally:
+                if previous is not None:
+                    signal.signal(signal.SIGTERM, previous)
+
+        return run
+
+    return decorate
+
+
+def answer_first(parse_args: Callable[[], object]) -> None:
+    """Answer ``--help`` and mistakes now; for a script that goes on to import what takes seconds.
+
+    Ctrl+C during these imports ends it in one line too.
+
+    Args:
+        parse_args (Callable): Parses the command line; it is parsed again by the work itself.
+    """
+    parse_args()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored
+        signal.signal(signal.SIGINT, _interrupt_at_once)
+
+
+def describe(error: BaseException) -> tuple[str, int]:
+    """The message of an error for a user, and the exit code.
+
+    Args:
+        error (BaseException): As it was caught.
+
+    Returns:
+        tuple[str, int]: Message, in one line unless this package wrote it, and exit code.
+    """
+    if isinstance(error, CommandError):
+        return str(error), error.code
+    module, place = _origin(error)
+    own = module.startswith(('sesim_mmagic.', '__main__', 'tool'))
+    message = str(error) if own else in_one_line(error)
+    if isinstance(error, USER_ERRORS):
+        return message, 2
+    return f'unexpected {type(error).__name__} in {place}: {message} ({DEBUG}=1 shows more)', 1
+
+
+def in_one_line(error: BaseException) -> str:
+    """The message of any exception in one line of bounded length.
+
+    Torch's refusal of a pickle advises to switch the safety off; that advice is replaced.
+
+    Args:
+        error (BaseException): Any exception.
+
+    Returns:
+        str: Never empty.
+    """
+    if isinstance(error, KeyError) and len(error.args) == 1:
+        error = error.args[0]  # its text is the representation of its argument
+    message = ' '.join(str(error).split()) or type(error).__name__
+    if 'weights_only' in message:
+        return (
+            'a checkpoint holds something other than tensors and plain data, and is not loaded, '
+            'because such a file can run code'
+        )
+    return message if len(message) <= _LONGEST else f'{message[:_LONGEST]} ...'
+
+
+def nearest(name: str, names: object) -> str:
+    """``': did you mean X?'`` for the nearest of some names, else an empty string.
+
+    Args:
+        name (str): What was given.
+        names (Iterable[str]): What there is.
+
+    Returns:
+        str: End of a message.
+    """
+    import difflib
+
+    found = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
+    return f': did you mean {found[0]}?' if found else ''
+
+
+def create_parser(description: str) -> argparse.ArgumentParser:
+    """Create a parser with the arguments that training and testing share in MMagic.
+
+    Args:
+        description (str): What the tool does.
+
+    Returns:
+        argparse.ArgumentParser: Parser without positional arguments.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints')
+    add_cfg_options(parser)
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='what started the ranks of a distributed job',
+    )
+    # torch's launchers pass one spelling or the other.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    return parser
+
+
+def option_pairs(text: str) -> str:
+    """Type of argparse for ``KEY=VALUE``; values are read by :func:`read_options`."""
+    if not text.partition('=')[0] or '=' not in text:
+        raise argparse.ArgumentTypeError(f"settings are written KEY=VALUE, got '{text}'")
+    return text
+
+
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cfg-options KEY=VALUE ...``, whose values are a list of strings."""
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action='extend',
+        type=option_pairs,
+        default=[],
+        metavar='KEY=VALUE',
+        help='override settings of the config, for example model.buffer_size=0; lists are '
+        'written key="[a,b]" or key=a,b, tuples in lists key="[(a,b),(c,d)]", both without '
+        'blanks',
+    )
+
+
+def read_options(pairs: list[str]) -> dict[str, object]:
+    """Values of ``--cfg-options`` as MMEngine reads them.
+
+    Args:
+        pairs (list[str]): ``KEY=VALUE`` each.
+
+    Returns:
+        dict[str, object]: Value by dotted key.
+    """
+    from mmengine.config import DictAction
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='*', action=DictAction, default={})
+    return parser.parse_args(['--cfg-options', *pairs]).cfg_options
+
+
+def _interrupt_at_once(number: int, frame: FrameType | None) -> None:
+    _say('interrupted', before='\n')
+    os._exit(130)
+
+
+def _terminate_by_exception() -> object:
+    """Let SIGTERM unwind the stack, so that temporary files go; the handler that was there.
+
+    None where there is nothing to put back: only the main thread may set handlers.
+    """
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    try:
+        return signal.signal(signal.SIGTERM, terminate)
+    except ValueError:
+        return None
+
+
+def _origin(error: BaseException) -> tuple[str, str]:
+    """Module that raised an error, and its file and line."""
+    last = None
+    for last in traceback.walk_tb(error.__traceback__):  # noqa: B007  the last one is meant
+        pass
+    if last is None:
+        return '', 'an unknown place'
+    frame, line = last
+    return frame.f_globals.get('__name__', ''), f'{Path(frame.f_code.co_filename).name}:{line}'
+
+
+def _say(message: str, before: str = '') -> None:
+    """One line on standard error. Ranks share most errors: the first says them.
+
+    A launcher ends the other ranks once one has failed; those that are still there after some
+    seconds had an error of their own.
+    """
+    rank = int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0)))
+    name = Path(sys.argv[0]).name
+    if rank > 0:
+        time.sleep(_RANK_DELAY)
+        name = f'{name} (rank {rank})'
+    print(f'{before}{name}: {message}', file=sys.stderr, flush=True)
