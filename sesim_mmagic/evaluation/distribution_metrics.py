@@ -169,7 +169,7 @@ class DistributionScores(TranslationMetric):
             except Exception as error:
                 if self.raises:
                     raise
-                self._error = self._error or error
+                self.give_up(self._error or error)
         self._fake_sizes.clear()
         return super().evaluate(size)
 

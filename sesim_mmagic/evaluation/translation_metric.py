@@ -92,7 +92,13 @@ class TranslationMetric(BaseSampleWiseMetric):
             except Exception as error:
                 if self.raises:
                     raise
-                self._error = error
+                self.give_up(error)
+
+    def give_up(self, error: Exception) -> None:
+        """Measure nothing more until the evaluation, which will give no scores."""
+        self._error = error
+        name = type(self).__name__
+        print_log(f'{name} gives no scores. {error}', 'current', logging.ERROR)
 
     def entries(self, data_samples: Sequence[dict]) -> list[Entry]:
         """One entry for each sample (they are gathered from all ranks)."""
@@ -138,7 +144,7 @@ class TranslationMetric(BaseSampleWiseMetric):
                 it to :meth:`prepare`.
         """
         found = self._scores(self.size if size is None else size)
-        self._error, self.failure = None, None
+        known, self._error, self.failure = self._error, None, None
         self._seen.clear()
         self.results.clear()
         if not isinstance(found, Exception):
@@ -146,8 +152,9 @@ class TranslationMetric(BaseSampleWiseMetric):
         if self.raises:
             raise found
         self.failure = str(found) or type(found).__name__
-        name = type(self).__name__
-        print_log(f'{name} gives no scores. {self.failure}', 'current', logging.ERROR)
+        if known is None:
+            self.give_up(found)
+            self._error = None
         return {}
 
     def _scores(self, size: int) -> dict[str, float] | Exception:
