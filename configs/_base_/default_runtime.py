@@ -26,7 +26,6 @@ custom_hooks = [
     dict(type='sesim_mmagic.SeedIterationsHook'),
     dict(type='sesim_mmagic.FiniteLossHook'),
     dict(type='sesim_mmagic.CheckpointMatchHook'),
-    dict(type='sesim_mmagic.MetricCheckHook'),
     dict(type='sesim_mmagic.SaveTranslationsHook'),
     # results.json and report.html, renewed by every validation and test.
     dict(type='sesim_mmagic.ResultsHook'),

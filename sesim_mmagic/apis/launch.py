@@ -16,9 +16,9 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
-from sesim_mmagic.apis.command_line import read_options
+from sesim_mmagic.apis.command_line import CommandError, read_options
 from sesim_mmagic.engine.memory import keep_freed_memory
-from sesim_mmagic.engine.metric_check import finish_test, prepare_test
+from sesim_mmagic.engine.metric_check import ScoresMissing, finish_test, prepare_test
 from sesim_mmagic.utils.checkpoints import POINTER, last_checkpoint
 from sesim_mmagic.utils.files import write_atomically
 
@@ -228,14 +228,17 @@ def test(cfg, out=None):
         Runner: The runner, after testing.
 
     Raises:
-        ScoresMissing: Pictures, page and the other scores are written, but some are not.
+        CommandError: Pictures, page and the other scores are written, but some are not.
     """
     runner = _build_runner(cfg)
     if out:
         runner.register_hook(SaveMetricsHook(out))
     prepare_test(runner)
     runner.test()
-    finish_test(runner)
+    try:
+        finish_test(runner)
+    except ScoresMissing as error:
+        raise CommandError(str(error), 1) from None
     return runner
 
 

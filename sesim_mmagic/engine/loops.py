@@ -7,6 +7,7 @@ from mmengine.runner import IterBasedTrainLoop
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 from torch.utils.data import BatchSampler
 
+from sesim_mmagic.engine.metric_check import check_metrics, prepare_validation
 from sesim_mmagic.registry import LOOPS
 
 _SEED_KEY = 'sampler_seed'
@@ -25,11 +26,20 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
     The seed of the sampler is kept in the message hub and so in the checkpoint: where the config
     names no seed, a new process draws another one before it reads the checkpoint.
 
+    When it is built, before anything of a checkpoint is read, it looks for what the losses and
+    scores need (:func:`~sesim_mmagic.engine.metric_check.check_metrics`).
+
     Args: as :class:`mmengine.runner.IterBasedTrainLoop`.
     """
 
+    def __init__(self, runner, *args, **kwargs):
+        super().__init__(runner, *args, **kwargs)
+        check_metrics(runner)
+
     def run(self):
         """Train to ``max_iters`` and return the model."""
+        if self.runner.val_loop is not None:
+            prepare_validation(self.runner)
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')
         try:

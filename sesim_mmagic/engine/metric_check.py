@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
@@ -64,22 +65,29 @@ def check_metrics(runner: Runner) -> None:
         ValueError: A file holds something else, a metric measures another domain, there are too
             few pictures for a score, or several of these; all of them are named.
     """
-    problems, model = _Problems(), unwrapped(runner.model)
+    from sesim_mmagic.datasets.random_state import seeded_generators  # imports MMagic
+
+    problems = _Problems()
+    with seeded_generators(0):  # networks that are built draw weights; the training's stay its own
+        _look(runner.cfg, unwrapped(runner.model), problems)
+    problems.refuse()
+
+
+def _look(cfg: Config, model: nn.Module, problems: _Problems) -> None:
     for name, loss in model.named_children():
         if name.endswith('_loss') and hasattr(unwrapped(loss), 'init_weights'):
             problems.note(f'model.{name}', unwrapped(loss).init_weights)
-    parts = ['test'] if runner.cfg.get('val_dataloader') is None else ['val', 'test']
+    parts = ['test'] if cfg.get('val_dataloader') is None else ['val', 'test']
     for part in parts:
-        metrics = list(_own_metrics(runner.cfg.get(f'{part}_evaluator'), f'{part}_evaluator'))
+        metrics = list(_own_metrics(cfg.get(f'{part}_evaluator'), f'{part}_evaluator'))
         for label, metric in metrics:
             problems.note(label, _check_domains, model, metric)
             problems.note(label, metric.init_weights)
-        loader = runner.cfg.get(f'{part}_dataloader')
+        loader = cfg.get(f'{part}_dataloader')
         if metrics and isinstance(loader, Mapping):
             pictures = _pictures_of_config(problems, part, loader['dataset'])
             for label, metric in metrics if pictures else ():
                 problems.note(label, metric.check_pictures, pictures)
-    problems.refuse()
 
 
 def _pictures_of_config(problems: _Problems, part: str, dataset: Mapping) -> dict | None:
@@ -145,6 +153,12 @@ def pictures_by_domain(dataset: Dataset) -> dict[str, list[str]]:
     return found
 
 
+def prepare_validation(runner: Runner) -> None:
+    """Before a training: metrics of others get every sample of the validation."""
+    for loader, evaluator in _parts(runner.val_loop):
+        _translate_copies_for_others(evaluator, loader.dataset)
+
+
 def prepare_test(runner: Runner) -> None:
     """Before a test: a score that cannot be computed is said now, and does not cost the others.
 
@@ -156,7 +170,7 @@ def prepare_test(runner: Runner) -> None:
     """
     for loader, evaluator in _parts(runner.test_loop):
         own = [metric for metric in evaluator.metrics if hasattr(metric, 'check_pictures')]
-        leave_copies_to(evaluator, loader.dataset)
+        _translate_copies_for_others(evaluator, loader.dataset)
         pictures = None
         for metric in own:
             _check_domains(unwrapped(runner.model), metric)
@@ -188,7 +202,7 @@ def finish_test(runner: Runner) -> None:
         )
 
 
-def leave_copies_to(evaluator: Any, dataset: Dataset) -> None:
+def _translate_copies_for_others(evaluator: Any, dataset: Dataset) -> None:
     """Let copies be translated where a metric that is not this package's wants every sample.
 
     Args:

@@ -4,7 +4,6 @@ from sesim_mmagic.engine.hooks.checkpoint import SafeCheckpointHook
 from sesim_mmagic.engine.hooks.checkpoint_match import CheckpointMatchHook
 from sesim_mmagic.engine.hooks.finite_loss import FiniteLossHook
 from sesim_mmagic.engine.hooks.fixed_inputs import FixedInputsHook
-from sesim_mmagic.engine.hooks.metric_check import MetricCheckHook
 from sesim_mmagic.engine.hooks.progress import ProgressHook
 from sesim_mmagic.engine.hooks.results import ResultsHook, read_results
 from sesim_mmagic.engine.hooks.seed_iterations import SeedIterationsHook
@@ -14,7 +13,6 @@ __all__ = [
     'CheckpointMatchHook',
     'FiniteLossHook',
     'FixedInputsHook',
-    'MetricCheckHook',
     'ProgressHook',
     'ResultsHook',
     'SafeCheckpointHook',
