@@ -8,6 +8,7 @@ Serves this machine alone unless --host says otherwise. Needs Flask (pip install
 import argparse
 
 from sesim_mmagic.apis import command_line
+from sesim_mmagic.apis.page import MAX_IMAGE_PIXELS
 
 
 def parse_args(argv=None):
@@ -54,6 +55,13 @@ def parse_args(argv=None):
         metavar='MB',
         help='largest file that is taken (default: %(default)s)',
     )
+    parser.add_argument(
+        '--max-image-pixels',
+        type=int,
+        default=MAX_IMAGE_PIXELS,
+        metavar='N',
+        help='pictures of more pixels are not decoded (default: %(default)s)',
+    )
     return parser.parse_args(argv)
 
 
@@ -62,24 +70,37 @@ if __name__ == '__main__':
 
 
 import base64
+import ipaddress
+import re
 import sys
+from functools import partial
 from pathlib import Path
+from threading import BoundedSemaphore
+from urllib.parse import urlsplit
 
 import cv2
 
+from sesim_mmagic.apis.model_zoo import check_model
 from sesim_mmagic.apis.page.models import PointMaps, Translators
 from sesim_mmagic.apis.page.pictures import Pictures, fit_into
 
 try:
     import flask
     from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
-    from werkzeug.serving import make_server
+    from werkzeug.serving import WSGIRequestHandler, make_server
 except ImportError as error:
     sys.exit(f'tools/web_demo.py needs Flask ({error}): pip install flask')
 
 PAGE = Path(__file__).resolve().parent / 'web_demo'
-LOOPBACK = ('127.0.0.1', 'localhost', '::1')
 THUMBNAIL = 144
+# Requests that are answered at once, and those that may wait, for at most so many seconds.
+AT_ONCE, WAITING, PATIENCE = 8, 56, 60
+# A path of this machine in a message, in quotes or not; the last part may be shown.
+PATHS = re.compile(
+    r"""(?P<quote>['"])(?:~|/)(?:(?!(?P=quote)).)*/(?P<inside>(?:(?!(?P=quote))[^/])*)(?P=quote)
+        |(?<![\w:/.<>])(?:~|/)[^\s'":]*/(?P<bare>[^\s'":/]*)""",
+    re.VERBOSE,
+)
 HEADERS = {
     # Nothing comes from elsewhere, and no other page shows this one as its own.
     'Content-Security-Policy': "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'",
@@ -92,24 +113,77 @@ def create_app(args):
     """The page and what it asks for.
 
     Raises:
-        FileNotFoundError: If the folder of pictures is missing or empty.
-        ValueError: If an argument is out of range.
+        FileNotFoundError: If the folder of pictures or a model is missing.
+        ValueError: If an argument is out of range, or there is no picture or no such model.
     """
     if args.max_upload < 1:
         raise ValueError(f'--max-upload must be at least 1, got {args.max_upload}')
-    pictures = Pictures(args.pictures, args.max_side)
+    for model in args.model:
+        check_model(model)
+    pictures = Pictures(args.pictures, args.max_side, max_image_pixels=args.max_image_pixels)
+    if pictures.note:
+        print(pictures.note, file=sys.stderr)
     translators = Translators(args.model, args.device)
     maps = PointMaps(args.feature_net, args.device)
     app = flask.Flask('web_demo', root_path=str(PAGE), static_folder='.', static_url_path='/static')
     app.config['MAX_CONTENT_LENGTH'] = args.max_upload * 1_000_000
     app.json.sort_keys = False  # layers stay in their order
-    if args.host in LOOPBACK:
-        # A page elsewhere whose name is made to point here is not answered.
-        app.config['TRUSTED_HOSTS'] = ['127.0.0.1', 'localhost', '[::1]']
+    app.before_request(partial(refuse_other_pages, is_loopback(args.host)))
+    limit_requests(app)
     app.after_request(add_headers)
     app.register_error_handler(Exception, as_sentence)
     add_routes(app, pictures, translators, maps)
     return app
+
+
+def is_loopback(host):
+    """Whether a name or address is one of this machine alone."""
+    try:
+        return host == 'localhost' or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def refuse_other_pages(is_local):
+    """Answer this page and nobody else's: no other origin, and locally no other name.
+
+    A page elsewhere may send requests here, or have its own name point here.
+    """
+    request = flask.request
+    host = urlsplit(f'//{request.host}')
+    if is_local and not is_loopback(host.hostname or ''):
+        flask.abort(400, f"the page is not served under the name '{host.hostname}'")
+    origin = request.headers.get('Origin')
+    if origin is not None and urlsplit(origin).netloc != host.netloc:
+        flask.abort(403, 'requests of other pages are not answered')
+    site = request.headers.get('Sec-Fetch-Site', 'none')
+    # A link to the page is no harm.
+    if site not in ('same-origin', 'none') and request.path.startswith('/api/'):
+        flask.abort(403, 'requests of other pages are not answered')
+
+
+def limit_requests(app):
+    """Let a few requests be answered at once and some more wait; the rest is refused."""
+    turns, places = BoundedSemaphore(AT_ONCE), BoundedSemaphore(AT_ONCE + WAITING)
+
+    @app.before_request
+    def begin():
+        flask.g.held = []
+        for semaphore, seconds in ((places, 0), (turns, PATIENCE)):
+            if not semaphore.acquire(timeout=seconds):
+                flask.abort(503, 'too many requests at once: try again in a minute')
+            flask.g.held.append(semaphore)
+
+    @app.teardown_request
+    def end(_):
+        for semaphore in flask.g.pop('held', []):
+            semaphore.release()
+
+
+class Handler(WSGIRequestHandler):
+    """Who sends nothing for a while gives the place to others."""
+
+    timeout = 30
 
 
 def add_routes(app, pictures, translators, maps):
@@ -154,7 +228,9 @@ def add_routes(app, pictures, translators, maps):
         before = f'The picture of {first[0]} x {first[1]} pixels'
         scaled = f'{before} was scaled down to {width} x {height}.'
         note = scaled if first != (width, height) else ''
-        return dict(source=data_url(source), translation=data_url(found), note=note)
+        name = pictures.output_name(flask.request.args['picture'])
+        shown = dict(source=data_url(source), translation=data_url(found))
+        return dict(shown, note=note, name=f'{name}_translated.png')
 
     @app.get('/api/maps')
     def point_maps():
@@ -198,9 +274,16 @@ def as_sentence(error):
     if isinstance(error, HTTPException):
         return dict(error=error.description), error.code
     if isinstance(error, (ValueError, OSError)):
-        return dict(error=str(error)), 400
+        return dict(error=without_paths(str(error))), 400
     flask.current_app.logger.exception('Unexpected error')
-    return dict(error=f'this did not work ({type(error).__name__}: {error})'), 500
+    reason = without_paths(f'{type(error).__name__}: {error}')
+    return dict(error=f'this did not work ({reason})'), 500
+
+
+def without_paths(text):
+    """A message without the folders of this machine."""
+    quoted = r'\g<quote>\g<inside>\g<quote>'
+    return PATHS.sub(lambda found: found.expand(quoted) if found['quote'] else found['bare'], text)
 
 
 @command_line.command()
@@ -208,7 +291,7 @@ def main(argv=None):
     """Serve until interrupted."""
     args = parse_args(argv)
     app = create_app(args)
-    server = make_server(args.host, args.port, app, threaded=True)
+    server = make_server(args.host, args.port, app, threaded=True, request_handler=Handler)
     host = f'[{args.host}]' if ':' in args.host else args.host
     print(f'Open http://{host}:{server.port}/ (stop with Ctrl+C)', flush=True)
     try:

@@ -101,6 +101,25 @@ def resolve_model(name_or_path, index=None):
     return str(path)
 
 
+def check_model(name_or_path: str | Path, index: str | Path | None = None) -> None:
+    """Raise an error where :func:`resolve_model` could find nothing; nothing is downloaded.
+
+    Args:
+        name_or_path (str | Path): As of :func:`resolve_model`. Whether a URL leads anywhere is not
+            tried.
+        index (str | Path, optional): As in :func:`list_models`.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: There is no such model, or the beginning of a name fits several.
+    """
+    given = str(name_or_path)
+    if not _is_address(given):
+        _find(given, list_models(index), find_index(index))
+    elif '://' not in given and not Path(given).expanduser().is_file():
+        raise FileNotFoundError(f"Checkpoint '{given}' does not exist.")
+
+
 def find_index(index=None):
     """Path of the index (see :func:`list_models`), whether or not it was given.
 

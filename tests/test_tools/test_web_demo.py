@@ -1,8 +1,11 @@
 """The page to try models: what it answers, and what it refuses."""
 
 import io
+import os
 import re
 import tempfile
+import threading
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 import cv2
 import numpy as np
@@ -111,10 +114,10 @@ def test_uploads_that_cannot_be_used(client):
     bomb = io.BytesIO()
     Image.new('1', (8000, 8000)).save(bomb, 'PNG')
     for data, message in (
-        (b'hello', "'mine.png' is no picture of a format that can be read"),
-        (b'', "'mine.png' is no picture"),
+        (b'hello', "'mine.png' cannot be used: it is no picture"),
+        (b'', "'mine.png' cannot be used: it is no picture"),
         (whole[: len(whole) // 2], "'mine.png' cannot be used: "),
-        (bomb.getvalue(), "'mine.png' has 8000 x 8000 pixels"),
+        (bomb.getvalue(), "'mine.png' cannot be used: 8000 x 8000 are 64000000 pixels"),
     ):
         answer = upload(client, data)
         assert answer.status_code == 400
@@ -130,13 +133,14 @@ def test_nothing_but_what_was_offered_is_opened(client, folder):
     assert secret.is_file()
     for name in ('../secret.png', str(secret), '..', '', 'first.png/../../secret.png'):
         message = refusal(client, 'translation', model='one/a.pth', picture=name)
-        assert message == f"there is no picture '{name}': choose one of those shown"
+        shown = 'secret.png' if name == str(secret) else name
+        assert message == f"there is no picture '{shown}': choose one of those shown"
         assert client.get('/api/thumbnail', query_string=dict(picture=name)).status_code == 400
-    message = refusal(client, 'translation', model='one/a.pth', picture='uploaded/../secret.png')
+    message = refusal(client, 'translation', model='one/a.pth', picture='/uploaded/../secret.png')
     assert 'upload the picture again' in message
     for model in (str(folder / 'one/a.pth'), '../a.pth', ''):
         message = refusal(client, 'model', model=model)
-        assert message.startswith(f"there is no model '{model}'")
+        assert message.startswith("there is no model '")
     assert client.get('/static/page.js').status_code == 200
     for path in ('../web_demo.py', '%2e%2e/web_demo.py', '..%2fweb_demo.py'):
         assert client.get(f'/static/{path}').status_code == 404
@@ -144,7 +148,8 @@ def test_nothing_but_what_was_offered_is_opened(client, folder):
 
 def test_bad_questions_get_one_sentence(client, folder):
     broken = ask(client, 'choices')['models'][3]
-    assert 'is not a PyTorch checkpoint' in refusal(client, 'model', model=broken)
+    message = refusal(client, 'model', model=broken)
+    assert 'is not a PyTorch checkpoint' in message and str(folder) not in message
     known = dict(model='many/a.pth', picture='first.png')
     assert "not 'dog'" in refusal(client, 'translation', **known, target='dog')
     for style in ('0', '1001', '-3'):
@@ -177,14 +182,108 @@ def test_other_names_for_this_machine_are_not_answered(client, folder):
     for base, status in (
         ('http://127.0.0.1:7860', 200),
         ('http://localhost:7860', 200),
+        ('http://[::1]:7860', 200),
+        ('http://127.0.0.2', 200),
         ('http://evil.example:7860', 400),
+        ('http://127.0.0.1.evil.example', 400),
+        ('http://192.168.1.5:7860', 400),
     ):
-        assert client.get('/api/choices', base_url=base).status_code == status
+        assert client.get('/api/choices', base_url=base).status_code == status, base
     demo = tool('web_demo')
+    for host in ('::1', '127.0.0.3'):
+        args = demo.parse_args(arguments(folder, '--host', host))
+        local = demo.create_app(args).test_client()
+        assert local.get('/api/choices', base_url='http://[::1]:7860').status_code == 200
+        assert local.get('/api/choices', base_url='http://evil.example').status_code == 400
     args = demo.parse_args(arguments(folder, '--host', '0.0.0.0'))
     open_to_all = demo.create_app(args).test_client()
     assert open_to_all.get('/api/choices', base_url='http://my.machine').status_code == 200
     assert "default-src 'self'" in client.get('/').headers['Content-Security-Policy']
+
+
+def test_other_pages_are_not_answered(client):
+    own = 'http://localhost:7860'
+    sent = as_png(picture((16, 16)))
+    for headers, status in (
+        ({}, 200),
+        ({'Origin': own, 'Sec-Fetch-Site': 'same-origin'}, 200),
+        ({'Origin': 'http://evil.example'}, 403),
+        ({'Origin': 'http://localhost:8000'}, 403),
+        ({'Origin': 'null'}, 403),
+        ({'Sec-Fetch-Site': 'cross-site'}, 403),
+        ({'Sec-Fetch-Site': 'same-site'}, 403),
+    ):
+        data = dict(picture=(io.BytesIO(sent), 'mine.png'))
+        answer = client.post('/api/upload', data=data, base_url=own, headers=headers)
+        assert answer.status_code == status, headers
+        answer = client.get('/api/choices', base_url=own, headers=headers)
+        assert answer.status_code == status, headers
+    # A link that leads here is no harm.
+    assert client.get('/', headers={'Sec-Fetch-Site': 'cross-site'}).status_code == 200
+
+
+def test_few_requests_are_answered_at_once(folder, monkeypatch):
+    demo = tool('web_demo')
+    monkeypatch.setattr(demo, 'AT_ONCE', 2)
+    monkeypatch.setattr(demo, 'WAITING', 1)
+    monkeypatch.setattr(demo, 'PATIENCE', 60)
+    args = demo.parse_args(arguments(folder))
+    app, go, inside, most = demo.create_app(args), threading.Event(), [], []
+
+    @app.get('/api/slow')
+    def slow():
+        inside.append(1)
+        most.append(len(inside))
+        go.wait(60)
+        inside.pop()
+        return {}
+
+    def ask_slow():
+        return app.test_client().get('/api/slow').status_code
+
+    with ThreadPoolExecutor(4) as threads:
+        answers = [threads.submit(ask_slow) for _ in range(4)]
+        refused, _ = wait(answers, 60, FIRST_COMPLETED)
+        go.set()
+    assert [answer.result() for answer in refused] == [503] and max(most) == 2
+    assert sorted(answer.result() for answer in answers) == [200, 200, 200, 503]
+    assert ask_slow() == 200
+
+
+def test_messages_show_no_folders():
+    text = tool('web_demo').without_paths
+    for before, after in (
+        ("Checkpoint '/home/me/my work/a.pth' is damaged", "Checkpoint 'a.pth' is damaged"),
+        ('no "/a/b\'s/c.pth" here', 'no "c.pth" here'),
+        ("'/a/b' and '/c d/e/'", "'b' and ''"),
+        ('[Errno 2] No such file: /home/me/x.png', '[Errno 2] No such file: x.png'),
+        ('~/a/b.pth and /c/d: e', 'b.pth and d: e'),
+        ('https://host/a/b.pth stays, and 1/2', 'https://host/a/b.pth stays, and 1/2'),
+    ):
+        assert text(before) == after
+
+
+def test_only_regular_files_are_offered(folder, tmp_path):
+    """A pipe or a device would keep a request for ever; names may be of any bytes."""
+    demo = tool('web_demo')
+    names = ['in/a.jpg', 'in/a.png', os.fsdecode(b'l\xf6we.PNG')]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(as_png(picture((16, 16))))
+    os.mkfifo(tmp_path / 'pipe.png')
+    (tmp_path / 'zero.png').symlink_to('/dev/zero')
+    (tmp_path / '.hidden.png').write_bytes(as_png(picture((16, 16))))
+    args = demo.parse_args(arguments(folder, '--pictures', str(tmp_path)))
+    client = demo.create_app(args).test_client()
+    shown = ask(client, 'choices')['pictures']
+    assert shown == ['in/a.jpg', 'in/a.png', 'l\\udcf6we.PNG']
+    called = ['a.jpg_translated.png', 'a.png_translated.png', 'l\\udcf6we_translated.png']
+    for name, wanted in zip(shown, called, strict=True):
+        assert ask(client, 'translation', model='one/a.pth', picture=name)['name'] == wanted
+    for name in ('pipe.png', 'zero.png', '.hidden.png'):
+        assert 'there is no picture' in refusal(
+            client, 'translation', model='one/a.pth', picture=name
+        )
 
 
 def test_page_refers_to_nothing_elsewhere():
@@ -233,5 +332,8 @@ def test_arguments_are_checked(folder, capsys, tmp_path):
         (['--max-side', '8'], 'at least 16'),
         (['--max-upload', '0'], '--max-upload must be at least 1'),
         (['--model', model, model], 'named once'),
+        (['--model', model, 'gone.pth'], "Checkpoint 'gone.pth' does not exist"),
+        (['--model', 'no_such_model'], "no released model 'no_such_model'"),
+        (['--max-image-pixels', '0'], 'max_image_pixels must be at least 1'),
     ):
         assert message in fails(capsys, 'web_demo', '--model', model, *argv)

@@ -1,10 +1,18 @@
 """The page to try models as a visitor sees it: the real server, headless Chromium."""
 
+import io
+import json
+import re
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+from urllib.request import Request, urlopen
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from sesim_mmagic.apis import init_translator, translate
 from tests.test_tools.browser import CHROMIUM, Browser
@@ -19,8 +27,15 @@ def folder(demo_models):
     return demo_models
 
 
+class Served(NamedTuple):
+    """Address of a server, and the number of its process."""
+
+    address: str
+    pid: int
+
+
 @pytest.fixture(scope='module')
-def address(folder, python, tmp_path_factory):
+def served(folder, python, tmp_path_factory):
     """Where the real server is, in a process of its own on a free port."""
     log = tmp_path_factory.mktemp('server') / 'log.txt'
     with log.open('w') as file:
@@ -31,7 +46,7 @@ def address(folder, python, tmp_path_factory):
     try:
         line = process.stdout.readline()
         assert line.startswith('Open http://127.0.0.1:'), log.read_text()
-        yield line.split()[1]
+        yield Served(line.split()[1], process.pid)
     finally:
         process.terminate()
         process.wait(30)
@@ -42,15 +57,42 @@ WIDTHS = "[...document.querySelectorAll('{}')].map((i) => i.naturalWidth)"
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason='no Chromium in PATH')
-def test_visitor_in_a_browser(address, folder, tmp_path):
+def test_visitor_in_a_browser(served, folder, tmp_path):
     with Browser(tmp_path / 'profile') as browser:
-        browser.open(f'{address}?picture=first.png')
+        browser.open(f'{served.address}?picture=first.png')
         browser.wait_for(SHOWN)
         check_translation(browser, folder)
         check_click(browser)
         check_styles(browser)
         check_upload(browser, tmp_path)
         check_broken_model(browser)
+
+
+def test_large_pictures_of_several_visitors_are_bounded_in_memory(served):
+    """Small files of 45 megapixels, all at once: they are decoded one after the other."""
+
+    def highest():
+        status = Path(f'/proc/{served.pid}/status').read_text()
+        return int(re.search(r'VmHWM:\s+(\d+) kB', status)[1]) / 1024
+
+    def prepared(number):
+        file = io.BytesIO()
+        Image.new('RGB', (9000, 5000 - number)).save(file, 'PNG', compress_level=1)
+        form = [
+            b'--frontier\r\nContent-Disposition: form-data; name="picture"; filename="a.png"',
+            b'\r\n\r\n', file.getvalue(), b'\r\n--frontier--\r\n',
+        ]  # fmt: skip
+        headers = {'Content-Type': 'multipart/form-data; boundary=frontier'}
+        return Request(f'{served.address}api/upload', b''.join(form), headers)
+
+    def send(request):
+        with urlopen(request, timeout=120) as answer:
+            return json.load(answer)['picture']
+
+    before, requests = highest(), [prepared(number) for number in range(5)]
+    with ThreadPoolExecutor(5) as visitors:
+        assert len(set(visitors.map(send, requests))) == 5
+    assert highest() - before < 1000  # MB; one of them takes about 600
 
 
 def check_translation(browser, folder):
@@ -124,7 +166,7 @@ def check_upload(browser, tmp_path):
     browser.choose_file('#file', tmp_path / 'notes.txt')
     browser.wait_for(f"{SHOWN} && !find('error').hidden")
     shown = browser.evaluate("find('error').innerText")
-    assert shown == "'notes.txt' is no picture of a format that can be read"
+    assert shown.startswith("'notes.txt' cannot be used: it is no picture")
     browser.click('#thumbnails button:nth-child(2)')
     browser.wait_for(f"{SHOWN} && find('error').hidden")
     assert browser.evaluate(WIDTHS.format('.clickable img')) == [64, 64]

@@ -93,7 +93,7 @@ async function showPictures(found) {
     frame.parentElement.querySelector('.size').textContent = `${width} × ${height} pixels`;
   }
   find('download').href = found.translation;
-  find('download').download = `${state.picture.replace(/.*\/|\.[^.]*$/g, '')}_translated.png`;
+  find('download').download = found.name;
   find('note').textContent = found.note;
   find('note').hidden = !found.note;
   markPoint();
@@ -208,7 +208,7 @@ async function start() {
     find('model').replaceChildren(...models.map(option));
     state.model = state.model || models[0];
     find('model').value = state.model;
-    const shown = state.picture?.startsWith('uploaded/') ? [state.picture, ...pictures] : pictures;
+    const shown = state.picture?.startsWith('/uploaded/') ? [state.picture, ...pictures] : pictures;
     find('thumbnails').replaceChildren(...shown.map((name) => thumbnail(name)));
     find('thumbnails').hidden = !shown.length;
   } catch (error) {

@@ -23,6 +23,8 @@ from sesim_mmagic.registry import MODELS
 from sesim_mmagic.translators.styles import draw_styles
 
 _MAX_STYLE = 1000
+# Of translations that are remembered.
+_MAX_BYTES = 128_000_000
 # VGG16 looks at no larger pictures: a click is to be answered within a second or two on a CPU.
 _MAP_SIDE = 256
 
@@ -54,7 +56,7 @@ class Translators:
             raise ValueError(f'each model is to be named once, got {list(models)}')
         self.device = device or get_device()
         self._loaded = Recent(max_loaded)
-        self._translations = Recent(16)
+        self._translations = Recent(16, _MAX_BYTES)
         self._lock = Lock()
 
     def names(self) -> list[str]:
