@@ -61,6 +61,10 @@ def command(interrupted: str = '') -> Callable[[Callable], Callable]:
             if signal.getsignal(signal.SIGINT) is _interrupt_at_once:
                 signal.signal(signal.SIGINT, signal.default_int_handler)
             previous = _terminate_by_exception()
+            for stream in (sys.stdout, sys.stderr):
+                if hasattr(stream, 'reconfigure'):
+                    # Names of files may have bytes that the encoding does not know.
+                    stream.reconfigure(errors='backslashreplace')
             try:
                 return main(*args, **kwargs)
             except KeyboardInterrupt:

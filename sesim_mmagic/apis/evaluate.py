@@ -64,6 +64,8 @@ def evaluate_folder(
         ValueError: If there is nothing to compare with, a folder holds no picture, pictures cannot
             be read, names or sizes do not fit, or there are fewer pictures than a score needs.
     """
+    if real_size is not None and min(real_size) < 1:
+        raise ValueError(f'real_size (--real-size) must be positive, got {tuple(real_size)}')
     named = pictures_by_name(_listed(translations, note))
     files = list(named.values())
     partners = {

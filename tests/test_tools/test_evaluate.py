@@ -101,6 +101,7 @@ def test_command_line(folders, capsys):
             '40 x 40, 48 x 48; .*--real-s',
         ),
         ('bad', dict(truth='truth'), ValueError, "0.png' cannot be used: .* .and 1 more pictures"),
+        (None, dict(real='truth', real_size=(0, 5)), ValueError, 'real_size .* must be positive'),
         (None, dict(truth='truth', max_image_pixels=99), ValueError, 'and 15 more pictures'),
         (None, dict(source='source', vgg16='no.pth'), FileNotFoundError, "'no.pth' do not exist"),
         ('two', dict(real='truth', inception='random'), ValueError, 'density needs at least 7'),

@@ -1,6 +1,7 @@
 """tools/translate.py: what it prints, what it leaves, how it ends."""
 
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -41,6 +42,36 @@ def test_a_folder(model, folder, tmp_path, capsys):
     assert capsys.readouterr().out == f'0 inputs translated (3 were there already): {out}\n'
     assert run(folder, '--model', model, '--out', out, '--overwrite') == 0
     assert capsys.readouterr().out.startswith('3 inputs translated:')
+
+
+def test_names_that_are_no_utf8_and_what_is_left_out(folder, tmp_path, capsys):
+    """With a page of styles, whose names are text; a page that fails costs no translation."""
+    settings = config(STYLED, 'MultiModalTranslator', two_sided=False)
+    model = save(tmp_path / 'styled.pth', build(settings), settings)
+    odd = os.fsdecode(b'l\xf6we')
+    write(folder / '0.png').rename(folder / f'{odd}.png')
+    write(folder / '1.png', 5)  # beside 1.jpg
+    (folder / f'{odd}.gif').touch()
+    (folder / f'{odd}.jpg').write_text('no picture')
+    out = tmp_path / f'out{odd}'
+    (out / 'index.html').mkdir(parents=True)
+    command = (folder, '--model', model, '--out', out, '--styles', 2)
+    assert run(*command) == 1
+    shown = capsys.readouterr()
+    assert shown.err.splitlines()[0] == f"'{folder}': 1 of 6 files left out: .gif 1"
+    assert "index.html' could not be written: " in shown.err.splitlines()[1]
+    assert shown.out == f'4 inputs translated, each in 2 styles: {tmp_path}/outl\\udcf6we\n'
+    stems = ['1.jpg', '1.png', 'in/2', f'{odd}.png']
+    wanted = [f'{stem}_{i}.png' for stem in stems for i in (1, 2)]
+    assert [name for name in tree(out) if not name.startswith('.inputs')] == sorted(
+        [*wanted, 'failed.json', 'translations.jsonl']
+    )
+    ((failed),) = json.loads((out / 'failed.json').read_text())
+    assert failed['source'] == f'{folder}/{odd}.jpg' and 'BytesIO' not in failed['reason']
+    (out / 'index.html').rmdir()
+    assert run(*command) == 1
+    page = (out / 'index.html').read_text()
+    assert 'src="l%F6we.png_1.png"' in page and 'src=".inputs/1.jpg.png"' in page
 
 
 def test_a_terminal_gets_a_progress_bar(model, folder, tmp_path, capsys, monkeypatch):
@@ -123,7 +154,9 @@ def test_an_interrupted_run_says_how_to_go_on(model, folder, tmp_path, capsys, m
             return call(self, *args, **kwargs)
 
     monkeypatch.setattr(SeSimInferencer, '__call__', interrupted)
-    assert run(folder, '--model', model, '--out', out) == 130
+    with pytest.raises(SystemExit) as ended:
+        run(folder, '--model', model, '--out', out)
+    assert ended.value.code == 130
     assert 'the same command goes on' in capsys.readouterr().err
     monkeypatch.setattr(SeSimInferencer, '__call__', call)
     assert run(folder, '--model', model, '--out', out) == 0
