@@ -31,6 +31,7 @@ def apply() -> None:
     _when_imported('numpy', repair_numpy_bool8)
     _when_imported('torch', repair_batch_norm_backward)
     _when_imported('mmengine.logging.history_buffer', repair_checkpoint_globals)
+    _when_imported('mmengine.runner.checkpoint', repair_checkpoint_loader)
     _when_imported('mmengine.dist.utils', repair_init_dist)
     _when_imported('mmengine.model.wrappers.distributed', repair_ddp_device_ids)
     _when_imported('mmagic.models.utils.model_utils', repair_generation_init_weights)
@@ -237,6 +238,40 @@ def _buffer_method(buffer_type: type, owner: object, name: str) -> Callable:
     if name.startswith('_') or not inspect.isfunction(method):
         raise pickle.UnpicklingError(f'The checkpoint asks for attribute {name!r} of {owner!r}')
     return method
+
+
+def repair_checkpoint_loader(checkpoint: ModuleType) -> None:
+    """Let MMEngine read checkpoints with the reader of this package, from files and addresses.
+
+    Why: ``torch.load``, which it calls, does not compare the checksums that torch wrote, so that a
+    damaged file is tested and resumed without a word; ``load_url`` unpickles whatever it downloads
+    and tells two files of the same name not apart; and ``Runner.resume`` runs ``meta['config']``,
+    a text that old versions wrote. Every runner gets its checkpoints here, also that of
+    ``mim train`` and of MMagic's own tools. For: MMEngine <= 0.10.7. Goes when MMEngine has a
+    reader that refuses what ``sesim_mmagic.utils.checkpoints`` refuses.
+    """
+    from mmengine.dist import barrier, is_main_process
+
+    from sesim_mmagic.utils.checkpoints import check_checkpoint, read_checkpoint
+
+    def load_from_local(filename: str, map_location=None) -> dict:
+        content = read_checkpoint(filename, map_location=map_location)
+        content.get('meta', {}).pop('config', None)
+        return content
+
+    def load_from_http(filename: str, map_location=None, *unused, **unused_too) -> dict:
+        if is_main_process():
+            check_checkpoint(filename)
+        barrier()  # the others find it downloaded
+        return load_from_local(filename, map_location)
+
+    # By these names the loaders of other addresses ('torchvision://', 'openmmlab://') ask for it.
+    checkpoint.load_from_http = load_from_http
+    checkpoint.load_from_local = load_from_local
+    register = checkpoint.CheckpointLoader.register_scheme
+    register(prefixes='', loader=load_from_local, force=True)
+    register(prefixes=('http://', 'https://', 'file://'), loader=load_from_http, force=True)
+    _note('checkpoint_loader')
 
 
 def _without_accelerator() -> bool:

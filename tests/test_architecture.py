@@ -17,11 +17,11 @@ HOST_ROOMS = {'translators', 'evaluation', 'apis', 'datasets', 'registry', 'comp
 # What each room of the package may import from the others.
 ARROWS = {
     'version': set(),
-    'compat': set(),
+    'compat': {'utils'},
     'registry': set(),
     'utils': set(),
     'functional': set(),
-    'networks': {'functional', 'registry'},
+    'networks': {'functional', 'registry', 'utils'},
     'losses': {'functional', 'registry', 'networks'},
     'translators': {'functional', 'registry', 'networks', 'losses', 'utils'},
     'converters': {'networks', 'engine', 'utils', 'version'},

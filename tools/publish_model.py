@@ -1,15 +1,12 @@
 """Publish a model: python tools/publish_model.py CHECKPOINT --out DIR --licence TEXT.
 
-Writes <config>_<date>-<sha8>.pth with what inference needs, a model card beside it, and the
-model's entry in the metafile of its method and in model-index.yml.
+Writes <config>_<date>-<sha8>.pth with what inference needs and a model card beside it. With --root
+the model also gets its entry in the metafile of its method and in model-index.yml.
 """
 
 import argparse
-from pathlib import Path
 
 from sesim_mmagic.apis import command_line
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def parse_args(argv=None):
@@ -33,15 +30,21 @@ def parse_args(argv=None):
         '--samples', nargs='+', default=[], metavar='PICTURE', help='pictures for the model card'
     )
     parser.add_argument('--base-url', help='address of the folder where the file can be had')
-    index = parser.add_mutually_exclusive_group()
-    index.add_argument('--root', default=ROOT, help='repository with configs/ and model-index.yml')
-    index.add_argument('--no-index', action='store_true', help='leave metafile and index alone')
+    parser.add_argument(
+        '--root',
+        metavar='REPOSITORY',
+        help='folder with configs/ and model-index.yml, where the model is to be listed; by '
+        'default nothing is written outside --out',
+    )
     parser.add_argument('--date', help='YYYYMMDD; by default when the checkpoint was written')
     parser.add_argument('--data', help="training data; by default the name of the data's folder")
     parser.add_argument(
         '--resources', help='hardware and time of the training; by default what it noted'
     )
     parser.add_argument('--limits', default='', help='what the model cannot do, for the card')
+    parser.add_argument(
+        '--overwrite', action='store_true', help='replace this release if it is in --out already'
+    )
     return parser.parse_args(argv)
 
 
@@ -61,11 +64,12 @@ def main(argv=None):
         ema=not args.no_ema,
         samples=args.samples,
         base_url=args.base_url,
-        root=None if args.no_index else args.root,
+        root=args.root,
         date=args.date,
         data=args.data,
         resources=args.resources,
         limits=args.limits,
+        overwrite=args.overwrite,
     )
     for path in (release.path, release.card, *release.index):
         print(path)

@@ -7,15 +7,15 @@ without PyTorch.
 import importlib
 
 _PLACES = {
-    'SeSimInferencer': 'inference.inferencer',
-    'encode_style': 'translation',
-    'evaluate_folder': 'evaluate',
-    'init_translator': 'translation',
-    'list_models': 'model_zoo',
-    'read_weights': 'checkpoints',
-    'resolve_model': 'model_zoo',
-    'translate': 'translation',
-    'translate_into_styles': 'translation',
+    'SeSimInferencer': '.inference.inferencer',
+    'encode_style': '.translation',
+    'evaluate_folder': '.evaluate',
+    'init_translator': '.translation',
+    'list_models': '.model_zoo',
+    'read_weights': '..utils.checkpoints',
+    'resolve_model': '.model_zoo',
+    'translate': '.translation',
+    'translate_into_styles': '.translation',
 }
 
 __all__ = list(_PLACES)
@@ -24,4 +24,4 @@ __all__ = list(_PLACES)
 def __getattr__(name: str) -> object:
     if name not in _PLACES:
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    return getattr(importlib.import_module(f'{__name__}.{_PLACES[name]}'), name)
+    return getattr(importlib.import_module(_PLACES[name], __name__), name)

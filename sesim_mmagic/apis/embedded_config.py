@@ -2,24 +2,17 @@
 
 MMEngine writes a training's config into its checkpoints as Python, and reads such text by running
 it. A stranger's checkpoint must not be run: here only literals and ``dict(...)`` are understood,
-and only models that are registered are built.
+and only models are built whose settings are known to be inert.
 """
 
 from mmengine.config import Config
 
+from sesim_mmagic.apis.inert_settings import check_inert, shown
 from sesim_mmagic.engine.plain_settings import read_settings
-from sesim_mmagic.registry import MODELS
 
-# What inference has no use for: no feature network is built, no weights of one are needed, and a
-# loss of one's own need not be known.
-TRAINING_ONLY = dict(
-    discriminator=None,
-    structure_loss=None,
-    style_loss=None,
-    perceptual_loss=None,
-    structure_identity_weight=0.0,
-)
-_SCOPES = ('', 'sesim_mmagic', 'mmagic', 'mmengine')
+# MMEngine imports the package of another scope.
+_SCOPES = (None, 'mmagic', 'sesim_mmagic')
+_ADVICE = 'If you trust it, give the config it was trained with, which may import your own modules.'
 
 
 def embedded_config(content, checkpoint):
@@ -30,11 +23,11 @@ def embedded_config(content, checkpoint):
         checkpoint (str | Path): The file, for messages.
 
     Returns:
-        Config: The config.
+        Config: The config. Its ``model`` is inert (see ``inert_settings``) apart from what
+        inference leaves out; all the rest is data that nothing may build, import or open.
 
     Raises:
-        ValueError: There is none, it is not plain settings, or it names a model that is not
-            registered in MMEngine, MMagic or this package.
+        ValueError: There is none, it is not plain settings, or its model is not inert.
     """
     meta = content.get('meta')
     text = meta.get('cfg') if isinstance(meta, dict) else None
@@ -45,43 +38,22 @@ def embedded_config(content, checkpoint):
         )
     try:
         settings = read_settings(text)
-    except ValueError as error:
+        config = Config(settings)
+    except (ValueError, KeyError) as error:  # names such as 'filename' are MMEngine's own
         raise ValueError(
             f"The config in checkpoint '{checkpoint}' was not read, it holds more than plain "
-            f'settings: {error}. If you trust it, give the config it was trained with.'
+            f'settings: {error}. {_ADVICE}'
         ) from None
     if not isinstance(settings.get('model'), dict):
         raise ValueError(f"The config in checkpoint '{checkpoint}' has no 'model'.")
-    for name in _types(settings['model']):
-        if not _is_registered(name):
-            raise ValueError(
-                f"The config in checkpoint '{checkpoint}' asks for {name!r}, which is no "
-                'registered model. If it is your own, give the config, which may import it.'
-            )
-    return Config(settings)
-
-
-def _types(settings):
-    """Every ``type`` in nested settings that inference builds: it initialises no weights."""
-    if isinstance(settings, dict):
-        if 'type' in settings:
-            yield settings['type']
-        unused = ('init_cfg', *TRAINING_ONLY)
-        settings = [value for key, value in settings.items() if key not in unused]
-    if isinstance(settings, list | tuple):
-        for value in settings:
-            yield from _types(value)
-
-
-def _is_registered(name):
-    # MMEngine imports a dotted name that nobody registered and calls what it finds.
-    scope, _, own = str(name).rpartition('.')
-    registry = MODELS
-    if scope not in _SCOPES:
-        return False
-    while registry is not None:
-        registry.import_from_location()
-        if own in registry.module_dict:
-            return True
-        registry = registry.parent
-    return False
+    scope = settings.get('default_scope')
+    try:
+        if scope not in _SCOPES:
+            raise ValueError(f"default_scope must be 'mmagic', not {shown(scope)}")
+        check_inert(settings['model'])
+    except ValueError as error:
+        raise ValueError(
+            f"The model in the config of checkpoint '{checkpoint}' is not built, it could run "
+            f'code: {error}. {_ADVICE}'
+        ) from None
+    return config

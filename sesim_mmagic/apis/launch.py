@@ -19,7 +19,7 @@ from mmengine.runner import Runner
 from sesim_mmagic.apis.command_line import CommandError, read_options
 from sesim_mmagic.engine.memory import keep_freed_memory
 from sesim_mmagic.engine.metric_check import ScoresMissing, finish_test, prepare_test
-from sesim_mmagic.utils.checkpoints import POINTER, last_checkpoint
+from sesim_mmagic.utils.checkpoints import POINTER, check_checkpoint, last_checkpoint
 from sesim_mmagic.utils.files import write_atomically
 
 METRIC_FORMATS = ('.json', '.yaml', '.yml', '.pkl')
@@ -100,35 +100,6 @@ def enable_auto_scale_lr(cfg):
     cfg.auto_scale_lr.enable = True
 
 
-def check_checkpoint(path):
-    """Raise an error unless a path is a complete checkpoint file. URLs are not looked at.
-
-    Args:
-        path (str): Path or URL of a checkpoint.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file is truncated or not a checkpoint.
-    """
-    if '://' in str(path):
-        return
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"Checkpoint '{path}' does not exist (working directory: '{Path.cwd()}')."
-        )
-    with path.open('rb') as file:
-        magic = file.read(2)
-    # torch writes zip files, whose table of contents is at the end; pickles before torch 1.6.
-    if magic == b'PK' and not zipfile.is_zipfile(path):
-        raise ValueError(
-            f"Checkpoint '{path}' is truncated ({path.stat().st_size} bytes): copy "
-            'or download it again, or use an earlier one.'
-        )
-    if magic != b'PK' and magic[:1] != b'\x80':
-        raise ValueError(f"'{path}' is not a PyTorch checkpoint.")
-
-
 def prepare_start(cfg):
     """Check the checkpoint that a training starts or resumes from.
 
@@ -141,7 +112,7 @@ def prepare_start(cfg):
 
     Raises:
         FileNotFoundError: The checkpoint does not exist.
-        ValueError: The checkpoint is truncated.
+        ValueError: The checkpoint is damaged or could run code.
     """
     if cfg.get('load_from'):
         check_checkpoint(cfg.load_from)

@@ -1,16 +1,15 @@
 """Released models by name: what there is, and one of them on this machine."""
 
 import difflib
-import hashlib
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 import yaml
 
 import sesim_mmagic
+from sesim_mmagic.utils.downloads import cached_download
 from sesim_mmagic.utils.shapes import misfit
 
 INDEX = 'model-index.yml'
@@ -93,12 +92,10 @@ def resolve_model(name_or_path, index=None):
     if _is_address(given):
         return given
     model = _find(given, list_models(index), find_index(index))
-    path = Path(torch.hub.get_dir(), 'checkpoints', Path(model.weights).name)
-    if path.is_file():
-        _check_sum(path, model)
-    else:
-        _download(model, path)
-    return str(path)
+    try:
+        return str(cached_download(model.weights, model.sha256))
+    except (FileNotFoundError, ValueError) as error:
+        raise type(error)(f"Model '{model.name}': {error}") from None
 
 
 def check_model(name_or_path: str | Path, index: str | Path | None = None) -> None:
@@ -165,15 +162,6 @@ def read_yaml(path):
     return content
 
 
-def sha256_of(path):
-    """Sum of a file, 64 hexadecimal digits."""
-    total = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while part := file.read(2**20):
-            total.update(part)
-    return total.hexdigest()
-
-
 def _released(entry, where):
     problem = misfit(entry, _MODEL, where)
     if problem:
@@ -221,29 +209,3 @@ def _find(given, models, index):
         f"There is no file and no released model '{given}'. "
         + (f'The nearest names: {near}.' if near else f"'{index}' has no model yet.")
     )
-
-
-def _download(model, path):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        # Written under another name; it gets its own when the sum is right.
-        torch.hub.download_url_to_file(model.weights, str(path), model.sha256, progress=False)
-    except RuntimeError as error:
-        raise ValueError(
-            f"'{model.weights}' is not the file that was released as '{model.name}': {error}. "
-            'It was not kept.'
-        ) from None
-    except (OSError, ValueError) as error:
-        raise FileNotFoundError(
-            f"Model '{model.name}' cannot be downloaded from '{model.weights}' ({error}): fetch "
-            f"it on a machine with access and put it at '{path}'."
-        ) from None
-
-
-def _check_sum(path, model):
-    found = sha256_of(path)
-    if found != model.sha256:
-        raise ValueError(
-            f"'{path}' is not the file that was released as '{model.name}': its sha256 is {found}, "
-            f'the index says {model.sha256}. Delete it to download it again.'
-        )

@@ -8,8 +8,8 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 
-from sesim_mmagic.apis.checkpoints import read_checkpoint, weights_of
-from sesim_mmagic.apis.embedded_config import TRAINING_ONLY, embedded_config
+from sesim_mmagic.apis.embedded_config import embedded_config
+from sesim_mmagic.apis.inert_settings import for_inference
 from sesim_mmagic.apis.inference.forward import (
     check_styled,
     checked_target,
@@ -22,6 +22,7 @@ from sesim_mmagic.engine.hooks.checkpoint_match import mismatch_message
 from sesim_mmagic.engine.hooks.common import source_domain
 from sesim_mmagic.engine.weights import adapt_names, differences
 from sesim_mmagic.registry import MODELS
+from sesim_mmagic.utils.checkpoints import read_checkpoint, weights_of
 
 _GENERATORS = ('generators.', 'generator_ema.')
 
@@ -46,18 +47,16 @@ def init_translator(config, checkpoint, device=None):
         ValueError: The config has no model, the checkpoint is damaged, holds other objects than
             weights and logs, is one of another model, or should hold its config and does not.
     """
-    content = read_checkpoint(str(checkpoint))
+    content = read_checkpoint(checkpoint)
     cfg = embedded_config(content, checkpoint) if config is None else _read_config(config)
-    settings = deepcopy(cfg.model)
-    settings.update({k: v for k, v in TRAINING_ONLY.items() if k in settings})
-    weights = weights_of(content, checkpoint)
-    init_default_scope(cfg.get('default_scope', 'mmagic'))
-    model = MODELS.build(settings)
-    expected = _of_generators(model.state_dict())
-    found = _of_generators(adapt_names(expected, weights))
-    lines = differences(expected, found)
-    if lines:
-        raise ValueError(mismatch_message(checkpoint, type(model), lines))
+    settings = for_inference(cfg.model)
+    init_default_scope(cfg.get('default_scope') or 'mmagic')
+    if config is None:
+        # Compared before it takes memory: the sizes in a stranger's config are anything.
+        with torch.device('meta'):
+            _fitting(_build(settings, checkpoint), content, checkpoint)
+    model = _build(settings, checkpoint)
+    found = _fitting(model, content, checkpoint)
     model.load_state_dict(found, strict=False)  # buffers of the training stay behind
     return model.to(device or get_device()).eval()
 
@@ -142,6 +141,26 @@ def _read_config(config):
     if 'model' not in config:
         raise ValueError(f"Config '{config.filename}' has no 'model'.")
     return config
+
+
+def _build(settings, checkpoint):
+    try:
+        return MODELS.build(deepcopy(settings))
+    except Exception as error:  # whatever components raise at arguments that do not fit
+        raise ValueError(
+            f"The model of checkpoint '{checkpoint}' cannot be built from its config: "
+            f'{" ".join(str(error).split())}'
+        ) from error
+
+
+def _fitting(model, content, checkpoint):
+    """A checkpoint's weights of the generators, which have to be those of a model."""
+    expected = _of_generators(model.state_dict())
+    found = _of_generators(adapt_names(expected, weights_of(content)))
+    lines = differences(expected, found)
+    if lines:
+        raise ValueError(mismatch_message(checkpoint, type(model), lines))
+    return found
 
 
 def _of_generators(weights):

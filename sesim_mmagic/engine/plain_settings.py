@@ -2,6 +2,8 @@
 
 import ast
 
+_LONGEST = 2**20  # characters; the syntax tree of a text takes a hundred times its memory
+
 
 def read_settings(text):
     """Values by name of a text that assigns literals, as MMEngine's ``pretty_text`` does.
@@ -15,14 +17,16 @@ def read_settings(text):
     Raises:
         ValueError: The text is no Python, or says more than that.
     """
+    if len(text) > _LONGEST:
+        raise ValueError(f'it has {len(text)} characters, more than {_LONGEST}')
     settings = {}
     try:
         for line in ast.parse(text).body:
             if not (isinstance(line, ast.Assign) and [type(t) for t in line.targets] == [ast.Name]):
                 raise ValueError(f'line {line.lineno} is no assignment to a name')
             settings[line.targets[0].id] = _value(line.value)
-    except (SyntaxError, RecursionError, TypeError) as error:
-        raise ValueError(str(error)) from None
+    except (SyntaxError, RecursionError, TypeError, MemoryError) as error:
+        raise ValueError(str(error) or type(error).__name__) from None
     return settings
 
 
@@ -37,9 +41,16 @@ def _value(node):
         named = {k.arg: _value(k.value) for k in node.keywords if k.arg is not None}
         return dict(item for part in (*map(_value, parts), named) for item in part.items())
     if isinstance(node, ast.Dict) and None not in node.keys:
-        keys = [ast.literal_eval(key) for key in node.keys]
-        return dict(zip(keys, map(_value, node.values), strict=True))
+        return dict(zip(map(_key, node.keys), map(_value, node.values), strict=True))
     if isinstance(node, ast.List | ast.Tuple | ast.Set):
         kind = {ast.List: list, ast.Tuple: tuple, ast.Set: set}[type(node)]
         return kind(map(_value, node.elts))
     return ast.literal_eval(node)  # refuses all but literals
+
+
+def _key(node):
+    key = ast.literal_eval(node)
+    # MMEngine writes keys between quotes as they are: what follows a quote would become code.
+    if isinstance(key, str) and not (key.isprintable() and not set(key) & set('\'"\\')):
+        raise ValueError(f'line {node.lineno} has the key {key!r}')
+    return key

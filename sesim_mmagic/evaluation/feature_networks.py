@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import os
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,7 +17,7 @@ from torch_fidelity.feature_extractor_inceptionv3 import (
 )
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 
-from sesim_mmagic.networks.state_dicts import read_state_dict
+from sesim_mmagic.networks.state_dicts import download_state_dict, read_state_dict
 from sesim_mmagic.registry import MODELS
 
 INCEPTION_SIDE = 299  # pixels
@@ -237,29 +236,19 @@ def read_inception_weights(weights: str) -> Mapping[str, Tensor]:
         FileNotFoundError: If the file is missing or cannot be downloaded.
         ValueError: If the file is not a readable state dict.
     """
-    path = weights
     if weights == 'download':
-        path = os.path.join(torch.hub.get_dir(), 'checkpoints', os.path.basename(URL_INCEPTION_V3))
-        if not os.path.isfile(path):
-            _download_inception(path)
+        return download_state_dict(
+            URL_INCEPTION_V3,
+            'Inception weights',
+            'weights of InceptionFeatures',
+            SHA256_INCEPTION,
+        )
     return read_state_dict(
-        path,
+        weights,
         'Inception weights',
         f"set weights of InceptionFeatures to the path of {URL_INCEPTION_V3}, to 'download' to "
         'download it, or to None with a seed for random weights',
     )
-
-
-def _download_inception(path: str) -> None:
-    try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        torch.hub.download_url_to_file(URL_INCEPTION_V3, path, hash_prefix=SHA256_INCEPTION)
-    except (OSError, RuntimeError) as error:
-        raise FileNotFoundError(
-            f'cannot download the Inception weights {URL_INCEPTION_V3} ({error}); fetch the file '
-            f'on a machine with network access and put it at {path}, or set weights of '
-            'InceptionFeatures to its path'
-        ) from error
 
 
 def resize_clean(pictures: Tensor) -> Tensor:

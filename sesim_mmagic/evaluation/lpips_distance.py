@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sesim_mmagic.networks.state_dicts import download_torchvision_weights, read_state_dict
+from sesim_mmagic.networks.state_dicts import download_state_dict, read_state_dict
 
 from .translation_metric import to_batch
 
@@ -127,7 +127,7 @@ def read_backbone_weights(net: str, backbone: str) -> Mapping[str, Tensor]:
     import torchvision
 
     weights = getattr(torchvision.models, BACKBONES[net]).IMAGENET1K_V1
-    return download_torchvision_weights(weights, 'backbone of LPIPS', 'backbone')
+    return download_state_dict(weights.url, 'backbone of LPIPS', 'backbone')
 
 
 def _unread_network(net: str, seed: int | None) -> nn.Module:

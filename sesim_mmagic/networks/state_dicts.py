@@ -1,11 +1,15 @@
-"""Reading tensors that somebody else saved."""
+"""Weights of networks that somebody else trained."""
 
 import os
+import re
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from sesim_mmagic.utils.checkpoints import read_checkpoint, weights_of
+from sesim_mmagic.utils.downloads import download
 
 
 def read_state_dict(path: str, what: str, advice: str) -> Mapping[str, Tensor]:
@@ -25,31 +29,34 @@ def read_state_dict(path: str, what: str, advice: str) -> Mapping[str, Tensor]:
     """
     if not os.path.isfile(path):
         raise FileNotFoundError(f'{what} {path!r} do not exist; {advice}')
-    try:
-        state_dict = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:
-        raise ValueError(f'{what} {path!r} cannot be read: {error}') from error
-    if not isinstance(state_dict, Mapping):
-        raise ValueError(f'{what} {path!r} hold no state dict')
-    return state_dict
+    return weights_of(read_checkpoint(path, what))
 
 
-def download_torchvision_weights(weights: Any, what: str, setting: str) -> Mapping[str, Tensor]:
-    """State dict of one of torchvision's networks, downloaded once, then cached.
+def download_state_dict(
+    url: str, what: str, setting: str, sha256: str | None = None
+) -> Mapping[str, Tensor]:
+    """State dict from an address, downloaded once, then in the cache of ``torch.hub``.
+
+    It has the name there that torchvision and others give it, so that they share the file.
 
     Args:
-        weights (WeightsEnum): Entry of torchvision's weights.
+        url (str): The address.
         what (str): What it is, for messages.
         setting (str): The setting that may hold a path instead, for messages.
+        sha256 (str, optional): First digits of the checksum. Defaults to None: those that the
+            name ends in, as names of published weights do.
 
     Raises:
         FileNotFoundError: If the file is neither cached nor can be downloaded.
+        ValueError: If it is not the file that was published, or not a readable state dict.
     """
-    try:
-        return weights.get_state_dict(progress=True, check_hash=True)
-    except (OSError, RuntimeError) as error:
-        cache = os.path.join(torch.hub.get_dir(), 'checkpoints', os.path.basename(weights.url))
-        raise FileNotFoundError(
-            f'cannot download the {what} {weights.url} ({error}); fetch the file on a machine '
-            f'with network access and put it at {cache}, or set {setting} to its path'
-        ) from error
+    path = Path(torch.hub.get_dir(), 'checkpoints', os.path.basename(url))
+    if not path.is_file():
+        in_name = re.search(r'-([0-9a-f]{8,})\.\w+$', path.name)
+        try:
+            download(url, path, sha256 or (in_name[1] if in_name else None))
+        except OSError as error:
+            raise FileNotFoundError(
+                f'cannot download the {what}: {error} Or set {setting} to its path.'
+            ) from None
+    return weights_of(read_checkpoint(path, what))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from sesim_mmagic.registry import MODELS
 
-from .state_dicts import download_torchvision_weights, read_state_dict
+from .state_dicts import download_state_dict, read_state_dict
 
 # Channels of the convolutions, one tuple a resolution; a 2 x 2 max pooling between tuples.
 STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
@@ -196,9 +196,7 @@ def read_vgg16_weights(pretrained: str) -> Mapping[str, Tensor]:
     if pretrained == 'torchvision':
         from torchvision.models import VGG16_Weights
 
-        return download_torchvision_weights(
-            VGG16_Weights.IMAGENET1K_V1, 'VGG16 weights', 'pretrained'
-        )
+        return download_state_dict(VGG16_Weights.IMAGENET1K_V1.url, 'VGG16 weights', 'pretrained')
     return read_state_dict(
         pretrained,
         'VGG16 weights',

@@ -585,7 +585,5 @@ def test_the_fresh_process_runs_no_code_and_compares_pictures(release, sample, t
 def test_the_command_line_says_what_is_wrong(capsys, trained, config, tmp_path):
     arguments = (trained, '--out', tmp_path / 'out', '--config', config)
     assert '--licence' in fails(capsys, 'publish_model', *arguments)
-    message = fails(
-        capsys, 'publish_model', *arguments, '--licence', 'x', '--no-index', '--date', 'y'
-    )
+    message = fails(capsys, 'publish_model', *arguments, '--licence', 'x', '--date', 'y')
     assert 'eight digits' in message

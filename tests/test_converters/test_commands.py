@@ -92,7 +92,7 @@ def test_bad_files(files, tmp_path, capsys, monkeypatch):
         found = fails(capsys, 'converters/to_sesim', *arguments, *domains(tmp_path))
         assert words in found, found
     for arguments, words in (
-        (missing, 'do not exist'),
+        (missing, 'does not exist'),
         (evil, 'cannot be read'),
         (generator, 'no checkpoint of this package'),
     ):

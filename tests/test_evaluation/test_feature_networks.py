@@ -166,10 +166,10 @@ def test_failed_download_says_where_to_put_the_file(monkeypatch, tmp_path, weigh
     def offline(*args, **kwargs):
         raise OSError('no route to host')
 
-    monkeypatch.setattr('torch.hub.download_url_to_file', offline)
+    monkeypatch.setattr('urllib.request.urlopen', offline)
     network = InceptionFeatures()
     name = os.path.basename(URL_INCEPTION_V3)
-    message = rf'{URL_INCEPTION_V3} .*no route.*{tmp_path}/checkpoints/{name}.*set weights'
+    message = rf'{URL_INCEPTION_V3}. .*no route.*{tmp_path}/checkpoints/{name}.*set weights'
     with pytest.raises(FileNotFoundError, match=message):
         network(pictures(1, 3, 8, 8))
     os.symlink(weights_file, tmp_path / 'checkpoints' / name)  # as the message says

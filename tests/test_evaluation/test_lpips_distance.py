@@ -90,7 +90,7 @@ def test_no_network(monkeypatch, tmp_path):
     def refused(*_, **__):
         raise OSError('no route to host')
 
-    monkeypatch.setattr('torch.hub.urlopen', refused)
+    monkeypatch.setattr('urllib.request.urlopen', refused)
     monkeypatch.setenv('TORCH_HOME', str(tmp_path))
     with pytest.raises(FileNotFoundError) as info:
         LPIPSDistance()(*pictures())

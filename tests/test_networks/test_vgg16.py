@@ -87,7 +87,7 @@ def test_failed_download_says_where_to_put_the_file(monkeypatch, tmp_path):
     def offline(*args, **kwargs):
         raise OSError('no route to host')
 
-    monkeypatch.setattr('torch.hub.download_url_to_file', offline)
+    monkeypatch.setattr('urllib.request.urlopen', offline)
     with pytest.raises(FileNotFoundError, match=rf'{tmp_path}/checkpoints/vgg16-.*\.pth'):
         VGG16Features('relu1_1').init_weights()
 

@@ -224,14 +224,14 @@ def test_damaged_checkpoints_are_named(config, trained, pictures, tmp_path, caps
     text.write_text('<html>404</html>')
     translate = ('translate', pictures, '--out', tmp_path, '--model')
     for argv in (('test', config), translate):
-        assert f"'{half}' is truncated" in fails(capsys, *argv, half)
-        assert f"'{text}' is not a PyTorch checkpoint" in fails(capsys, *argv, text)
+        assert f"'{half}' cannot be read: it is truncated" in fails(capsys, *argv, half)
+        assert f"'{text}' cannot be read: it is not a" in fails(capsys, *argv, text)
     (tmp_path / 'iter_2.pth').write_bytes(trained.read_bytes())
     (tmp_path / 'last_checkpoint').write_text(str(half))
     message = fails(capsys, 'train', config, '--resume', '--work-dir', tmp_path)
-    assert f"'{half}' is truncated" in message and "['iter_2.pth']" in message
+    assert f"'{half}' cannot be read: it is truncated" in message and "['iter_2.pth']" in message
     message = fails(capsys, 'train', config, '--cfg-options', f'load_from={half}')
-    assert f"'{half}' is truncated" in message
+    assert f"'{half}' cannot be read: it is truncated" in message
 
 
 def test_format_of_metrics_is_checked_first(config, trained, capsys):

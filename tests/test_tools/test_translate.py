@@ -160,7 +160,7 @@ def test_damage_inside_a_file_is_reported(trained, tmp_path):
         for name in source.namelist():
             if not name.endswith('data/0'):
                 target.writestr(name, source.read(name))
-    with pytest.raises(ValueError, match="damaged.pth' is damaged"):
+    with pytest.raises(ValueError, match="damaged.pth' cannot be read: it is damaged"):
         init_translator(trained[0], path)
 
 

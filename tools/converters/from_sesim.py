@@ -31,10 +31,9 @@ def main(argv=None):
     import torch
 
     from sesim_mmagic.converters import split
-    from sesim_mmagic.networks.state_dicts import read_state_dict
+    from sesim_mmagic.utils.checkpoints import read_checkpoint
 
-    content = read_state_dict(args.checkpoint, 'checkpoint', 'name the .pth file of a training')
-    found = split(content, args.checkpoint)
+    found = split(read_checkpoint(args.checkpoint), args.checkpoint)
     for name, state_dict in found.files.items():
         buffer = io.BytesIO()
         torch.save(state_dict, buffer)

@@ -4,8 +4,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from sesim_mmagic.apis.export.formats import OUTPUT
-from sesim_mmagic.apis.model_zoo import sha256_of
 from sesim_mmagic.engine.hooks.common import source_domain
+from sesim_mmagic.utils.downloads import sha256_of
 from sesim_mmagic.version import __version__
 
 

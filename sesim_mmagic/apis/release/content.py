@@ -10,6 +10,7 @@ import torch
 from mmengine.config import Config
 
 from sesim_mmagic.apis.inference.forward import inference_networks
+from sesim_mmagic.engine.plain_settings import read_settings
 from sesim_mmagic.version import __version__
 
 # Settings of one run on one machine.
@@ -28,11 +29,22 @@ def released_config(cfg):
 
     Returns:
         str: The text.
+
+    Raises:
+        ValueError: The config is more than plain settings, or MMEngine cannot write it as text.
     """
     settings = {k: v for k, v in cfg.to_dict().items() if k not in _OF_THE_RUN}
     if 'ema' in settings['model']:
         settings['model'] = dict(settings['model'], ema=None)
-    return Config(_without_folders(settings)).pretty_text
+    settings = _without_folders(settings)
+    try:
+        text = Config(settings).pretty_text
+        if read_settings(text) == settings:
+            return text
+        reason = 'as text it says something else'
+    except (ValueError, SyntaxError) as error:
+        reason = ' '.join(str(error).split())
+    raise ValueError(f'The config cannot be released, it is more than plain settings: {reason}.')
 
 
 def _without_folders(value):

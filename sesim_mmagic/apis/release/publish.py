@@ -10,7 +10,6 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from sesim_mmagic.apis.checkpoints import read_checkpoint
 from sesim_mmagic.apis.embedded_config import embedded_config
 from sesim_mmagic.apis.release.content import is_averaged, released_meta, serialise
 from sesim_mmagic.apis.release.fresh_process import (
@@ -30,7 +29,7 @@ from sesim_mmagic.apis.translation import init_translator
 from sesim_mmagic.engine.hooks.common import source_domain
 from sesim_mmagic.engine.hooks.results import read_results
 from sesim_mmagic.engine.pictures import write_picture
-from sesim_mmagic.utils.checkpoints import last_checkpoint
+from sesim_mmagic.utils.checkpoints import last_checkpoint, read_checkpoint
 from sesim_mmagic.utils.files import write_atomically
 from sesim_mmagic.utils.images import read_picture
 
@@ -68,6 +67,7 @@ def publish(
     data=None,
     resources=None,
     limits='',
+    overwrite=False,
 ):
     """Write a released checkpoint ``<config>_<date>-<sha8>.pth`` and its model card.
 
@@ -93,22 +93,25 @@ def publish(
         resources (str | None): What it was trained on and how long; None for what the training
             noted.
         limits (str): What the model cannot do, for the model card. Defaults to ''.
+        overwrite (bool): Whether a release of this name in ``out`` is replaced. Defaults to False.
 
     Returns:
         Release: What was written.
 
     Raises:
         FileNotFoundError: A file does not exist.
+        FileExistsError: ``out`` holds this release already.
         OSError: ``out`` cannot be written, or the disk is full. Nothing has its final name then.
         ValueError: The checkpoint is damaged, foreign or could run code, lacks what is needed, or
             gives other pictures in the fresh process.
     """
     checkpoint, _ = choose_checkpoint(checkpoint)
     pictures = _read_samples(samples)
-    trained = read_checkpoint(str(checkpoint))
-    cfg = embedded_config(trained, checkpoint) if config is None else _read_config(config)
+    trained = read_checkpoint(checkpoint)
+    given = None if config is None else _read_config(config)
+    cfg = given or embedded_config(trained, checkpoint)
     meta = released_meta(trained, checkpoint, config, date)
-    model = init_translator(cfg, checkpoint, 'cpu')
+    model = init_translator(given, checkpoint, 'cpu')
     if not ema:
         model.generator_ema = None
     content = serialise(model, cfg, meta)
@@ -124,6 +127,8 @@ def publish(
         limits=limits,
     )
     out = Path(out).resolve()
+    if not overwrite:
+        _check_new(out, name)
     weights = _address(base_url, out, f'{name}.pth')
     index = {}
     if root is not None:
@@ -202,11 +207,18 @@ def _address(base_url, out, file):
     return f'{base_url.rstrip("/")}/{file}'
 
 
+def _check_new(out, name):
+    for path in (out / f'{name}.pth', out / f'{name}.md', out / f'{name}_samples'):
+        if path.exists():
+            raise FileExistsError(f"'{path}' exists: give --overwrite to replace this release.")
+
+
 def _data_name(cfg):
-    dataset = cfg.get('train_dataloader', {}).get('dataset', {})
-    while 'dataset' in dataset:  # a wrapper, such as RepeatDataset
-        dataset = dataset['dataset']
-    return Path(dataset['data_root']).name if dataset.get('data_root') else None
+    place = cfg.get('train_dataloader')
+    while isinstance(place, dict) and 'data_root' not in place:  # wrappers, such as RepeatDataset
+        place = place.get('dataset')
+    root = place['data_root'] if isinstance(place, dict) else None
+    return Path(root).name if isinstance(root, str) and root else None
 
 
 def _translate_and_check(model, shop, name, pictures):
