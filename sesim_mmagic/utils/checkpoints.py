@@ -160,8 +160,8 @@ def _unpickle(file: BinaryIO, map_location: Any) -> tuple[Any, str | None]:
     torch's messages are not passed on: they have many lines, and advise to turn the safety off.
     """
     try:
-        with warnings.catch_warnings():  # of another pickle protocol: it loads or it does not
-            warnings.filterwarnings('ignore', message='Detected pickle protocol')
+        with warnings.catch_warnings():  # of odd content: it loads, or it is refused
+            warnings.simplefilter('ignore')
             return torch.load(file, map_location=map_location, weights_only=True), None
     except pickle.UnpicklingError as error:
         refused = _UNSAFE.search(str(error))
