@@ -34,6 +34,7 @@ from sesim_mmagic.apis.release.publish import choose_checkpoint, publish
 from sesim_mmagic.apis.translation import init_translator, translate
 from sesim_mmagic.engine.hooks.results import read_results
 from sesim_mmagic.engine.pictures import write_picture
+from sesim_mmagic.engine.plain_settings import read_settings
 from tests.test_engine import tiny
 from tests.test_tools.test_command_line import fails
 from tests.test_translators import tiny as tiny_models
@@ -384,14 +385,36 @@ def test_a_released_config_names_no_folder_of_this_machine():
     )
     text = released_config(cfg)
     assert 'home' not in text and '~' not in text
-    found = embedded_config(
-        dict(meta=dict(cfg=text.replace("type='A'", "type='OneSidedTranslator'"))), 'a'
-    )
+    found = Config(read_settings(text))
     assert found.model.ema is None and found.model.size == (1, 2)
     assert found.data_root == 'horses' and found.relative == 'data/horses'
     assert found.pipeline[0].path == 'y.png'
     assert not {'work_dir', 'load_from', 'resume', 'launcher'} & set(found)
     assert cfg.model.ema is not None, 'the config that was given stays as it is'
+
+
+def test_a_config_that_would_say_something_else_as_text_is_not_released():
+    """MMEngine writes keys between quotes as they are."""
+    for key in ("a'+str(print(1))+'", 'a\\', 'class'):
+        with pytest.raises(ValueError, match='more than plain settings'):
+            released_config(Config(dict(model=dict(type='A', x={key: 1}))))
+    with pytest.raises(ValueError, match='more than plain settings'):
+        released_config(Config(dict(model=dict(type='A', rate=float('inf')))))
+
+
+def test_a_release_that_is_there_stays(release, config, work_dir, sample, server, root):
+    folder, address = server
+    options = dict(licence='CC0', config=config, samples=[sample], base_url=f'{address}/')
+    before = {path: path.read_bytes() for path in folder.rglob('*') if path.is_file()}
+    with pytest.raises(FileExistsError, match='give --overwrite to replace'):
+        publish(work_dir, folder, **options)
+    assert {path: path.read_bytes() for path in folder.rglob('*') if path.is_file()} == before
+    index = (root / 'model-index.yml').read_bytes()
+    again = publish(work_dir, folder, **options, overwrite=True)
+    assert again.path == release.path and again.path.read_bytes() == before[release.path]
+    assert again.index == () and (root / 'model-index.yml').read_bytes() == index
+    again = publish(work_dir, folder, **options, limits='Tiny.', overwrite=True)
+    assert again.card.read_bytes() == before[release.card]
 
 
 def test_the_best_checkpoint_of_a_work_dir_else_the_last(work_dir, tmp_path):
@@ -484,6 +507,11 @@ def test_damaged_and_foreign_checkpoints_are_refused(trained, config, root, out,
     refused(ValueError, 'is damaged, its part', bad, out, config=config, root=root)
     torch.save(dict(state_dict=torch.nn.Linear(2, 2).state_dict()), bad)
     refused(ValueError, 'does not hold its config', bad, out)
+    whole = tiny.load(trained)
+    weights = dict(whole['state_dict'])
+    weights['generators.b.model.1.weight'] = weights['generators.b.model.1.weight'] * float('nan')
+    torch.save(dict(whole, state_dict=weights), bad)
+    refused(ValueError, 'not finite', bad, out, config=config, root=root)
     meta = dict(experiment_name=NAME, time='20260101', iter=1)
     torch.save(dict(meta=meta, state_dict=torch.nn.Linear(2, 2).state_dict()), bad)
     refused(ValueError, 'not one of this OneSidedTranslator', bad, out, config=config, root=root)
