@@ -19,9 +19,8 @@ from sesim_mmagic.apis.inert_settings import (
     check_inert,
     for_inference,
 )
-from sesim_mmagic.apis.page.models import Translators
 from sesim_mmagic.apis.release.publish import publish
-from sesim_mmagic.apis.translate import init_translator
+from sesim_mmagic.apis.translation import init_translator
 from sesim_mmagic.registry import MODELS
 from tests.test_tools.test_command_line import fails, tool
 from tests.test_tools.web_demo_models import ONE_SIDED, as_png, picture
@@ -216,6 +215,8 @@ def test_what_inference_does_not_need_is_left_out(hostile, name):
     'name', ['a model in the place of a generator', 'default scope', 'init_cfg of the generator']
 )
 def test_every_entry_refuses(hostile, name, tmp_path, capsys):
+    from sesim_mmagic.apis.page.models import Translators
+
     write, nothing_was_done = hostile
     path = write(HOSTILE[name])
     out, source = tmp_path / 'out', tmp_path / 'p.png'
