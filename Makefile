@@ -1,26 +1,36 @@
-# make install | test | lint | demo | clean. Everything lives in .venv; PYTHON chooses its Python.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
-VENV   := .venv
-# Processes that test.
+# make install | test | lint | demo | constraints | clean. Everything lives in VENV, made of PYTHON:
+# a path or a name; without it the newest of Python 3.10 to 3.13 that is there and runs.
+PYTHON  ?=
+VENV    ?= .venv
+# Processes that test, and what pytest is told beside (make test TESTS='-m quick').
 WORKERS ?= 2
-PIP    := $(VENV)/bin/python -m pip --disable-pip-version-check
-# Newer than all it was made from: the pinned set is in place.
-STAMP  := $(VENV)/installed
+TESTS   ?=
+EXTRAS  := lite,tests,export,demo,mim
+PIP     := $(VENV)/bin/python -m pip --disable-pip-version-check
+# The tested set that is in place; newer than all it was made from.
+STAMP   := $(VENV)/installed
 
-.PHONY: install test lint demo clean
+.PHONY: install test lint demo constraints clean python
 
 install: $(STAMP)
 
-$(STAMP): setup.py pyproject.toml $(wildcard requirements/*.txt)
-	@test -n "$(PYTHON)" || { echo "Python 3.11 was not found: set PYTHON=/path/to/python"; exit 1; }
-	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install --constraint requirements/constraints.txt setuptools wheel
-	$(PIP) install --constraint requirements/constraints.txt --editable '.[lite,tests,export,demo,mim]'
-	touch $@
+# Each time: the environment may be of another Python than PYTHON.
+python:
+	@sh requirements/python.sh venv '$(VENV)' '$(PYTHON)'
+
+$(STAMP): setup.py pyproject.toml $(wildcard requirements/*) | python
+	set -e; \
+	version=$$($(VENV)/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	tested=requirements/constraints-$$version.txt; \
+	$(PIP) install --constraint $$tested pip setuptools; \
+	$(PIP) install --constraint $$tested --only-binary :all: --no-build-isolation \
+		--editable '.[$(EXTRAS)]'; \
+	$(PIP) check; \
+	cp $$tested $@
 
 # Files of tests side by side, each with one thread: more than one after the other with two.
 test: install
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(TESTS)
 
 lint: install
 	$(VENV)/bin/ruff check .
@@ -28,6 +38,13 @@ lint: install
 
 demo: install
 	$(VENV)/bin/python tools/demo.py
+
+# The newest releases for PYTHON, to be tested and committed: make constraints PYTHON=python3.12
+constraints:
+	rm -rf .venv-newest
+	sh requirements/python.sh venv .venv-newest '$(PYTHON)'
+	.venv-newest/bin/python requirements/newest.py '$(EXTRAS)'
+	rm -rf .venv-newest
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -104,11 +104,13 @@ setup(
         'Programming Language :: Python :: 3.10',
         'Programming Language :: Python :: 3.11',
         'Programming Language :: Python :: 3.12',
+        'Programming Language :: Python :: 3.13',
         'Topic :: Scientific/Engineering :: Artificial Intelligence',
         'Topic :: Scientific/Engineering :: Image Processing',
     ],
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
-    python_requires='>=3.10',
+    # MMEngine 0.10 calls pkgutil.find_loader, which Python 3.14 removed, for each optimizer it builds.
+    python_requires='>=3.10,<3.14',
     # mmcv or mmcv-lite is the user's choice: requiring either would put one over the other.
     install_requires=requirements('runtime'),
     extras_require={

@@ -17,6 +17,8 @@ from torch import nn
 
 from sesim_mmagic import compat
 
+pytestmark = pytest.mark.quick
+
 # ------------------------------------------------------------------ numpy
 
 

@@ -37,6 +37,7 @@ def weights(runner):
     return torch.nn.utils.parameters_to_vector(runner.model.generators.parameters()).detach()
 
 
+@pytest.mark.quick
 def test_cyclegan_of_the_host_trains_saves_and_resumes(shrunken):
     from mmengine.runner import Runner
 

@@ -1,12 +1,17 @@
 """The wheel holds the package, its configs and tools, and leaves mmcv to the user."""
 
+import importlib.metadata
 import shutil
 import subprocess
+import sys
 import zipfile
 from email.parser import Parser
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 LEFT_OUT = shutil.ignore_patterns(
@@ -102,33 +107,69 @@ def test_mmcv_is_the_user_s_choice(metadata):
         assert found.split('<')[0] == package
 
 
+def release(requirement, releases):
+    """Whether ``releases``, versions by name, hold one that the requirement allows."""
+    found = releases.get(canonicalize_name(requirement.name))
+    return found is not None and requirement.specifier.contains(found, prereleases=True)
+
+
+@pytest.mark.quick
 def test_this_environment_satisfies_the_declared_bounds(metadata):
-    from importlib.metadata import version
-
-    from packaging.requirements import Requirement
-
+    installed = {canonicalize_name(d.name): d.version for d in importlib.metadata.distributions()}
     for line in metadata.get_all('Requires-Dist'):
         requirement = Requirement(line)
         if requirement.marker is None:
-            installed = version(requirement.name)
-            assert requirement.specifier.contains(installed, prereleases=True), line
+            assert release(requirement, installed), line
 
 
-def test_constraints_pin_every_requirement(metadata):
-    from packaging.requirements import Requirement
-    from packaging.utils import canonicalize_name
-
-    lines = (ROOT / 'requirements' / 'constraints.txt').read_text().splitlines()
+def pinned(path):
+    """Versions by name of a tested set, which holds nothing but versions."""
     pins = {}
-    for line in lines:
-        if line and not line.startswith('#'):
-            name, separator, pinned = line.partition('==')
-            assert separator and '/' not in pinned and '@' not in pinned, line
-            pins[canonicalize_name(name)] = pinned
+    for line in path.read_text().splitlines():
+        if not line.startswith('#'):
+            name, separator, version = line.partition('==')
+            assert separator and not set(version) & set('/@; '), line
+            pins[canonicalize_name(name)] = version
+    return pins
+
+
+SETS = sorted((ROOT / 'requirements').glob('constraints-*.txt'))
+
+
+@pytest.mark.parametrize('path', SETS, ids=lambda path: path.stem)
+def test_a_tested_set_pins_every_requirement(path, metadata):
+    pins = pinned(path)
     for line in metadata.get_all('Requires-Dist'):
         requirement = Requirement(line)
         if 'full' not in str(requirement.marker):
-            assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), line
+            assert release(requirement, pins), line
+    held_back = (ROOT / 'requirements/held_back.txt').read_text().splitlines()
+    for line in held_back:
+        if not line.startswith('#'):
+            assert release(Requirement(line.split('#')[0].strip()), pins), line
+    # They write the same files, so that two releases would be mixed.
+    names = ('opencv-python', 'opencv-python-headless', 'opencv-contrib-python')
+    assert len({pins[name] for name in names}) == 1
+
+
+def test_every_tested_set_is_of_a_supported_python_and_none_is_missing(metadata):
+    tested = {path.stem.partition('-')[2] for path in SETS}
+    prefix = 'Programming Language :: Python :: 3.'
+    named = [c for c in metadata.get_all('Classifier') if c.startswith(prefix)]
+    assert tested == {c.rpartition(' ')[2] for c in named}
+    supported = SpecifierSet(metadata['Requires-Python'])
+    assert tested == {f'3.{minor}' for minor in range(30) if f'3.{minor}' in supported}
+
+
+@pytest.mark.quick
+def test_make_install_puts_in_place_the_tested_set_and_nothing_else():
+    stamp = Path(sys.prefix, 'installed')
+    tested = ROOT / f'requirements/constraints-3.{sys.version_info.minor}.txt'
+    if not stamp.is_file() or stamp.read_bytes() != tested.read_bytes():
+        pytest.skip('not an environment that `make install` made of this tested set')
+    installed = {canonicalize_name(d.name): d.version for d in importlib.metadata.distributions()}
+    del installed['sesim-mmagic']
+    assert installed == pinned(tested)
 
 
 def test_editable_installation_links_configs_and_tools(checkout, tmp_path, python):

@@ -118,10 +118,15 @@ def exported(tmp_path_factory):
 
 NAMES = [name for name in MODELS if name != 'small']
 PAIRS = [(name, file_format) for name in NAMES for file_format in ('onnx', 'torchscript')]
-
-
 # torch.export thinks for seconds about each model: one of them is enough here.
-@pytest.mark.parametrize(('name', 'file_format'), [*PAIRS, ('small', 'pt2')])
+PAIRS.append(('small', 'pt2'))
+QUICK = [('one-sided', 'onnx'), ('cyclegan', 'torchscript'), ('small', 'pt2')]
+
+
+@pytest.mark.parametrize(
+    ('name', 'file_format'),
+    [pytest.param(*pair, marks=[pytest.mark.quick] * (pair in QUICK)) for pair in PAIRS],
+)
 def test_translates_as_the_model_does(name, file_format, tmp_path):
     model, target, divisor = make(name)
     path = tmp_path / f'new folder/model.{file_format}'

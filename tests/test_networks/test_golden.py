@@ -6,6 +6,8 @@ import torch
 from sesim_mmagic.networks import BlurPatchGAN, ResNetBlurGenerator
 from tests.golden import field, smooth
 
+pytestmark = pytest.mark.quick
+
 
 def fill(network, scale):
     for i, parameter in enumerate(network.state_dict().values()):

@@ -18,6 +18,7 @@ def run(*command):
     ).stdout
 
 
+@pytest.mark.quick
 def test_demo_ends_with_a_table_and_a_page(tmp_path):
     output = run('tools/demo.py', '--out', tmp_path, '--scale', 0.002)
     lines = output.splitlines()

@@ -31,6 +31,7 @@ def run(*argv):
     return tool('translate').main([str(a) for a in (*argv, '--device', 'cpu')])
 
 
+@pytest.mark.quick
 def test_a_folder(model, folder, tmp_path, capsys):
     out = tmp_path / 'out'
     assert run(folder, '--model', model, '--out', out) == 0

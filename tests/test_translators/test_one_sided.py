@@ -15,6 +15,7 @@ def weights(module):
     return torch.cat([p.detach().flatten() for p in module.parameters()])
 
 
+@pytest.mark.quick
 def test_a_step_trains_both_networks():
     model = one_sided()
     before = weights(model.generators), weights(model.discriminators)
