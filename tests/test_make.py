@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,8 +39,11 @@ class Machine:
     def add(self, name, version=None, makes_environments=True, folder='bin'):
         path = self.folder / folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        text = INTERPRETER.format(version=version, makes_environments=str(makes_environments).lower())
-        path.write_text(text if version else '#!/bin/sh\necho "is not switched on" >&2; exit 127\n')
+        text = '#!/bin/sh\necho "is not switched on" >&2; exit 127\n'
+        if version:
+            answer = 'true' if makes_environments else 'false'
+            text = INTERPRETER.format(version=version, makes_environments=answer)
+        path.write_text(text)
         path.chmod(0o755)
         return path
 
@@ -48,8 +52,9 @@ class Machine:
             'PATH': f'{self.folder}/bin',
             'PYTHON_FOLDERS': f'{self.folder}/{folders}' if folders else '',
         }
+        arguments = [str(argument) for argument in command]
         return subprocess.run(
-            [*map(str, command)], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+            arguments, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
         )
 
     def make(self, python='', **kwargs):
@@ -118,7 +123,7 @@ def test_an_environment_of_another_python_is_kept_and_never_mixed(machine):
         assert f'{machine.venv} holds Python 3.11, PYTHON={name} is Python 3.12' in refused.stderr
         assert f'rm -r {machine.venv}' in refused.stderr
     assert machine.version() == '3.11'
-    (machine.venv / 'bin/python').write_text(INTERPRETER.format(version='3.9', makes_environments=''))
+    machine.add('python', '3.9', folder='venv/bin')
     assert 'holds Python 3.9' in machine.make().stderr
     (machine.venv / 'bin/python').unlink()
     (machine.venv / 'bin/python').symlink_to('/removed/with/the/system/python')
@@ -126,8 +131,6 @@ def test_an_environment_of_another_python_is_kept_and_never_mixed(machine):
 
 
 def test_this_python_is_found(python):
-    """The real ones, as far as they are there."""
     found = dict(os.environ, PYTHON_FOLDERS=str(Path(python).resolve().parent))
     listed = subprocess.run(['sh', SCRIPT, 'list'], env=found, capture_output=True, text=True)
-    version = '.'.join(map(str, __import__('sys').version_info[:2]))
-    assert version in listed.stdout.split()[::2]
+    assert f'3.{sys.version_info.minor}' in listed.stdout.split()[::2]
