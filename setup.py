@@ -109,7 +109,7 @@ setup(
         'Topic :: Scientific/Engineering :: Image Processing',
     ],
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
-    # MMEngine 0.10 calls pkgutil.find_loader, gone in Python 3.14, for each optimizer that it builds.
+    # MMEngine 0.10 needs pkgutil.find_loader, gone in Python 3.14, whenever it builds an optimizer.
     python_requires='>=3.10,<3.14',
     # mmcv or mmcv-lite is the user's choice: requiring either would put one over the other.
     install_requires=requirements('runtime'),
