@@ -23,6 +23,7 @@ def main(argv=None):
     if args.out:
         launch.check_metrics_file(args.out)
     cfg.load_from, cfg.resume = args.checkpoint, False
+    launch.check_data(cfg, ['test'])
     launch.test(cfg, out=args.out)
     launch.leave_job()
 

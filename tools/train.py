@@ -38,6 +38,7 @@ def main(argv=None):
     if args.resume:
         cfg.resume = True
     launch.prepare_start(cfg)
+    launch.check_data(cfg)
     launch.train(cfg)
     launch.leave_job()
 

@@ -27,6 +27,7 @@ def parse_args(argv=None):
         help=f'config of configs/single_image; by default {PAPER}, or {SMALL} without a GPU',
     )
     parser.add_argument('--iterations', type=int, help="instead of the config's")
+    command_line.add_max_image_pixels(parser)
     command_line.add_cfg_options(parser)
     return parser.parse_args(argv)
 
@@ -39,6 +40,7 @@ def main(argv=None):
     from mmengine.device import get_device
 
     from sesim_mmagic.apis.single_image import prepare_single, translate_single
+    from sesim_mmagic.datasets.config_checks import set_picture_options
 
     config = args.config or CONFIGS / (SMALL if get_device() == 'cpu' else PAPER)
     if not Path(config).is_file():
@@ -46,6 +48,7 @@ def main(argv=None):
     cfg = Config.fromfile(config)
     cfg.log_level = 'WARNING'  # the progress line and the report say it all
     cfg.merge_from_dict(command_line.read_options(args.cfg_options))
+    set_picture_options(cfg, max_image_pixels=args.max_image_pixels)
     prepare_single(cfg, args.source, args.look, args.out, args.iterations)
     name = f'{Path(args.source).stem} like {Path(args.look).stem}'
     translation, scores = translate_single(cfg, progress=name)

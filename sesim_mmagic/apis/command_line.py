@@ -177,9 +177,32 @@ def create_parser(description: str) -> argparse.ArgumentParser:
         default='none',
         help='what started the ranks of a distributed job',
     )
+    parser.add_argument(
+        '--skip-broken',
+        action='store_true',
+        help='leave out pictures that cannot be used, instead of refusing to begin',
+    )
+    add_max_image_pixels(parser)
     # torch's launchers pass one spelling or the other.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     return parser
+
+
+def add_max_image_pixels(parser: argparse.ArgumentParser) -> None:
+    """Add ``--max-image-pixels N``; None where it is not given."""
+    parser.add_argument(
+        '--max-image-pixels',
+        type=_positive,
+        metavar='N',
+        help='most pixels of a picture that is read (default: 178956970, the limit of Pillow); '
+        'a picture takes several times 3 bytes a pixel of memory',
+    )
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"a whole number of at least 1 is expected, got '{text}'")
+    return int(text)
 
 
 def option_pairs(text: str) -> str:

@@ -17,6 +17,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from sesim_mmagic.apis.command_line import CommandError, read_options
+from sesim_mmagic.datasets.config_checks import check_pictures, set_picture_options
 from sesim_mmagic.engine.memory import keep_freed_memory
 from sesim_mmagic.engine.metric_check import ScoresMissing, finish_test, prepare_test
 from sesim_mmagic.utils.checkpoints import POINTER, check_checkpoint, last_checkpoint
@@ -39,6 +40,7 @@ def load_config(args):
 
     Raises:
         FileNotFoundError: The config does not exist.
+        ValueError: Nothing in it takes the options of pictures.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     if not Path(args.config).is_file():
@@ -48,6 +50,7 @@ def load_config(args):
     cfg = Config.fromfile(args.config)
     cfg.launcher = args.launcher
     cfg.merge_from_dict(read_options(args.cfg_options))
+    set_picture_options(cfg, args.skip_broken, args.max_image_pixels)
     if args.work_dir:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
@@ -149,6 +152,24 @@ def check_metrics_file(path):
     """Raise ValueError unless metrics can be written to ``path`` (see ``METRIC_FORMATS``)."""
     if Path(path).suffix not in METRIC_FORMATS:
         raise ValueError(f"--out takes a file that ends in one of {METRIC_FORMATS}, got '{path}'.")
+
+
+def check_data(cfg, parts=('train', 'val', 'test')):
+    """Look whether the pictures of a config can be used; the first rank does it for all.
+
+    Data sets look again when they are built, and find what the work directory notes.
+
+    Args:
+        cfg (Config): Config of a training or a test.
+        parts (Sequence[str]): Whose pictures are needed (see ``check_pictures``).
+
+    Raises:
+        FileNotFoundError: A folder is missing.
+        ValueError: Pictures cannot be used; they are named, all of them.
+    """
+    rank = os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0'))
+    if cfg.get('launcher', 'none') == 'none' or rank == '0':
+        check_pictures(cfg, parts)
 
 
 class SaveMetricsHook(Hook):

@@ -62,6 +62,8 @@ class SingleImagePairDataset(Dataset):
             below ``crop_size``. Defaults to 1/3.
         crops_per_zoom (int): Crops of a domain from one zoom. Defaults to 16.
         length (int): Samples of one pass of the training. Defaults to 100000.
+        max_image_pixels (int, optional): Most pixels of a picture. Defaults to None: 178956970,
+            Pillow's limit.
 
     Raises:
         FileNotFoundError: If ``A`` or ``B`` does not exist.
@@ -84,6 +86,7 @@ class SingleImagePairDataset(Dataset):
         min_zoom: float = 1 / 3,
         crops_per_zoom: int = 16,
         length: int = 100_000,
+        max_image_pixels: int | None = None,
     ) -> None:
         if split not in SPLITS:
             raise ValueError(
@@ -100,6 +103,7 @@ class SingleImagePairDataset(Dataset):
         self.min_zoom = min_zoom
         self.crops_per_zoom = crops_per_zoom
         self.length = length
+        self.max_image_pixels = max_image_pixels
         #: Seed of the samples' randomness; the sampler sets it.
         self.sample_seed: int | None = None
         self._drawn_seed: int | None = None
@@ -114,7 +118,10 @@ class SingleImagePairDataset(Dataset):
 
     def _load(self) -> dict[str, Image.Image]:
         """Both pictures, as Pillow's for its resampling; their channels stay BGR."""
-        pixels = {name: load_picture(path) for name, path in self.paths.items()}
+        pixels = {
+            name: load_picture(path, max_pixels=self.max_image_pixels)
+            for name, path in self.paths.items()
+        }
         if np.array_equal(*pixels.values()):
             raise ValueError(
                 'SingleImagePairDataset: A and B hold the same pixels, there is nothing to '

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from mmcv.transforms import BaseTransform
 
 from sesim_mmagic.registry import TRANSFORMS
+from sesim_mmagic.utils.images import UnusablePicture
 
 from .sources import load_picture
 
@@ -15,7 +17,8 @@ class LoadPicture(BaseTransform):
     :func:`~sesim_mmagic.utils.images.read_picture`.
 
     Leaves what MMagic's ``LoadImageFromFile`` leaves: the picture, its original shape, channel
-    order and colour type.
+    order and colour type. ``max_image_pixels`` in the results, which data sets put there, is the
+    most pixels that a picture may have.
 
     Args:
         key (str): Key of the picture. Defaults to 'img'.
@@ -35,23 +38,68 @@ class LoadPicture(BaseTransform):
     ) -> None:
         if len(background) != 3 or any(value not in range(256) for value in background):
             raise ValueError(
-                f'LoadPicture: background must be three integers from 0 to 255, got {background}'
+                f'{type(self).__name__}: background must be three integers from 0 to 255, got '
+                f'{background}'
             )
         self.key = key
         self.background = tuple(background)
         self.backend_args = backend_args
 
     def transform(self, results: dict) -> dict:
-        """Read the file that ``results[f'{key}_path']`` names."""
-        picture = load_picture(results[f'{self.key}_path'], self.background, self.backend_args)
-        results[self.key] = picture
-        results[f'ori_{self.key}_shape'] = picture.shape
-        results[f'{self.key}_channel_order'] = 'BGR'
-        results[f'{self.key}_color_type'] = 'color'
-        return results
+        """Read the file that ``results[f'{self.key}_path']`` names.
+
+        Raises:
+            UnusablePicture: If it is missing or cannot be used.
+        """
+        return _with_picture(results, self.key, self._read(results))
+
+    def _read(self, results: dict) -> np.ndarray:
+        path, limit = results[f'{self.key}_path'], results.get('max_image_pixels')
+        try:
+            return load_picture(path, self.background, self.backend_args, limit)
+        except OSError as error:  # so that another can stand in for a file that is gone
+            raise UnusablePicture(path, error.strerror or str(error)) from error
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(key={self.key!r}, background={self.background})'
+
+
+@TRANSFORMS.register_module()
+class LoadPicturePair(LoadPicture):
+    """Load ``pair_path``, two pictures side by side, into ``img_A``, the left one, and ``img_B``.
+
+    Args:
+        background (Sequence[int]): As of :class:`LoadPicture`.
+        backend_args (dict, optional): As of :class:`LoadPicture`.
+    """
+
+    def __init__(
+        self, background: Sequence[int] = (255, 255, 255), backend_args: dict | None = None
+    ) -> None:
+        super().__init__('pair', background, backend_args)
+
+    def transform(self, results: dict) -> dict:
+        """Read the file and cut it in the middle.
+
+        Raises:
+            UnusablePicture: If it is missing, cannot be used, or has an odd width.
+        """
+        pair, path = self._read(results), results['pair_path']
+        half, odd = divmod(pair.shape[1], 2)
+        if odd:
+            raise UnusablePicture(path, f'its width, {pair.shape[1]}, has no half')
+        for key, picture in (('img_A', pair[:, :half]), ('img_B', pair[:, half:])):
+            results[f'{key}_path'] = path
+            results = _with_picture(results, key, picture)
+        return results
+
+
+def _with_picture(results: dict, key: str, picture: np.ndarray) -> dict:
+    results[key] = picture
+    results[f'ori_{key}_shape'] = picture.shape
+    results[f'{key}_channel_order'] = 'BGR'
+    results[f'{key}_color_type'] = 'color'
+    return results
 
 
 @TRANSFORMS.register_module()

@@ -1,5 +1,6 @@
 """Unpaired folders of pictures, with randomness that belongs to the sample."""
 
+from functools import partial
 from itertools import zip_longest
 from os.path import abspath
 from pathlib import Path
@@ -9,8 +10,8 @@ from mmagic.datasets.unpaired_image_dataset import UnpairedImageDataset
 
 from sesim_mmagic.registry import DATASETS
 
+from .picture_folder import CheckedPictures, PictureFolder, StandIns, leave_out_broken
 from .random_state import seeded_generators
-from .sources import list_pictures
 
 LAYOUT = (
     'pictures of the two domains lie in trainA and trainB (training), testA and testB (test), and '
@@ -20,7 +21,7 @@ SPLITS = ('train', 'val', 'test')
 
 
 @DATASETS.register_module()
-class UnpairedFolderDataset(UnpairedImageDataset):
+class UnpairedFolderDataset(CheckedPictures, UnpairedImageDataset):
     """MMagic's unpaired folders, checked when built and reproducible sample by sample.
 
     Where :attr:`sample_seed` is set (``ResumableSampler`` does so), whatever is random about a
@@ -28,6 +29,10 @@ class UnpairedFolderDataset(UnpairedImageDataset):
     with ``(sample_seed, index)``, not from those of the process. Neither the number of workers
     nor an interruption changes what a training sees. With other samplers, samples draw from the
     generators of the process, as MMagic's do.
+
+    All pictures are looked at when the data set is built (see :func:`find_broken`). For one that
+    turns bad later, while a training lasts, the next one stands in (see :class:`StandIns`); for
+    the pictures of a validation the next pair does.
 
     Args:
         data_root (str): Folder with ``trainA``, ``trainB``, ``testA`` and ``testB``, perhaps
@@ -43,9 +48,14 @@ class UnpairedFolderDataset(UnpairedImageDataset):
             same scene, so that one is the truth of the other; their names are compared, without
             extensions. Defaults to False.
         test_mode (bool): MMagic's word for ``split='test'``. Defaults to False.
+        skip_broken (bool): Whether pictures that cannot be used are left out. Defaults to False:
+            they are an error.
+        max_image_pixels (int, optional): Most pixels of a picture. Defaults to None: 178956970,
+            Pillow's limit.
         **kwargs: Those of MMagic's ``UnpairedImageDataset``.
 
     Raises:
+        BrokenPictures: A ``ValueError``, if pictures cannot be used; it names all of them.
         FileNotFoundError: If a folder is missing.
         ValueError: If a folder holds no pictures or too few to hold out as many, names of pairs
             do not match, ``held_out`` is given beside folders of the split 'val', or arguments
@@ -60,10 +70,15 @@ class UnpairedFolderDataset(UnpairedImageDataset):
         held_out: int = 0,
         paired: bool = False,
         test_mode: bool = False,
+        skip_broken: bool = False,
+        max_image_pixels: int | None = None,
         **kwargs: Any,
     ) -> None:
+        self.skip_broken = skip_broken
+        self.max_image_pixels = max_image_pixels
         self.split = _checked_split(split, test_mode)
         self.held_out = held_out
+        self.paired = paired
         self._check_arguments(paired)
         #: Seed of the samples' randomness; the sampler sets it.
         self.sample_seed: int | None = None
@@ -97,7 +112,7 @@ class UnpairedFolderDataset(UnpairedImageDataset):
             )
 
     def load_data_list(self) -> list:
-        """List the pictures of both domains."""
+        """List the pictures of both domains, and look whether they can be used."""
         if not self.file_backend.isdir(self.data_root):
             raise FileNotFoundError(
                 f'data_root {str(self.data_root)!r} is no folder '
@@ -107,7 +122,26 @@ class UnpairedFolderDataset(UnpairedImageDataset):
         self.dataroot_a, self.dataroot_b = (
             self.file_backend.join_path(self.data_root, folder + side) for side in 'AB'
         )
-        return super().load_data_list()
+        self.folders = [self._folder(path) for path in (self.dataroot_a, self.dataroot_b)]
+        leave_out_broken(self.folders, self.skip_broken, self.max_image_pixels)
+        if self.paired:
+            scenes = {PictureFolder.scene(label) for label in self.left_out}
+            for folder in self.folders:
+                folder.leave_out_scenes(scenes)
+        self.choose()
+        return [self.data_infos_a, self.data_infos_b]
+
+    def _folder(self, path: str) -> PictureFolder:
+        if not self.file_backend.isdir(path):
+            raise FileNotFoundError(f'folder {str(path)!r} does not exist; {LAYOUT}')
+        return PictureFolder(path, self.file_backend)
+
+    def choose(self) -> None:
+        """Take the pictures of this split out of those that are used."""
+        chosen = [self._of_split(folder) for folder in self.folders]
+        self.stand_ins = [StandIns(paths) for paths in chosen]
+        self.data_infos_a, self.data_infos_b = ([dict(path=p) for p in paths] for paths in chosen)
+        self.len_a, self.len_b = map(len, chosen)
 
     def _divides_training(self) -> bool:
         """Whether the training folders are divided into the splits 'train' and 'val'."""
@@ -129,23 +163,17 @@ class UnpairedFolderDataset(UnpairedImageDataset):
             )
         return self.held_out > 0
 
-    def _load_domain_data_list(self, dataroot: str) -> list[dict]:
-        infos = super()._load_domain_data_list(dataroot)
+    def _of_split(self, folder: PictureFolder) -> list[str]:
+        paths = folder.paths
         if not self.held_out:
-            return infos
-        if self.held_out >= len(infos):
+            return paths
+        if self.held_out >= len(paths):
             raise ValueError(
-                f'held_out={self.held_out}, but folder {str(dataroot)!r} holds {len(infos)} '
+                f'held_out={self.held_out}, but folder {folder.folder!r} holds {len(paths)} '
                 'pictures: some must be left to train on'
             )
-        chosen = _spread(self.held_out, len(infos))
-        return [info for i, info in enumerate(infos) if (i in chosen) == (self.split == 'val')]
-
-    def scan_folder(self, path: str) -> list[str]:
-        """List the pictures of one domain, in folders below ``path`` too."""
-        if not self.file_backend.isdir(path):
-            raise FileNotFoundError(f'folder {str(path)!r} does not exist; {LAYOUT}')
-        return list_pictures(path, self.file_backend)
+        chosen = _spread(self.held_out, len(paths))
+        return [path for i, path in enumerate(paths) if (i in chosen) == (self.split == 'val')]
 
     def _check_pairs(self) -> None:
         folders = self.dataroot_a, self.dataroot_b
@@ -162,16 +190,33 @@ class UnpairedFolderDataset(UnpairedImageDataset):
                     f'{found[0]} and {found[1]}; rename or remove pictures, or set paired=False'
                 )
 
-    def get_data_info(self, index: int) -> dict:
-        """Paths of a sample; outside training, which of its pictures an earlier sample has too."""
-        info = super().get_data_info(index)
+    def get_data_info(self, idx: int) -> dict:
+        """Paths of a sample, of those that stand in for pictures that turned bad.
+
+        Outside training it says as well which of its pictures another sample has too.
+        """
+        info = super().get_data_info(idx)
+        if self.max_image_pixels is not None:
+            info['max_image_pixels'] = self.max_image_pixels
+        domains = self.domain_a, self.domain_b
+        keys = [f'img_{domain}_path' for domain in domains]
+        read = {key: s.of(info[key]) for key, s in zip(keys, self.stand_ins, strict=True)}
+        bad = [domain for domain, key in zip(domains, keys, strict=True) if read[key] != info[key]]
+        if bad and self.paired:  # another pair stands in
+            bad, read = domains, self.get_data_info(idx + 1)
+        info.update(read)
         if self.test_mode and self.marks_repeated:
-            for domain, number in ((self.domain_a, self.len_a), (self.domain_b, self.len_b)):
-                info[f'img_{domain}_repeated'] = index >= number
+            for domain, number in zip(domains, (self.len_a, self.len_b), strict=True):
+                info[f'img_{domain}_repeated'] = idx >= number or domain in bad
         return info
 
     def __getitem__(self, index: int) -> dict:
         """A sample; ``index`` may count on through passes (see ``ResumableSampler``)."""
+        if self.split == 'test':
+            return self._sample(index)
+        return self.with_stand_ins(partial(self._sample, index))
+
+    def _sample(self, index: int) -> dict:
         if self.test_mode or self.sample_seed is None:
             return super().__getitem__(index)
         with seeded_generators(self.sample_seed, index % len(self) if index < 0 else index):

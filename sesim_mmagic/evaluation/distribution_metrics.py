@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 from mmengine.dist import all_gather_object, get_dist_info
+from mmengine.fileio import get_file_backend
 from mmengine.logging import print_log
 from PIL import Image
 
-from sesim_mmagic.datasets.sources import list_pictures
+from sesim_mmagic.datasets.picture_folder import PictureFolder, leave_out_broken
+from sesim_mmagic.datasets.sources import load_picture
 from sesim_mmagic.registry import METRICS, MODELS
-from sesim_mmagic.utils.images import read_picture
 
 from . import set_scores
 from .feature_cache import BATCH_SIZE, FeatureCache, picture_digest
@@ -64,6 +65,10 @@ class DistributionScores(TranslationMetric):
         real_size (tuple[int, int], optional): Height and width in pixels that the pictures of
             ``real_folder`` are brought to, by Pillow's bicubic resizing with antialiasing, the
             aspect ratio not kept. Defaults to None: the size of the translations.
+        skip_broken (bool): Whether pictures of ``real_folder`` that cannot be used are left out.
+            Defaults to False: they are an error.
+        max_image_pixels (int, optional): Most pixels of a picture of ``real_folder``. Defaults to
+            None: 178956970, Pillow's limit.
         cache_dir (str, optional): Folder that keeps features of real pictures over runs (see
             :class:`FeatureCache`). Defaults to None: they are kept over validations of a run.
         **kwargs: Those of :class:`TranslationMetric`.
@@ -89,6 +94,8 @@ class DistributionScores(TranslationMetric):
         seed: int = 0,
         real_folder: str | None = None,
         real_size: tuple[int, int] | None = None,
+        skip_broken: bool = False,
+        max_image_pixels: int | None = None,
         cache_dir: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -110,7 +117,9 @@ class DistributionScores(TranslationMetric):
         self.seed = seed
         self.real_folder = real_folder
         self.real_size = real_size
-        self._real_files: list[str] = []
+        self.skip_broken = skip_broken
+        self.max_image_pixels = max_image_pixels
+        self._real: PictureFolder | None = None
         self._fake_sizes: set[tuple[int, int]] = set()
         self._folder_pictures: list[Seen] = []
         self._warned = False
@@ -123,15 +132,15 @@ class DistributionScores(TranslationMetric):
         """Look whether there are enough pictures for the scores."""
         real = pictures.get(self.target_domain)
         if self.real_folder is not None:
-            real = list_real_pictures(self.real_folder)
+            real = self._real_files()
         sources = pictures.get(self.source_domain)
         if real is not None and sources is not None:
             self._check_numbers(len(real), len(sources))
 
     def entries(self, data_samples: Sequence[dict]) -> list[Entry]:
         """Features of the translations of a batch and, without ``real_folder``, of its truths."""
-        if self.real_folder is not None and not self._real_files:
-            self._real_files = list_real_pictures(self.real_folder)
+        if self.real_folder is not None:
+            self._real_files()
         # Translations are new at every validation; real pictures come again.
         new = [not self.is_known(sample) for sample in data_samples]
         fakes = self._features(data_samples, 'fake', self.cache.compute, new)
@@ -141,6 +150,19 @@ class DistributionScores(TranslationMetric):
         return [
             Entry(None, dict(fake=fake, real=real)) for fake, real in zip(fakes, reals, strict=True)
         ]
+
+    def _real_files(self) -> list[str]:
+        """Pictures of ``real_folder``, looked at when they are first asked for."""
+        if self._real is None:
+            try:
+                folder = PictureFolder(self.real_folder, get_file_backend(self.real_folder))
+            except (FileNotFoundError, ValueError) as error:
+                raise FileNotFoundError(
+                    f'DistributionScores: real_folder: {error}; name a folder of real pictures'
+                ) from None
+            leave_out_broken([folder], self.skip_broken, self.max_image_pixels)
+            self._real = folder
+        return self._real.paths
 
     def _features(
         self,
@@ -176,13 +198,27 @@ class DistributionScores(TranslationMetric):
     def _read_folder(self, size: tuple[int, int]) -> list[Seen]:
         """What this rank sees of ``real_folder``."""
         rank, world_size = get_dist_info()
-        files = self._real_files[rank::world_size]
+        files = self._real_files()[rank::world_size]
         seen = []
         for start in range(0, len(files), BATCH_SIZE):
             paths = files[start : start + BATCH_SIZE]
-            pictures = [read_resized(path, size) for path in paths]
-            seen += _seen(paths, pictures, self.cache(pictures))
+            read = {path: self._read_real(path, size) for path in paths}
+            pictures = {path: pixels for path, pixels in read.items() if pixels is not None}
+            seen += _seen(list(pictures), list(pictures.values()), self.cache([*pictures.values()]))
         return seen
+
+    def _read_real(self, path: str, size: tuple[int, int]) -> np.ndarray | None:
+        """A picture of ``real_folder`` as RGB (height, width), bicubic with antialiasing.
+
+        None, and an error in the log, where it turned bad since it was looked at.
+        """
+        try:
+            picture = load_picture(path, max_pixels=self.max_image_pixels)
+        except (OSError, ValueError) as error:
+            print_log(f'real_folder: {error}; scores are without it', 'current', logging.ERROR)
+            return None
+        image = Image.fromarray(np.ascontiguousarray(picture[..., ::-1]))
+        return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BICUBIC))
 
     def gather(self, size: int) -> list[Entry] | None:
         """The entries of all ranks, and on all of them the pictures of ``real_folder``."""
@@ -270,19 +306,3 @@ def only_size(sizes: set[tuple[int, int]]) -> tuple[int, int]:
             f'translations, but these have {sorted(sizes) or "none"}; give real_size'
         )
     return next(iter(sizes))
-
-
-def list_real_pictures(folder: str) -> list[str]:
-    """Paths of the pictures of ``real_folder``; ``FileNotFoundError`` if there is none."""
-    try:
-        return list_pictures(folder)
-    except (FileNotFoundError, ValueError) as error:
-        raise FileNotFoundError(
-            f'DistributionScores: real_folder: {error}; name a folder of real pictures'
-        ) from None
-
-
-def read_resized(path: str, size: tuple[int, int]) -> np.ndarray:
-    """A picture file as RGB, uint8, at ``size`` (height, width): bicubic with antialiasing."""
-    picture = Image.fromarray(np.ascontiguousarray(read_picture(path)[..., ::-1]))
-    return np.asarray(picture.resize((size[1], size[0]), Image.Resampling.BICUBIC))

@@ -45,7 +45,7 @@ def make_data(root, val_dataset):
         write_world(root, num_train=3, num_val=3, num_test=3, modes=4)
         return
     for index in range(3):
-        if val_dataset.type == 'PairedImageDataset':
+        if val_dataset.type == 'sesim_mmagic.PairedFolderDataset':
             for phase in ('train', 'val', 'test'):
                 picture(root / phase / f'{index}.png', index, 2 * SIDE)
             continue
@@ -126,9 +126,6 @@ def test_config_builds(path):
 def test_checkpoints_are_not_chosen_on_the_test_pictures(path):
     config = Config.fromfile(ROOT / path)
     train, val, test = (config[f'{part}_dataloader'].dataset for part in ('train', 'val', 'test'))
-    if train.type == 'PairedImageDataset':
-        assert (val.test_dir, test.test_dir) == ('val', 'test')
-        return
     assert (train.get('split', 'train'), val.split, test.split) == ('train', 'val', 'test')
     assert train.get('held_out', 0) == val.get('held_out', 0)
     assert not test.get('held_out')

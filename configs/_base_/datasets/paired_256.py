@@ -1,12 +1,12 @@
-# Pictures that show A and B side by side, in the folders train, val and test; read by MMagic.
+# Pictures that show A (left) and B side by side, in the folders train, val and test.
 train_pipeline = [
-    dict(type='LoadPairedImageFromFile', key='pair', domain_a='A', domain_b='B'),
+    dict(type='sesim_mmagic.LoadPicturePair'),
     dict(type='Resize', keys=['img_A', 'img_B'], scale=(286, 286), interpolation='bicubic'),
     dict(type='FixedCrop', keys=['img_A', 'img_B'], crop_size=(256, 256)),
     dict(type='Flip', keys=['img_A', 'img_B'], flip_ratio=0.5, direction='horizontal'),
 ]
 test_pipeline = [
-    dict(type='LoadPairedImageFromFile', key='pair', domain_a='A', domain_b='B'),
+    dict(type='sesim_mmagic.LoadPicturePair'),
     dict(type='Resize', keys=['img_A', 'img_B'], scale=(256, 256), interpolation='bicubic'),
 ]
 train_dataloader = dict(
@@ -14,7 +14,7 @@ train_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
     sampler=dict(type='InfiniteSampler', shuffle=True),
-    dataset=dict(type='PairedImageDataset', data_root=None, pipeline=train_pipeline),
+    dataset=dict(type='sesim_mmagic.PairedFolderDataset', data_root=None, pipeline=train_pipeline),
 )
 val_dataloader = dict(
     batch_size=1,
@@ -22,11 +22,10 @@ val_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type='PairedImageDataset',
+        type='sesim_mmagic.PairedFolderDataset',
         data_root=None,
-        test_mode=True,
-        test_dir='val',
+        split='val',
         pipeline=test_pipeline,
     ),
 )
-test_dataloader = dict(val_dataloader, dataset=dict(val_dataloader['dataset'], test_dir='test'))
+test_dataloader = dict(val_dataloader, dataset=dict(val_dataloader['dataset'], split='test'))
