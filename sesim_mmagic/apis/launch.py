@@ -252,7 +252,17 @@ def leave_job():
     os._exit(0)
 
 
+def _without_idle_settings(loader):
+    """Drop what torch refuses beside ``num_workers=0``: there is no worker to keep or to feed."""
+    for one in loader if isinstance(loader, list) else [loader]:
+        if isinstance(one, dict) and one.get('num_workers') == 0:
+            for name in ('persistent_workers', 'prefetch_factor'):
+                one.pop(name, None)
+
+
 def _build_runner(cfg):
+    for part in ('train', 'val', 'test'):
+        _without_idle_settings(cfg.get(f'{part}_dataloader'))
     if 'runner_type' in cfg:
         from sesim_mmagic.registry import RUNNERS
 

@@ -1,5 +1,6 @@
 """The examples of the guide: what its pages quote is what runs here."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +92,7 @@ def test_a_new_loss_reaches_the_generator(on_path, picture_folders, tmp_path):
 
 @pytest.mark.parametrize('name', ['own_data', 'own_data_cpu'])
 def test_configs_of_own_data_train(picture_folders, tmp_path, name):
-    data = picture_folders(('trainA', 'trainB', 'testA', 'testB'), count=4, size=(40, 50))
+    data = picture_folders(('trainA', 'trainB', 'testA', 'testB'), count=8, size=(40, 50))
     Image.new('L', (60, 44)).save(data / 'trainA/grey.png')  # any mode and size
     cfg = Config.fromfile(EXAMPLES / f'{name}.py')
     assert cfg.test_dataloader.dataset.data_root == 'data/mine'
@@ -100,15 +101,19 @@ def test_configs_of_own_data_train(picture_folders, tmp_path, name):
     loaders = {
         f'{part}_dataloader__{key}': value
         for part in ('train', 'val')
-        for key, value in dict(
-            num_workers=0, persistent_workers=False, dataset=dict(data_root=str(data), held_out=2)
-        ).items()
+        for key, value in dict(num_workers=0, dataset=dict(data_root=str(data), held_out=2)).items()
     }
-    for metric in cfg.val_evaluator:  # Inception costs seconds
+    cfg.test_dataloader.num_workers = 0
+    cfg.test_dataloader.dataset.data_root = str(data)
+    for metric in [*cfg.val_evaluator, *cfg.test_evaluator]:
+        if name == 'own_data_cpu':  # needs no network as it is
+            continue
+        # Inception is fetched.
         metric.feature_net = dict(
             type='sesim_mmagic.PooledFeatures',
             network=dict(type='sesim_mmagic.VGG16Features', layers=('relu1_2',), **feature_net),
         )
+        metric.num_neighbours = 2
         cfg.default_hooks.checkpoint.save_best = 'distribution/kid_vgg16_random'
     logs, runner = train(
         cfg, tmp_path / 'work', model__structure_loss__feature_net=feature_net, **loaders
@@ -119,6 +124,14 @@ def test_configs_of_own_data_train(picture_folders, tmp_path, name):
     weights = torch.load(tmp_path / 'work' / best, map_location='cpu', weights_only=True)
     assert any(key.startswith('generators.sunny.') for key in weights['state_dict'])
     assert list((tmp_path / 'work').rglob('fixed_inputs_2.png')), 'pictures of the training'
+
+    cfg.load_from = str(tmp_path / 'work' / best)
+    cfg.work_dir = str(tmp_path / 'test')
+    launch.test(cfg, out=str(tmp_path / 'scores.json'))
+    scores = json.loads((tmp_path / 'scores.json').read_text())
+    names = ('fid', 'kid', 'kid_std', 'density', 'coverage')
+    assert set(scores) == {f'distribution/{score}_vgg16_random' for score in names}
+    assert len(list((tmp_path / 'test/test/translations/sunny').glob('*.png'))) == 8
 
 
 @pytest.fixture

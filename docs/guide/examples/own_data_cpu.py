@@ -25,7 +25,14 @@ test_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline,
 
 model = dict(source_domain=source, target_domain=target)
 
-# No score chooses a checkpoint: the last one counts.
+# No score chooses a checkpoint: the last one counts. The scores of the test are taken in the random
+# features of the loss, too: nothing is fetched, and their names end in vgg16_random.
+features = dict(_base_.model.structure_loss.feature_net, layers=('relu2_2', 'relu3_1'))
 test_evaluator = [
-    dict(type='sesim_mmagic.DistributionScores', target_domain=target, source_domain=source)
+    dict(
+        type='sesim_mmagic.DistributionScores',
+        target_domain=target,
+        source_domain=source,
+        feature_net=dict(type='sesim_mmagic.PooledFeatures', network=features),
+    )
 ]
