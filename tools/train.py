@@ -21,6 +21,14 @@ def parse_args(argv=None):
         action='store_true',
         help='scale learning rates by the batch size of all ranks',
     )
+    parser.add_argument(
+        '--domain-mapping',
+        nargs='+',
+        type=command_line.option_pairs,
+        metavar='OLD=NEW',
+        help='names of the domains of load_from, a model of other domains, in this one: '
+        'horse=cloudy zebra=sunny (setting domain_mapping of a config)',
+    )
     return parser.parse_args(argv)
 
 
@@ -37,6 +45,8 @@ def main(argv=None):
         launch.enable_auto_scale_lr(cfg)
     if args.resume:
         cfg.resume = True
+    if args.domain_mapping:
+        cfg.domain_mapping = dict(pair.split('=', 1) for pair in args.domain_mapping)
     launch.prepare_start(cfg)
     launch.check_data(cfg)
     launch.train(cfg)

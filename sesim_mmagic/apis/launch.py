@@ -18,6 +18,7 @@ from mmengine.runner import Runner
 
 from sesim_mmagic.apis.command_line import CommandError, read_options
 from sesim_mmagic.datasets.config_checks import check_pictures, set_picture_options
+from sesim_mmagic.engine.domain_mapping import DomainMappingHook
 from sesim_mmagic.engine.memory import keep_freed_memory
 from sesim_mmagic.engine.metric_check import ScoresMissing, finish_test, prepare_test
 from sesim_mmagic.utils.checkpoints import POINTER, check_checkpoint, last_checkpoint
@@ -117,6 +118,8 @@ def prepare_start(cfg):
         FileNotFoundError: The checkpoint does not exist.
         ValueError: The checkpoint is damaged or could run code.
     """
+    if cfg.get('domain_mapping') and not cfg.get('load_from'):
+        raise ValueError('domain_mapping renames the domains of load_from, which is not set')
     if cfg.get('load_from'):
         check_checkpoint(cfg.load_from)
     elif cfg.get('resume') and not Path(cfg.work_dir, POINTER).is_file():
@@ -204,6 +207,8 @@ def train(cfg):
     if not is_cuda_available():
         keep_freed_memory()
     runner = _build_runner(cfg)
+    if cfg.get('domain_mapping'):
+        runner.register_hook(DomainMappingHook(cfg.domain_mapping))
     runner.train()
     print_log(f'Checkpoints and logs saved under {cfg.work_dir}', logger='current')
     return runner
