@@ -22,6 +22,7 @@ def main(argv=None):
     launch.check_checkpoint(args.checkpoint)
     if args.out:
         launch.check_metrics_file(args.out)
+    launch.prepare_test_folder(cfg, args.overwrite)
     cfg.load_from, cfg.resume = args.checkpoint, False
     launch.check_data(cfg, ['test'])
     launch.test(cfg, out=args.out)

@@ -1,4 +1,4 @@
-"""Train a model: python tools/train.py CONFIG [--resume] [--amp] [--work-dir DIR]."""
+"""Train a model: python tools/train.py CONFIG [--resume | --overwrite] [--amp] [--work-dir DIR]."""
 
 from sesim_mmagic.apis import command_line
 
@@ -47,9 +47,9 @@ def main(argv=None):
         cfg.resume = True
     if args.domain_mapping:
         cfg.domain_mapping = dict(pair.split('=', 1) for pair in args.domain_mapping)
-    launch.prepare_start(cfg)
+    launch.prepare_start(cfg, args.overwrite)
     launch.check_data(cfg)
-    launch.train(cfg)
+    launch.train(cfg, args.overwrite)
     launch.leave_job()
 
 

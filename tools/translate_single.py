@@ -27,6 +27,13 @@ def parse_args(argv=None):
         help=f'config of configs/single_image; by default {PAPER}, or {SMALL} without a GPU',
     )
     parser.add_argument('--iterations', type=int, help="instead of the config's")
+    again = parser.add_mutually_exclusive_group()
+    again.add_argument(
+        '--resume', action='store_true', help='train further where the folder holds a translation'
+    )
+    again.add_argument(
+        '--overwrite', action='store_true', help='remove what the folder holds, and begin anew'
+    )
     command_line.add_max_image_pixels(parser)
     command_line.add_cfg_options(parser)
     return parser.parse_args(argv)
@@ -49,7 +56,9 @@ def main(argv=None):
     cfg.log_level = 'WARNING'  # the progress line and the report say it all
     cfg.merge_from_dict(command_line.read_options(args.cfg_options))
     set_picture_options(cfg, max_image_pixels=args.max_image_pixels)
-    prepare_single(cfg, args.source, args.look, args.out, args.iterations)
+    prepare_single(
+        cfg, args.source, args.look, args.out, args.iterations, args.resume, args.overwrite
+    )
     name = f'{Path(args.source).stem} like {Path(args.look).stem}'
     translation, scores = translate_single(cfg, progress=name)
     for key, value in scores.items():

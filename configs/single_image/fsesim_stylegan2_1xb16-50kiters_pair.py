@@ -41,9 +41,8 @@ param_scheduler = dict(
     begin=max_iters // 2,
     end=max_iters,
 )
-default_hooks = dict(fixed_inputs=dict(interval=2500))
-# The translation at every validation: how it came about.
-custom_hooks = [
-    dict(hook, validations=True) if hook['type'] == 'sesim_mmagic.SaveTranslationsHook' else hook
-    for hook in _base_.custom_hooks
-]
+default_hooks = dict(
+    fixed_inputs=dict(interval=2500),
+    # The translation at every validation: how it came about.
+    translations=dict(validations=True),
+)

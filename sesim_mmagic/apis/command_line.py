@@ -178,6 +178,11 @@ def create_parser(description: str) -> argparse.ArgumentParser:
         help='what started the ranks of a distributed job',
     )
     parser.add_argument(
+        '--overwrite',
+        action='store_true',
+        help='remove what an earlier run of this kind wrote into the work directory',
+    )
+    parser.add_argument(
         '--skip-broken',
         action='store_true',
         help='leave out pictures that cannot be used, instead of refusing to begin',

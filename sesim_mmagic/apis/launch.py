@@ -1,10 +1,9 @@
 """Training and testing: the config, checks before hours are spent, the Runner."""
 
 import atexit
-import logging
 import os
 import sys
-import zipfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import mmengine
@@ -21,8 +20,16 @@ from sesim_mmagic.datasets.config_checks import check_pictures, set_picture_opti
 from sesim_mmagic.engine.domain_mapping import DomainMappingHook
 from sesim_mmagic.engine.memory import keep_freed_memory
 from sesim_mmagic.engine.metric_check import ScoresMissing, finish_test, prepare_test
-from sesim_mmagic.utils.checkpoints import POINTER, check_checkpoint, last_checkpoint
+from sesim_mmagic.engine.work_dir import (
+    check_start,
+    check_test,
+    earlier_training,
+    overwrite_test,
+    overwrite_training,
+)
+from sesim_mmagic.utils.checkpoints import TrainingStopped, check_checkpoint
 from sesim_mmagic.utils.files import write_atomically
+from sesim_mmagic.utils.weights import WeightsMismatch
 
 METRIC_FORMATS = ('.json', '.yaml', '.yml', '.pkl')
 
@@ -104,51 +111,77 @@ def enable_auto_scale_lr(cfg):
     cfg.auto_scale_lr.enable = True
 
 
-def prepare_start(cfg):
-    """Check the checkpoint that a training starts or resumes from.
-
-    With ``resume`` and no ``load_from`` this is the last one of the work directory. Where there
-    is none, training starts at iteration 0, so that a job which is queued again and again can
-    always be called with ``--resume``.
+def prepare_start(cfg, overwrite=False):
+    """Check what the work directory of a training holds, and the checkpoint that it starts from.
 
     Args:
-        cfg (Config): ``load_from`` is set where the work directory was moved.
+        cfg (Config): ``load_from`` is set to the checkpoint that is resumed.
+        overwrite (bool): Whether an earlier training in the work directory may be removed.
 
     Raises:
         FileNotFoundError: The checkpoint does not exist.
-        ValueError: The checkpoint is damaged or could run code.
+        ValueError: The checkpoint is damaged, or the work directory holds another training.
     """
     if cfg.get('domain_mapping') and not cfg.get('load_from'):
         raise ValueError('domain_mapping renames the domains of load_from, which is not set')
+    if overwrite and cfg.get('resume'):
+        raise ValueError('--resume goes on with a training, --overwrite removes it: choose one.')
     if cfg.get('load_from'):
         check_checkpoint(cfg.load_from)
-    elif cfg.get('resume') and not Path(cfg.work_dir, POINTER).is_file():
-        print_log(
-            f"Nothing to resume: '{cfg.work_dir}' holds no '{POINTER}'. Training starts at "
-            'iteration 0.',
-            logger='current',
-            level=logging.WARNING,
+    if not _is_first_rank(cfg):  # the first one looks for all; later the training loop does
+        return
+    if overwrite:  # what is there goes when all checks are done, see train
+        _check_not_inside(cfg.get('load_from'), cfg.work_dir)
+        return
+    start = check_start(cfg.work_dir, bool(cfg.get('resume')), cfg.get('load_from'))
+    if start and start != cfg.get('load_from'):
+        check_checkpoint(start)
+    cfg.load_from = start
+
+
+def prepare_test_folder(cfg, overwrite=False):
+    """Check that a test does not mix its pictures with those of another.
+
+    Args:
+        cfg (Config): Config of the test.
+        overwrite (bool): Whether the pictures of an earlier test are removed.
+
+    Raises:
+        ValueError: There are pictures of an earlier test where this one writes.
+    """
+    if not _is_first_rank(cfg):
+        return
+    for folder in _test_folders(cfg):
+        if overwrite:
+            overwrite_test(folder)
+        check_test(folder)
+
+
+def _test_folders(cfg):
+    """Folders that the hooks of a config write the pictures of a test to."""
+    hooks = [*cfg.get('default_hooks', {}).values(), *(cfg.get('custom_hooks') or ())]
+    for hook in hooks:
+        if isinstance(hook, dict) and str(hook.get('type')).endswith('SaveTranslationsHook'):
+            yield hook.get('out_dir') or Path(cfg.work_dir, 'test')
+
+
+def _check_not_inside(checkpoint, work_dir):
+    """Raise an error if what a training starts from would be removed before it does."""
+    if checkpoint and Path(checkpoint).resolve() in [
+        path.resolve() for path in earlier_training(Path(work_dir))
+    ]:
+        raise ValueError(
+            f"--overwrite would remove '{checkpoint}', which load_from names: copy it to another "
+            'folder first, or choose another --work-dir.'
         )
-    elif cfg.get('resume'):
-        _prepare_resume(cfg)
 
 
-def _prepare_resume(cfg):
-    pointer = Path(cfg.work_dir, POINTER)
-    noted, checkpoint = pointer.read_text().strip(), last_checkpoint(cfg.work_dir)
-    complete = sorted(p.name for p in pointer.parent.glob('*.pth') if zipfile.is_zipfile(p))
-    advice = (
-        f"Complete checkpoints in '{cfg.work_dir}': {complete or 'none'}; resume from one with "
-        '--resume --cfg-options load_from=PATH.'
-    )
-    if checkpoint is None:
-        raise FileNotFoundError(f"'{pointer}' names '{noted}', which does not exist. {advice}")
-    try:
-        check_checkpoint(checkpoint)
-    except ValueError as error:
-        raise ValueError(f'{error} {advice}') from None
-    if checkpoint != noted:
-        cfg.load_from = checkpoint
+def _is_first_rank(cfg):
+    """Whether this process is the first of a job; told by what its launcher sets."""
+    if cfg.get('launcher', 'none') == 'none':
+        return True
+    names = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
+    return int(next((os.environ[name] for name in names if name in os.environ), 0)) == 0
 
 
 def check_metrics_file(path):
@@ -195,21 +228,25 @@ class SaveMetricsHook(Hook):
             write_atomically(self.path, content)
 
 
-def train(cfg):
+def train(cfg, overwrite=False):
     """Build a Runner and train.
 
     Args:
         cfg (Config): Config of the training.
+        overwrite (bool): Whether an earlier training in the work directory is removed.
 
     Returns:
         Runner: The runner, after training.
     """
     if not is_cuda_available():
         keep_freed_memory()
+    if overwrite and _is_first_rank(cfg):
+        overwrite_training(cfg.work_dir)
     runner = _build_runner(cfg)
     if cfg.get('domain_mapping'):
         runner.register_hook(DomainMappingHook(cfg.domain_mapping))
-    runner.train()
+    with _errors_for_users(cfg):
+        runner.train()
     print_log(f'Checkpoints and logs saved under {cfg.work_dir}', logger='current')
     return runner
 
@@ -231,12 +268,24 @@ def test(cfg, out=None):
     if out:
         runner.register_hook(SaveMetricsHook(out))
     prepare_test(runner)
-    runner.test()
+    with _errors_for_users(cfg):
+        runner.test()
     try:
         finish_test(runner)
     except ScoresMissing as error:
         raise CommandError(str(error), 1) from None
     return runner
+
+
+@contextmanager
+def _errors_for_users(cfg):
+    """Tell what only the model sees: it does not know the name of a checkpoint."""
+    try:
+        yield
+    except TrainingStopped as error:
+        raise CommandError(str(error), 1) from None
+    except WeightsMismatch as error:
+        raise WeightsMismatch(error.model, error.lines, cfg.load_from) from None
 
 
 def leave_job():

@@ -7,6 +7,7 @@ from pathlib import Path
 from mmengine.registry import init_default_scope
 
 from sesim_mmagic.apis import launch
+from sesim_mmagic.engine.work_dir import earlier_training, overwrite_training
 from sesim_mmagic.registry import DATASETS
 from sesim_mmagic.utils.checkpoints import POINTER
 from sesim_mmagic.utils.files import write_atomically
@@ -18,10 +19,11 @@ TRANSLATION = 'translation.png'
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
-def prepare_single(cfg, source, look, out, iterations=None):
+def prepare_single(cfg, source, look, out, iterations=None, resume=False, overwrite=False):
     """Turn a config of single-image translation into one for two given pictures.
 
-    Where ``out`` holds a training on these pictures that was interrupted, it goes on.
+    Where ``out`` holds a training on these pictures that was interrupted, it goes on; where it
+    holds their translation, that has to be asked for.
 
     Args:
         cfg (Config): Config of ``configs/single_image``; changed in place.
@@ -30,12 +32,14 @@ def prepare_single(cfg, source, look, out, iterations=None):
         out (str | Path): Work directory.
         iterations (int | None): Length of the training instead of the config's; validations and
             the decay of the learning rates move along.
+        resume (bool): Whether a training that ended goes on, and its translation is replaced.
+        overwrite (bool): Whether what ``out`` holds of an earlier training is removed.
 
     Raises:
         FileNotFoundError: A picture does not exist.
         ValueError: A picture cannot be used (see ``SingleImagePairDataset``), ``iterations`` is
             not positive, the config is none of two pictures, or ``out`` holds other pictures'
-            translation.
+            translation, or one that nobody said may be replaced.
     """
     pictures = dict(A=str(Path(source).resolve()), B=str(Path(look).resolve()))
     for part in _LOADERS:
@@ -51,8 +55,10 @@ def prepare_single(cfg, source, look, out, iterations=None):
     cfg.work_dir = str(out)
     init_default_scope(cfg.get('default_scope', 'mmagic'))
     DATASETS.build(cfg.train_dataloader.dataset)  # reads and checks the pictures
-    _check_folder(Path(out), pictures)
-    cfg.resume = Path(out, POINTER).is_file()
+    if overwrite:
+        overwrite_training(out, PICTURES, TRANSLATION)
+    _check_folder(Path(out), pictures, resume)
+    cfg.resume = resume or Path(out, POINTER).is_file()
     launch.prepare_start(cfg)
 
 
@@ -70,7 +76,7 @@ def translate_single(cfg, progress=None):
         tuple[Path, dict[str, float]]: The translation, and its scores.
     """
     if progress is not None:
-        cfg.custom_hooks.append(dict(type='sesim_mmagic.ProgressHook', name=progress))
+        cfg.default_hooks.progress = dict(type='sesim_mmagic.ProgressHook', name=progress)
     runner = launch.train(cfg)
     scores = runner.test()
     folder = Path(cfg.work_dir)
@@ -106,8 +112,8 @@ def _read_note(note):
     return noted
 
 
-def _check_folder(out, pictures):
-    """Note the pictures in a new folder; refuse one that belongs to others."""
+def _check_folder(out, pictures, resume):
+    """Note the pictures in a new folder; refuse one that belongs to others, or is complete."""
     note = out / PICTURES
     found = {
         role: dict(path=path, sha256=hashlib.sha256(Path(path).read_bytes()).hexdigest())
@@ -118,9 +124,17 @@ def _check_folder(out, pictures):
         if any(noted[role]['sha256'] != found[role]['sha256'] for role in found):
             raise ValueError(
                 f"'{out}' holds the translation of '{noted['source']['path']}' into the look of "
-                f"'{noted['look']['path']}', or these files changed since: choose another folder."
+                f"'{noted['look']['path']}', or these files changed since: choose another folder, "
+                'or replace it by --overwrite.'
+            )
+        if (out / TRANSLATION).is_file() and not resume:
+            raise ValueError(
+                f"'{out}' holds the translation of these pictures: train it further by --resume "
+                '(with more --iterations), begin anew by --overwrite, or choose another folder.'
             )
         return
-    if (out / POINTER).is_file():
-        raise ValueError(f"'{out}' holds another training: choose another folder.")
+    if earlier_training(out):
+        raise ValueError(
+            f"'{out}' holds another training: choose another folder, or replace it by --overwrite."
+        )
     write_atomically(note, json.dumps(found, indent=2) + '\n')

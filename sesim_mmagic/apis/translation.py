@@ -18,11 +18,10 @@ from sesim_mmagic.apis.inference.forward import (
     translations,
 )
 from sesim_mmagic.apis.inference.inputs import each_input
-from sesim_mmagic.engine.hooks.checkpoint_match import mismatch_message
 from sesim_mmagic.engine.hooks.common import source_domain
-from sesim_mmagic.engine.weights import adapt_names, differences
 from sesim_mmagic.registry import MODELS
 from sesim_mmagic.utils.checkpoints import read_checkpoint, weights_of
+from sesim_mmagic.utils.weights import WeightsMismatch, adapt_names, differences
 
 _GENERATORS = ('generators.', 'generator_ema.')
 
@@ -159,7 +158,7 @@ def _fitting(model, content, checkpoint):
     found = _of_generators(adapt_names(expected, weights_of(content)))
     lines = differences(expected, found)
     if lines:
-        raise ValueError(mismatch_message(checkpoint, type(model), lines))
+        raise WeightsMismatch(type(model).__name__, lines, str(checkpoint))
     return found
 
 

@@ -1,14 +1,11 @@
 """What watches a training or a test from outside: loop, hooks, optimizer wrapper, HTML page."""
 
 from sesim_mmagic.engine.hooks import (
-    CheckpointMatchHook,
-    FiniteLossHook,
     FixedInputsHook,
     ProgressHook,
     ResultsHook,
     SafeCheckpointHook,
     SaveTranslationsHook,
-    SeedIterationsHook,
     read_results,
 )
 from sesim_mmagic.engine.html_report import write_report
@@ -18,16 +15,13 @@ from sesim_mmagic.engine.storage import AtomicLocalBackend
 
 __all__ = [
     'AtomicLocalBackend',
-    'CheckpointMatchHook',
     'CpuAmpOptimWrapper',
-    'FiniteLossHook',
     'FixedInputsHook',
     'ProgressHook',
     'ResultsHook',
     'ResumableIterTrainLoop',
     'SafeCheckpointHook',
     'SaveTranslationsHook',
-    'SeedIterationsHook',
     'read_results',
     'write_report',
 ]

@@ -2,29 +2,39 @@
 
 import logging
 
+from mmengine.dist import get_rank, get_world_size
 from mmengine.logging import print_log
 from mmengine.runner import IterBasedTrainLoop
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 from torch.utils.data import BatchSampler
 
 from sesim_mmagic.engine.metric_check import check_metrics, prepare_validation
+from sesim_mmagic.engine.resume import ResumeFromConfig
 from sesim_mmagic.registry import LOOPS
+from sesim_mmagic.utils.random import seed_generators
 
 _SEED_KEY = 'sampler_seed'
+# How many samples all ranks together have consumed, on how many ranks, out of how many.
+_SAMPLES_KEY, _RANKS_KEY, _LENGTH_KEY = 'consumed_samples', 'ranks', 'dataset_samples'
 
 
 @LOOPS.register_module()
 class ResumableIterTrainLoop(IterBasedTrainLoop):
-    """MMEngine's iteration-based loop whose data order continues at once after a resume.
+    """MMEngine's iteration-based loop, made to resume as its config says, exactly and at once.
 
-    After a resume at iteration ``i``, MMEngine 0.10.7 loads ``i`` batches and throws them away.
-    This loop tells the sampler instead: ``sampler.start = i * batch_size``, the samples that this
-    rank has consumed, and draws a new iterator from the data loader. One iteration is one batch,
-    whatever the number of accumulated gradients. A sampler without ``start`` falls back to
-    MMEngine's way, with a warning.
+    * A work directory that holds another training is refused, and on resume the config counts:
+      see :class:`~sesim_mmagic.engine.resume.ResumeFromConfig`.
+    * Random numbers of an iteration follow from (seed, rank, iteration) alone.
+    * After a resume at iteration ``i``, MMEngine 0.10.7 loads ``i`` batches and throws them away.
+      This loop tells the sampler instead where to start: after as many samples as all ranks
+      together have consumed, whatever batch size and number of ranks were theirs. One iteration
+      is one batch, whatever the number of accumulated gradients. A sampler without the attribute
+      ``start`` falls back to MMEngine's way, with a warning.
+    * The seed of the sampler is kept in the message hub and so in the checkpoint: where the config
+      names no seed, a new process draws another one before it reads the checkpoint.
+    * What a validation would stumble over is looked for before the first iteration.
 
-    The seed of the sampler is kept in the message hub and so in the checkpoint: where the config
-    names no seed, a new process draws another one before it reads the checkpoint.
+    None of this is a hook that a list of hooks in a config could leave out.
 
     When it is built, before anything of a checkpoint is read, it looks for what the losses and
     scores need (:func:`~sesim_mmagic.engine.metric_check.check_metrics`).
@@ -34,10 +44,18 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
 
     def __init__(self, runner, *args, **kwargs):
         super().__init__(runner, *args, **kwargs)
+        self._begin, self._samples_at_begin = 0, 0
+        # Between the reading of a checkpoint and its use MMEngine calls hooks and nothing else.
+        runner.register_hook(ResumeFromConfig())
         check_metrics(runner)
 
     def run(self):
-        """Train to ``max_iters`` and return the model."""
+        """Train to ``max_iters`` and return the model.
+
+        Raises:
+            ValueError: Nothing is left to train.
+        """
+        self._check_iterations()
         if self.runner.val_loop is not None:
             prepare_validation(self.runner)
         self.runner.call_hook('before_train')
@@ -55,12 +73,25 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
             self._continue_data()
         else:
             self._note_sampler_seed()
+        hub = self.runner.message_hub
+        hub.update_info(_RANKS_KEY, get_world_size())
+        hub.update_info(_LENGTH_KEY, len(self.dataloader.dataset))
         while self._iter < self._max_iters and not self.stop_training:
             self.runner.model.train()
             self.run_iter(next(self.dataloader_iterator))
             self._decide_current_val_interval()
             if self._validation_due():
                 self.runner.val_loop.run()
+
+    def run_iter(self, data_batch):
+        """One iteration, whose random numbers follow from (seed, rank, iteration) alone.
+
+        The data have seeds of their own, because workers load them ahead of time.
+        """
+        seed_generators(self.runner.seed, get_rank(), self._iter)
+        done = self._samples_at_begin + (self._iter + 1 - self._begin) * self._samples_a_step
+        self.runner.message_hub.update_info(_SAMPLES_KEY, done)
+        super().run_iter(data_batch)
 
     def _drop_iterator(self):
         """Stop data loading workers now: in a reference cycle each may block for seconds."""
@@ -85,27 +116,83 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
         if getattr(sampler, 'seed', None) is not None:
             self.runner.message_hub.update_info(_SEED_KEY, int(sampler.seed))
 
+    @property
+    def _samples_a_step(self):
+        """Samples that all ranks consume together in an iteration."""
+        return (self.dataloader.batch_size or 1) * get_world_size()
+
+    def _check_iterations(self):
+        if self._iter > self._max_iters:
+            raise ValueError(
+                f'The checkpoint is at iteration {self._iter}, beyond the end of the training: '
+                f'train_cfg.max_iters is {self._max_iters}. Raise it, or resume from an earlier '
+                'checkpoint.'
+            )
+        if self._iter == self._max_iters:
+            print_log(
+                f'The training is complete: {self._iter} of {self._max_iters} iterations are '
+                'done. To train longer, raise train_cfg.max_iters.',
+                logger='current',
+                level=logging.WARNING,
+            )
+
     def _continue_data(self):
+        self._begin, self._samples_at_begin = self._iter, self._consumed_samples()
+        own = self._samples_at_begin // get_world_size()
         sampler = self._resumable_sampler()
         if sampler is None:
+            batches = own // (self.dataloader.batch_size or 1)
             print_log(
                 f'{type(self.dataloader.batch_sampler.sampler).__name__} has no attribute '
-                f'`start`: {self._iter} batches are loaded and dropped to continue the data '
+                f'`start`: {batches} batches are loaded and dropped to continue the data '
                 "order. Use sampler=dict(type='sesim_mmagic.ResumableSampler') to resume at once.",
                 logger='current',
                 level=logging.WARNING,
             )
-            for _ in range(self._iter):
+            for _ in range(batches):
                 next(self.dataloader_iterator)
             return
         self._restore_sampler_seed(sampler)
-        sampler.start = self._iter * self.dataloader.batch_sampler.batch_size
+        sampler.start = own
         # MMEngine drew an iterator before it read the checkpoint, at the first sample. Persistent
         # workers hold a copy of the data set with the seed of that moment: start new ones.
         self._drop_iterator()
         self.dataloader_iterator = _InfiniteDataloaderIterator(self.dataloader)
 
+    def _consumed_samples(self):
+        """Samples of all ranks before this iteration; says where they were counted otherwise."""
+        known, now = self.runner.message_hub.runtime_info, self._iter * self._samples_a_step
+        consumed = known.get(_SAMPLES_KEY, now)
+        ranks, world = known.get(_RANKS_KEY, get_world_size()), get_world_size()
+        length = known.get(_LENGTH_KEY, len(self.dataloader.dataset))
+        lines = []
+        if ranks != world:
+            lines.append(
+                f'The checkpoint was written by {ranks} rank(s), now there are {world}: training '
+                'goes on, but not bit for bit.'
+            )
+        if consumed != now:
+            lines.append(
+                f'The data go on after the {consumed} samples that were trained on, where '
+                f'{self._iter} iterations of {self._samples_a_step} would be {now}.'
+            )
+        if length != len(self.dataloader.dataset):
+            lines.append(
+                f'train_dataloader.dataset had {length} samples when the checkpoint was written, '
+                f'now {len(self.dataloader.dataset)}: their order is another one.'
+            )
+        for line in lines:
+            print_log(line, logger='current', level=logging.WARNING)
+        return consumed
+
     def _restore_sampler_seed(self, sampler):
+        """Give the sampler the seed of the checkpoint, unless the config names one."""
+        # The runner's own copy holds the seed of the checkpoint by now.
+        named = self.runner.cfg.get('randomness') or {}
+        if named.get('seed') is not None and not named.get('diff_rank_seed'):
+            return
+        if 'seed' in self.runner.cfg.train_dataloader.get('sampler', {}):
+            return
         if _SEED_KEY not in self.runner.message_hub.runtime_info:
             return
         seed = self.runner.message_hub.get_info(_SEED_KEY)

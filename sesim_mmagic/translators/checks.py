@@ -1,8 +1,19 @@
 """Mistakes that would otherwise train quietly for hours."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+import torch
+from mmengine.dist import get_rank, get_world_size
+from mmengine.logging import MessageHub
 from torch import Tensor, nn
+
+from sesim_mmagic.utils.checkpoints import TrainingStopped, resume_advice
+from sesim_mmagic.utils.weights import WeightsMismatch, adapt_names, differences, with_average
+
+# Where these do not fit, translations would come from random weights.
+_GENERATORS = ('generators.', 'generator_ema.')
 
 
 def check_channel_order(data_preprocessor: nn.Module, *losses: nn.Module | None) -> None:
@@ -62,6 +73,80 @@ def check_training_batch(data: dict, keys: Sequence[str]) -> None:
             f'images of one batch differ in size (height, width): {shapes}; crop or resize every '
             'image to one size in the training pipeline'
         )
+
+
+def finite_losses(losses: Mapping[str, Tensor | float]) -> dict[str, Tensor | float]:
+    """Detach the losses of a step, and stop the training if one of them is not finite.
+
+    Called in ``train_step``, so that no hook sees the values, least of all one that writes a
+    checkpoint, and no list of hooks can leave the check out.
+
+    Args:
+        losses (Mapping[str, Tensor | float]): Scalars by name.
+
+    Returns:
+        dict[str, Tensor | float]: The same, detached.
+
+    Raises:
+        TrainingStopped: A loss is NaN or infinite.
+    """
+    losses = {k: v.detach() if isinstance(v, Tensor) else v for k, v in losses.items()}
+    tensors = [v.float().sum() for v in losses.values() if isinstance(v, Tensor)]
+    # One wait for the accelerator, not one for each loss.
+    if tensors and not torch.stack(tensors).isfinite().all():
+        _refuse_losses(losses)
+    if not all(math.isfinite(v) for v in losses.values() if not isinstance(v, Tensor)):
+        _refuse_losses(losses)
+    return losses
+
+
+def _refuse_losses(losses: Mapping[str, Tensor | float]) -> None:
+    # MMagic's sum tells less than its parts.
+    names = sorted(losses, key=lambda name: name == 'loss')
+    name, value = next((k, float(losses[k])) for k in names if not math.isfinite(losses[k]))
+    # What MMEngine's runner tells its components; empty where there is none.
+    known = MessageHub.get_current_instance().runtime_info
+    where = f'Iteration {known["iter"] + 1}: ' if 'iter' in known else ''
+    rank = f' on rank {get_rank()}' if get_world_size() > 1 else ''
+    last = known.get('last_ckpt')
+    advice = resume_advice(last if last and Path(last).is_file() else None)
+    raise TrainingStopped(f"{where}'{name}' is {value}{rank}; the training was stopped. {advice}")
+
+
+def check_weights(
+    model: nn.Module, state_dict: dict[str, Tensor], prefix: str, *unused: object
+) -> None:
+    """Before weights are loaded into a model: they have to be those of its generators.
+
+    Registered with the model, so that it holds whoever loads; MMEngine warns and goes on. The
+    discriminators and losses may differ: a training can start from the generators alone. Image
+    buffers always do, they grow while training.
+
+    Checkpoints that MMagic wrote on several ranks hold ``generators.module.*``: their names are
+    adapted to the model's. A released checkpoint has the moving average in the place of the
+    generators: it becomes both of the model's.
+
+    Args:
+        model (nn.Module): What is loaded into.
+        state_dict (dict[str, Tensor]): What is loaded; names are changed in place.
+        prefix (str): Beginning of the model's names in ``state_dict``.
+        *unused: What else torch gives to such a hook.
+
+    Raises:
+        WeightsMismatch: Weights are missing, unknown, no tensors or of another shape.
+    """
+    expected = model.state_dict()
+    own = {k: state_dict.pop(k) for k in list(state_dict) if k.startswith(prefix)}
+    found = adapt_names(expected, {k[len(prefix) :]: v for k, v in own.items()})
+    found = with_average(expected, found)
+    state_dict.update({prefix + k: v for k, v in found.items()})
+
+    def of_generators(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {k: v for k, v in weights.items() if k.startswith(_GENERATORS)}
+
+    lines = differences(of_generators(expected), of_generators(found))
+    if lines:
+        raise WeightsMismatch(type(model).__name__, lines)
 
 
 def _as_list(images: Tensor | Sequence[Tensor]) -> list[Tensor]:

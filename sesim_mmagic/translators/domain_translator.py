@@ -11,7 +11,12 @@ from torch import Tensor, nn
 from sesim_mmagic.registry import MODELS
 
 from .acceleration import accelerate
-from .checks import check_channel_order, check_generator_features, check_training_batch
+from .checks import (
+    check_channel_order,
+    check_generator_features,
+    check_training_batch,
+    check_weights,
+)
 from .domain_networks import DomainNetworks, drop_wrapper_names, unwrapped
 from .inference_step import InferenceStep
 from .padding import pad_to_multiple
@@ -107,6 +112,7 @@ class DomainTranslator(InferenceStep, BaseTranslationModel):
         check_generator_features(self.structure_loss, *self.generators.values())
         accelerate(self, channels_last, compile)
         self._register_state_dict_hook(drop_wrapper_names)
+        self.register_load_state_dict_pre_hook(check_weights)
 
     def init_weights(self) -> None:
         """Initialise the networks, and read the losses' feature weights before hours are spent."""

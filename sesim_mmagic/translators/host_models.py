@@ -11,7 +11,13 @@ from torch import Tensor, nn
 from sesim_mmagic.registry import MODELS
 
 from .acceleration import accelerate
-from .checks import check_channel_order, check_generator_features, check_training_batch
+from .checks import (
+    check_channel_order,
+    check_generator_features,
+    check_training_batch,
+    check_weights,
+    finite_losses,
+)
 from .domain_networks import DomainNetworks, drop_wrapper_names, reachable_networks, unwrapped
 from .image_buffer import ImageBuffer
 from .inference_step import InferenceStep
@@ -64,6 +70,7 @@ class StructureLossMixin(InferenceStep):
         check_generator_features(self.structure_loss, *self.generators.values())
         accelerate(self, channels_last, compile)
         self._register_state_dict_hook(drop_wrapper_names)
+        self.register_load_state_dict_pre_hook(check_weights)
 
     def init_weights(self) -> None:
         """Initialise the networks and read the structure loss's feature weights."""
@@ -100,7 +107,7 @@ class StructureLossMixin(InferenceStep):
             del self._step, self._optim_wrapper, self._inputs
         if self.generator_ema is not None:
             self.generator_ema.update_parameters(unwrapped(self.generators))
-        return log_vars
+        return finite_losses(log_vars)
 
     def forward_test(self, *args: Any, **kwargs: Any) -> dict:
         """The host's translation of images, by the moving average where there is one."""

@@ -1,5 +1,7 @@
 """History of translations for the discriminator, kept in the checkpoint."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -12,8 +14,10 @@ class ImageBuffer(nn.Module):
     probability one half, swapped for a stored one. Draws come from NumPy's global generator
     in the order of MMagic's ``GANImageBuffer``, so that both give the same images.
 
-    The stored images are a buffer of the module: they are saved with the model and come back
-    with it, and a resumed training shows its discriminator what an unbroken one would have.
+    The stored images are saved with the model and come back with it, so that a resumed training
+    shows its discriminator what an unbroken one would have. They are not a *buffer* of the module
+    in PyTorch's sense: they grow, differ between ranks and are nothing to average, which hooks do
+    with all buffers that they find (MMEngine's ``EMAHook`` and ``SyncBuffersHook``).
 
     Args:
         size (int): Number of images to keep; 0 returns images unchanged. Defaults to 50.
@@ -27,7 +31,7 @@ class ImageBuffer(nn.Module):
         if size < 0:
             raise ValueError(f'ImageBuffer: size must not be negative, got {size}')
         self.size = size
-        self.register_buffer('images', torch.empty(0))
+        self.images = torch.empty(0)
 
     @torch.no_grad()
     def query(self, images: Tensor) -> Tensor:
@@ -41,6 +45,7 @@ class ImageBuffer(nn.Module):
         """
         if self.size == 0:
             return images.detach()
+        self.images = self.images.to(images.device)
         return torch.stack([self._query_one(image) for image in images])
 
     def _query_one(self, image: Tensor) -> Tensor:
@@ -58,9 +63,18 @@ class ImageBuffer(nn.Module):
     # MMagic's buffers are asked by call of `query`; ours hold no computation graph either.
     forward = query
 
-    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs) -> None:
+    def _save_to_state_dict(
+        self, destination: dict[str, Tensor], prefix: str, keep_vars: bool
+    ) -> None:
+        """Save the stored images with the model."""
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        destination[f'{prefix}images'] = self.images
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Tensor], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
         """Take over however many images were stored."""
-        saved = state_dict.get(f'{prefix}images')
+        saved = state_dict.pop(f'{prefix}images', None)
         if saved is not None:
             self.images = saved[: self.size].to(self.images.device, copy=True)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

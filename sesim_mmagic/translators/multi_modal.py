@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from sesim_mmagic.registry import MODELS
 
+from .checks import finite_losses
 from .domain_networks import reachable_networks, unwrapped
 from .domain_translator import DomainTranslator, eval_mode
 from .structure_step import StructureStep, Translation, check_optimizers
@@ -195,7 +196,7 @@ class MultiModalTranslator(DomainTranslator):
         if self.generator_ema is not None:
             self.generator_ema.update_parameters(unwrapped(self.generators))
         losses.update(loss_gan_d=disc_loss, **gen_losses)
-        return {name: loss.detach() for name, loss in losses.items()}
+        return finite_losses(losses)
 
     def _translate_batch(
         self, images: dict[str, Tensor]

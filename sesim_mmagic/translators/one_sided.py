@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sesim_mmagic.registry import MODELS
 
+from .checks import finite_losses
 from .domain_networks import reachable_networks, unwrapped
 from .domain_translator import DomainTranslator, eval_mode
 from .image_buffer import ImageBuffer
@@ -154,7 +155,7 @@ class OneSidedTranslator(DomainTranslator):
         if self.generator_ema is not None:
             self.generator_ema.update_parameters(self._bare_generator)
         losses.update(disc_losses, **gen_losses)
-        return {name: loss.detach() for name, loss in losses.items()}
+        return finite_losses(losses)
 
     @property
     def _bare_generator(self) -> nn.Module:

@@ -28,6 +28,10 @@ _UNSAFE = re.compile(r"(?:GLOBAL |add_safe_globals`,? but got (?:<class ')?)([\w
 _AGAIN = 'copy or download it again, or use an earlier one'
 
 
+class TrainingStopped(RuntimeError):
+    """A training met values that are not finite; its last checkpoint is good."""
+
+
 def last_checkpoint(work_dir):
     """Return the newest complete checkpoint of a work directory, or None.
 
@@ -48,6 +52,20 @@ def last_checkpoint(work_dir):
         if path.is_file():
             return str(path)
     return None
+
+
+def resume_advice(checkpoint: str | None) -> str:
+    """Say how to go on after values that are not finite.
+
+    Args:
+        checkpoint (str | None): The last good checkpoint; None if there is none.
+    """
+    kept = f"Last good checkpoint: '{checkpoint}' (kept)." if checkpoint else None
+    return (
+        f'{kept or "No checkpoint was saved yet."} Usual causes: a learning rate or loss weight '
+        'that is too high, damaged pictures, float16 without loss scaling. Change the cause, then '
+        + ('continue with --resume.' if checkpoint else 'start again.')
+    )
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:

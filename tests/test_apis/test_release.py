@@ -73,8 +73,8 @@ def config(root):
 def work_dir(config, tmp_path_factory):
     """A training with a moving average, tested afterwards, as tools/train.py leaves it."""
     work_dir = tmp_path_factory.mktemp('work')
-    hooks = [*Config.fromfile(config).custom_hooks, dict(type='sesim_mmagic.ResultsHook')]
-    tiny.train(config, work_dir, train_cfg__max_iters=2, custom_hooks=hooks).test()
+    results = dict(type='sesim_mmagic.ResultsHook')
+    tiny.train(config, work_dir, train_cfg__max_iters=2, default_hooks__results=results).test()
     return work_dir
 
 

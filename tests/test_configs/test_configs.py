@@ -111,7 +111,7 @@ def test_config_builds(path):
     init_default_scope(config.default_scope)
     model = MODELS.build(config.model)
     assert sum(p.numel() for p in model.generators.parameters()) > 1e5
-    for hook in config.custom_hooks:
+    for hook in config.default_hooks.values():
         HOOKS.build(hook)
     for metric in config.test_evaluator:
         METRICS.build(metric)

@@ -11,9 +11,11 @@ from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from sesim_mmagic.engine import SafeCheckpointHook, files
+from sesim_mmagic.engine import SafeCheckpointHook
 from sesim_mmagic.evaluation import PairedScores, ProceduralScores
 from sesim_mmagic.registry import METRICS
+from sesim_mmagic.utils import files
+from sesim_mmagic.utils.checkpoints import last_checkpoint
 from tests.test_engine import tiny
 
 
@@ -221,16 +223,16 @@ def test_best_checkpoint_between_two_checkpoints_is_noted_after_a_resume(config,
 
 def test_score_that_is_not_evaluated(config, tmp_path):
     with pytest.raises(ValueError, match=r"save_best=\['paired/ssim'\].*Evaluated: .*paired/psnr"):
-        validated(config, tmp_path, dict(psnr=[1, 2, 3]), 'paired/ssim')
+        validated(config, tmp_path / '0', dict(psnr=[1, 2, 3]), 'paired/ssim')
     # The name of the metric alone tells it before the first iteration.
     with pytest.raises(ValueError, match=r"'distribution/fid', but the scores .*'paired/'"):
-        validated(config, tmp_path, dict(psnr=[]), 'distribution/fid')
+        validated(config, tmp_path / '1', dict(psnr=[]), 'distribution/fid')
     with pytest.raises(ValueError, match=r'val_evaluator holds no metric.*Add the metric'):
-        validated(config, tmp_path, {}, 'paired/psnr', val_evaluator__metrics=[])
+        validated(config, tmp_path / '2', {}, 'paired/psnr', val_evaluator__metrics=[])
     with pytest.raises(ValueError, match='there is no validation: set val_dataloader'):
-        tiny.train(config, tmp_path, default_hooks__checkpoint__save_best='paired/psnr')
+        tiny.train(config, tmp_path / '3', default_hooks__checkpoint__save_best='paired/psnr')
     with pytest.raises(ValueError, match=r"save_best=\['error/fid'\].*Evaluated: \['psnr'\]"):
-        validated(config, tmp_path, dict(psnr=[1]), 'error/fid', prefix=None)
+        validated(config, tmp_path / '4', dict(psnr=[1]), 'error/fid', prefix=None)
 
 
 def test_first_score_decides_automatically(config, tmp_path):
@@ -259,7 +261,7 @@ def test_weights_that_are_not_finite_are_not_saved(config, tmp_path):
     assert "'generators.b.model.1.weight' holds values that are not finite" in message
     assert str(tmp_path / 'iter_2.pth') in message
     assert sorted(p.name for p in tmp_path.glob('*.pth*')) == ['iter_2.pth']
-    assert tiny.load(files.last_checkpoint(tmp_path))['meta']['iter'] == 2
+    assert tiny.load(last_checkpoint(tmp_path))['meta']['iter'] == 2
 
 
 def test_storage_of_the_users_choice_is_kept(config, tmp_path):
@@ -286,6 +288,7 @@ def test_resume_with_another_number_of_ranks_is_reported(config, tmp_path):
     tiny.train(config, tmp_path, train_cfg__max_iters=2)
     path = tmp_path / 'iter_2.pth'
     checkpoint = tiny.load(path)
+    checkpoint['message_hub']['runtime_info']['ranks'] = 2
     own = {'b.images': torch.full((2, 3, 24, 24), 0.5)}
     torch.save({**checkpoint, 'rank_buffers': [own, {'b.images': torch.zeros(1, 3, 24, 24)}]}, path)
     seen = []

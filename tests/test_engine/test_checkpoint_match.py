@@ -2,7 +2,7 @@ import pytest
 import torch
 from mmengine.runner import Runner
 
-from sesim_mmagic.engine.weights import adapt_names
+from sesim_mmagic.utils.weights import adapt_names
 from tests.test_engine import tiny
 
 
@@ -48,7 +48,7 @@ def test_generator_of_another_model_is_refused(trained, tmp_path, options, diffe
     )
     with pytest.raises(ValueError, match=difference) as error:
         runner.test()
-    assert f"'{checkpoint}' is not one of this OneSidedTranslator" in str(error.value)
+    assert 'is not one of this OneSidedTranslator' in str(error.value)
 
 
 def test_resume_needs_the_discriminator_too(trained, tmp_path):
@@ -119,5 +119,5 @@ def test_a_training_goes_on_from_a_released_checkpoint_and_is_not_resumed(traine
     path, _ = released(trained, tmp_path)
     options = dict(load_from=str(path), train_cfg__max_iters=1)
     tiny.train(trained[0], tmp_path / 'started', **options)
-    with pytest.raises(ValueError, match='generator_ema.* is missing|is not one of this'):
+    with pytest.raises(ValueError, match='released.pth.* lacks: optimizer, .*load_from'):
         tiny.train(trained[0], tmp_path / 'resumed', resume=True, **options)

@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 
 import sesim_mmagic
 from sesim_mmagic.engine import ResultsHook, read_results
+from sesim_mmagic.engine.work_dir import overwrite_test, overwrite_training
 from sesim_mmagic.registry import METRICS
 from tests.test_engine import tiny
 
@@ -58,13 +59,14 @@ def options(config, psnr, test_psnr=(50.0,), **more):
         'train_dataloader__dataset__held_out': 2,
         'train_cfg__val_interval': 2,
         'default_hooks__checkpoint__save_best': 'paired/psnr',
-        'custom_hooks': [*cfg.custom_hooks, dict(type='sesim_mmagic.ResultsHook')],
+        'default_hooks__results': dict(type='sesim_mmagic.ResultsHook'),
         **more,
     }
 
 
 def run_test(config, work_dir, checkpoint, psnr, **more):
     settings = options(config, [], [psnr], **more)
+    overwrite_test(work_dir / 'test')
     cfg = tiny.load_config(config, work_dir, load_from=str(work_dir / checkpoint), **settings)
     Runner.from_cfg(cfg).test()
 
@@ -238,6 +240,11 @@ def test_what_belongs_to_later_iterations_is_forgotten(config, tmp_path):
 def test_a_new_training_starts_a_new_record(config, tmp_path):
     settings = options(config, [21.0], train_cfg__max_iters=2)
     tiny.train(config, tmp_path, **settings).test()
+    before = read(tmp_path)
+    with pytest.raises(ValueError, match=r'iter_2.pth.*--resume.*--overwrite'):
+        tiny.train(config, tmp_path, **settings)
+    assert read(tmp_path) == before
+    overwrite_training(tmp_path)
     tiny.train(config, tmp_path, **settings)
     results = read(tmp_path)
     assert iterations(results) == [2] and 'tests' not in results

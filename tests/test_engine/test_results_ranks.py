@@ -51,7 +51,7 @@ def config(tmp_path):
         train_cfg__max_iters=4,
         train_cfg__val_interval=2,
         default_hooks__checkpoint__save_best='paired/ssim',
-        custom_hooks=[*cfg.custom_hooks, dict(type='sesim_mmagic.ResultsHook')],
+        default_hooks__results=dict(type='sesim_mmagic.ResultsHook'),
     )
     return tiny.write_config(path, data, **options)
 

@@ -60,7 +60,7 @@ def run(data, folder, metrics, model=None, batch_size=1):
         cfg.merge_from_dict(dict(model=model))
     cfg.test_evaluator.metrics = metrics
     cfg.test_dataloader.batch_size = batch_size
-    cfg.custom_hooks.append(dict(type='sesim_mmagic.ResultsHook'))
+    cfg.default_hooks.results = dict(type='sesim_mmagic.ResultsHook')
     runner = Runner.from_cfg(cfg)
     sizes = []
     average = runner.model.generator_ema

@@ -10,10 +10,6 @@ def test_visualization_hook_of_mmagic_works_in_training_and_test(tmp_path):
     options = dict(
         visualizer=dict(type='Visualizer', vis_backends=[dict(type='VisBackend')]),
         custom_hooks=[
-            *(
-                dict(type=f'sesim_mmagic.{name}')
-                for name in ('SeedIterationsHook', 'SaveTranslationsHook')
-            ),
             dict(
                 type='VisualizationHook',
                 interval=2,

@@ -2,12 +2,11 @@ from collections import OrderedDict
 from types import SimpleNamespace
 
 import pytest
-import torch
 from mmengine.registry import MODEL_WRAPPERS
 from torch import nn
 
 from sesim_mmagic.engine import SafeCheckpointHook
-from sesim_mmagic.engine.weights import differences, plain_names, unwrapped
+from sesim_mmagic.engine.weights import plain_names, unwrapped
 
 
 class Wrapper(nn.Module):
@@ -46,13 +45,3 @@ def test_checkpoint_of_a_wrapped_model_has_plain_names():
     checkpoint = dict(state_dict=OrderedDict(unwrapped(wrapped).state_dict()))
     SafeCheckpointHook().before_save_checkpoint(SimpleNamespace(model=wrapped), checkpoint)
     model().load_state_dict(checkpoint['state_dict'], strict=True)
-
-
-def test_differences_name_what_does_not_fit():
-    expected = dict(a=torch.zeros(2), b=torch.zeros(3))
-    assert differences(expected, expected) == []
-    assert differences(expected, dict(b=torch.zeros(3, 1), c=torch.zeros(1))) == [
-        "'a' is missing",
-        "'c' is unknown to the model",
-        "'b' has shape (3, 1), the model needs (3,)",
-    ]

@@ -52,10 +52,8 @@ param_scheduler = dict(
 default_hooks = dict(
     checkpoint=dict(
         type='sesim_mmagic.SafeCheckpointHook', interval=2, by_epoch=False, max_keep_ckpts=1),
-    logger=dict(type='LoggerHook', interval=100))
-custom_hooks = [
-    dict(type=f'sesim_mmagic.{name}') for name in (
-        'SeedIterationsHook', 'FiniteLossHook', 'CheckpointMatchHook', 'SaveTranslationsHook')]
+    logger=dict(type='LoggerHook', interval=100),
+    translations=dict(type='sesim_mmagic.SaveTranslationsHook'))
 model_wrapper_cfg = dict(
     type='MMSeparateDistributedDataParallel', broadcast_buffers=False)
 env_cfg = dict(dist_cfg=dict(backend='nccl'), mp_cfg=dict(mp_start_method='fork'))

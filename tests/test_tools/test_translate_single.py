@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from sesim_mmagic.engine.hooks import CheckpointMatchHook
+from sesim_mmagic.engine import ResumableIterTrainLoop
 from tests.test_engine import tiny
 from tests.test_tools.test_command_line import TOOLS, fails, tool
 
@@ -114,7 +114,7 @@ def test_the_schedule_follows_the_number_of_iterations(files, tmp_path):
 
 def test_errors_come_before_the_training(files, done, tmp_path, capsys, monkeypatch):
     config, source, look = files
-    monkeypatch.setattr(CheckpointMatchHook, 'before_train', lambda *_: pytest.fail('it trains'))
+    monkeypatch.setattr(ResumableIterTrainLoop, 'run', lambda *_: pytest.fail('it trains'))
     options = ('--config', config, '--out', tmp_path / 'out')
 
     def message(*argv):

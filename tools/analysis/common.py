@@ -11,9 +11,9 @@ from sesim_mmagic.apis import read_weights
 from sesim_mmagic.datasets import AppearanceView
 from sesim_mmagic.engine.map_figure import draw_maps
 from sesim_mmagic.engine.pictures import write_picture
-from sesim_mmagic.engine.weights import adapt_names, differences
 from sesim_mmagic.registry import MODELS
 from sesim_mmagic.utils.images import read_picture
+from sesim_mmagic.utils.weights import adapt_names, differences
 
 
 def read_square(path, side):

@@ -15,10 +15,14 @@ from sesim_mmagic.engine.hooks.best_score import (
     chosen_scores,
     unknown_rule,
 )
-from sesim_mmagic.engine.hooks.common import resume_advice
 from sesim_mmagic.engine.weights import plain_names, unwrapped
 from sesim_mmagic.registry import HOOKS
-from sesim_mmagic.utils.checkpoints import POINTER
+from sesim_mmagic.utils.checkpoints import (
+    POINTER,
+    TrainingStopped,
+    last_checkpoint,
+    resume_advice,
+)
 from sesim_mmagic.utils.files import write_atomically
 
 _BUFFERS = 'image_buffers'
@@ -75,14 +79,14 @@ class SafeCheckpointHook(CheckpointHook):
         """Unify the names of weights, refuse those that are not finite, add rank buffers.
 
         Raises:
-            RuntimeError: A weight or buffer holds a value that is not finite.
+            TrainingStopped: A weight or buffer holds a value that is not finite.
         """
         checkpoint['state_dict'] = plain_names(runner.model, checkpoint['state_dict'])
         for name, value in checkpoint['state_dict'].items():
             if torch.is_tensor(value) and not torch.isfinite(value).all():
-                raise RuntimeError(
+                raise TrainingStopped(
                     f"Iteration {runner.iter + 1}: '{name}' holds values that are not finite; "
-                    f'no checkpoint was written. {resume_advice(runner)}'
+                    f'no checkpoint was written. {resume_advice(last_checkpoint(runner.work_dir))}'
                 )
         if self._rank_buffers is not None:
             checkpoint[_RANK_BUFFERS] = self._rank_buffers
@@ -93,11 +97,6 @@ class SafeCheckpointHook(CheckpointHook):
         if not runner._resume or (saved is None and get_world_size() == 1):
             return
         ranks = len(saved) if saved else 1
-        if ranks != get_world_size():
-            runner.logger.warning(
-                f'The checkpoint was written by {ranks} rank(s), now there are '
-                f'{get_world_size()}: training goes on, but not bit for bit.'
-            )
         if saved:
             own = saved[get_rank() % ranks]
             checkpoint['state_dict'].update({f'{_BUFFERS}.{k}': v for k, v in own.items()})

@@ -16,44 +16,13 @@ from sesim_mmagic.engine.hooks.checkpoint import SafeCheckpointHook
 from sesim_mmagic.engine.hooks.common import run_name
 from sesim_mmagic.engine.hooks.translations import SaveTranslationsHook
 from sesim_mmagic.engine.html_report import page_failure
+from sesim_mmagic.engine.results_file import RESULTS, read_results
 from sesim_mmagic.engine.results_page import PAGE, write_results_page
 from sesim_mmagic.engine.source_count import SourceCount
 from sesim_mmagic.registry import HOOKS
 from sesim_mmagic.utils.files import write_atomically
-from sesim_mmagic.utils.shapes import NUMBER, misfit
 
-RESULTS = 'results.json'
 _SPLITS = dict(train='train', val='val (held-out)', test='test')
-_NAME, _AMOUNT = (str, type(None)), (*NUMBER, type(None))
-# What is read from the file again, see ResultsHook.
-_TESTED = {'metrics': {str: _AMOUNT}, 'iteration': _AMOUNT}
-_SHAPE = {
-    'seed?': _AMOUNT,
-    'training?': {
-        **dict.fromkeys(('iterations', 'max_iterations', 'ranks', 'seconds'), NUMBER),
-        **dict.fromkeys(('seconds_per_iteration', 'peak_memory_mb'), _AMOUNT),
-        'memory_of': str,
-    },
-    'validation?': {
-        'split': str,
-        'pictures': NUMBER,
-        'history?': [{**_TESTED, 'iteration': NUMBER}],
-    },
-    'best?': [
-        {'key': str, 'rule': str, 'value': _AMOUNT, 'iteration': _AMOUNT, 'checkpoint': _NAME}
-    ],
-    'tests?': [
-        {
-            **_TESTED,
-            'split': str,
-            'pictures': NUMBER,
-            'checkpoint': _NAME,
-            'page?': str,
-            'examples?': {'columns': [str], 'rows': [list]},
-        }
-    ],
-    'losses?': {str: [list]},
-}
 # Points of a curve, at most; each is the mean of as many iterations as that takes.
 _CURVE_POINTS = 200
 
@@ -103,8 +72,12 @@ class ResultsHook(Hook):
         self._trained = True
         if not is_main_process():
             return
-        found = read_results(runner.work_dir) if runner.iter > 0 else None
-        self._results = _until(found or {}, runner.iter)
+        found = read_results(runner.work_dir) or {}
+        if runner.iter > 0:
+            self._results = _until(found, runner.iter)
+        else:  # tests of other checkpoints stay, of another training nothing does
+            is_other = 'training' in found
+            self._results = {k: v for k, v in found.items() if k == 'tests' and not is_other}
 
     def before_val_epoch(self, runner):
         """Count anew."""
@@ -219,34 +192,6 @@ class ResultsHook(Hook):
             write_results_page(runner.work_dir, results)
         except Exception as error:  # whatever a page meets, the results are written
             runner.logger.warning(page_failure(Path(runner.work_dir, PAGE), error))
-
-
-def read_results(folder):
-    """Read the results that a :class:`ResultsHook` wrote.
-
-    Args:
-        folder (str | Path): Work directory of a training or a test.
-
-    Returns:
-        dict | None: See :class:`ResultsHook`; None if there are none.
-
-    Raises:
-        ValueError: The file cannot be read.
-    """
-    path = Path(folder, RESULTS)
-    if not path.is_file():
-        return None
-    try:
-        results = json.loads(path.read_text(encoding='utf-8'))
-        problem = misfit(results, _SHAPE)
-    except (ValueError, RecursionError):
-        problem = 'it is no JSON'
-    if problem:
-        raise ValueError(
-            f"'{path}' does not hold the results of a training or test ({problem}): move it away "
-            'and run again.'
-        )
-    return results
 
 
 def _until(results, iteration):

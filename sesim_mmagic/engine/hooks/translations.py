@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mmengine.dist import gather_object, is_main_process
+from mmengine.dist import barrier, gather_object, is_main_process
 from mmengine.hooks import Hook
 
 from sesim_mmagic.engine.hooks.common import run_name, source_domain
@@ -10,6 +10,7 @@ from sesim_mmagic.engine.html_report import page_failure, write_report
 from sesim_mmagic.engine.pictures import to_picture, write_picture
 from sesim_mmagic.engine.source_names import SourceNames
 from sesim_mmagic.engine.weights import unwrapped
+from sesim_mmagic.engine.work_dir import check_test, overwrite_test
 from sesim_mmagic.registry import HOOKS
 from sesim_mmagic.utils.names import printable
 from sesim_mmagic.utils.samples import has_repeated
@@ -53,6 +54,7 @@ class SaveTranslationsHook(Hook):
         self.paired = paired
         self.max_rows = max_rows
         self.validations = validations
+        self._trained = False
 
     def before_val_epoch(self, runner):
         """Find the names of the pictures."""
@@ -77,9 +79,24 @@ class SaveTranslationsHook(Hook):
         if self.validations:
             _tell(runner, self._failures)
 
+    def before_train(self, runner):
+        """Note that a test to come is one of this training."""
+        self._trained = True
+
     def before_test(self, runner):
-        """Forget the pictures of an earlier test."""
+        """Look for the pictures of an earlier test: they must not mix with those of this one.
+
+        A test that follows a training in one run replaces those of the same work directory.
+
+        Raises:
+            ValueError: There are some, and nobody said that they may go.
+        """
         self._folder = Path(self.out_dir or Path(runner.work_dir, 'test'))
+        if not self._trained:
+            check_test(self._folder)
+        elif is_main_process():
+            overwrite_test(self._folder)
+        barrier()  # no rank writes before all have looked
         self._rows = {}
         self._failures = []
         #: After a test, on rank 0: ``columns`` and the first few ``rows`` of the page.

@@ -1,10 +1,9 @@
 import random
-from types import SimpleNamespace
 
 import numpy as np
 import torch
 
-from sesim_mmagic.engine.hooks.seed_iterations import SeedIterationsHook, seed_generators
+from sesim_mmagic.utils.random import seed_generators
 
 
 def draw():
@@ -12,7 +11,7 @@ def draw():
 
 
 def draws(seed, iteration):
-    SeedIterationsHook().before_train_iter(SimpleNamespace(seed=seed, iter=iteration), 0)
+    seed_generators(seed, 0, iteration)
     return draw()
 
 

@@ -1,0 +1,227 @@
+"""A training goes on from a checkpoint as its config says: what counts, what cannot be resumed."""
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper
+from mmengine.runner import Runner
+
+from sesim_mmagic.engine.settings_diff import SettingsDiff
+from sesim_mmagic.engine.weights import plain_names, unwrapped
+from sesim_mmagic.engine.work_dir import check_start
+from sesim_mmagic.utils.checkpoints import last_checkpoint
+from sesim_mmagic.utils.weights import WeightsMismatch, adapt_names, differences
+
+_BUFFERS = 'image_buffers.'
+# What the learning rate at an iteration follows from.
+_SCHEDULE = ('optim_wrapper', 'param_scheduler', 'auto_scale_lr')
+
+
+def check_state(checkpoint: dict, path: str, needs_schedule: bool) -> None:
+    """Raise an error unless a checkpoint holds what a training needs to go on.
+
+    Args:
+        checkpoint (dict): Content of the file.
+        path (str): Its name, for the message.
+        needs_schedule (bool): Whether the training has schedules of its learning rates.
+
+    Raises:
+        ValueError: Optimizer, schedules, logs or the iteration are missing.
+    """
+    missing = [name for name in ('optimizer', 'message_hub') if name not in checkpoint]
+    if needs_schedule and 'param_schedulers' not in checkpoint:
+        missing.append('param_schedulers')
+    if not {'iter', 'epoch'} <= set(checkpoint.get('meta') or {}):
+        missing.append('iteration')
+    if missing:
+        raise ValueError(
+            f"Checkpoint '{path}' cannot be resumed, it lacks: {', '.join(missing)} (best and "
+            'published checkpoints hold weights alone). Resume from an iter_*.pth, or leave '
+            f"--resume out and set load_from='{path}': a new training from these weights."
+        )
+
+
+class ResumeFromConfig(Hook):
+    """On resume the config counts, continued at the iteration that the checkpoint reached.
+
+    :class:`ResumableIterTrainLoop` registers it. MMEngine 0.10.7 takes learning rates, schedules
+    and seeds from the checkpoint without a word, starts optimizers anew where their state is
+    missing, and only warns where weights do not fit. Here
+
+    * a work directory that holds another training is left alone
+      (:func:`~sesim_mmagic.engine.work_dir.check_start`);
+    * state that is missing and weights that do not fit are errors;
+    * every setting that differs is said in one line;
+    * where optimizers or schedules differ, the schedules are those of the config, brought to the
+      iteration as a training without interruption would have brought them, and optimizers keep
+      their moments under the config's hyper-parameters;
+    * a seed that the config names counts.
+
+    Where nothing differs, the state of the checkpoint is taken as it is, bit for bit.
+    """
+
+    # Before hooks that change what is loaded.
+    priority = 'VERY_HIGH'
+
+    def __init__(self) -> None:
+        self._has_started = False
+
+    def before_run(self, runner: Runner) -> None:
+        """Before anything is loaded or written: look at what the work directory holds.
+
+        Raises:
+            FileNotFoundError: The checkpoint to resume from is missing.
+            ValueError: The training may not begin in this directory.
+        """
+        if not self._has_started:  # a test of the same run comes here again
+            start = check_start(runner.work_dir, runner._resume, runner._load_from)
+            runner._load_from = start
+        self._has_started = True
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Compare, say what differs, and put the config's values into the checkpoint.
+
+        Raises:
+            ValueError: The training cannot go on from this checkpoint.
+        """
+        if not runner._resume:
+            return
+        path = runner._load_from or last_checkpoint(runner.work_dir) or 'checkpoint'
+        diff = SettingsDiff((checkpoint.get('meta') or {}).get('cfg'), runner.cfg)
+        had_schedule = diff.saved is None or 'param_scheduler' in diff.saved
+        check_state(checkpoint, path, runner.param_schedulers is not None and had_schedule)
+        _check_weights(runner, checkpoint, path)
+        iteration = checkpoint['meta']['iter']
+        for line in diff.lines():
+            runner.logger.warning(f'Resume at iteration {iteration}: {line}.')
+        _check_optimizers(runner, checkpoint['optimizer'], path)
+        if diff.touches(*_SCHEDULE) or _scales_rates_anew(runner, diff):
+            _take_schedule_of_config(runner, checkpoint, path)
+        seed = runner._randomness_cfg.get('seed')
+        if seed is not None:
+            checkpoint['meta']['seed'] = seed
+
+
+def _check_weights(runner: Runner, checkpoint: dict, path: str) -> None:
+    """All of them have to fit, but image buffers, which grow; their names are unified."""
+    model = unwrapped(runner.model)
+    expected = plain_names(runner.model, model.state_dict())
+    found = checkpoint['state_dict'] = adapt_names(expected, checkpoint['state_dict'])
+    lines = differences(
+        *({k: v for k, v in w.items() if not k.startswith(_BUFFERS)} for w in (expected, found))
+    )
+    if lines:
+        raise WeightsMismatch(type(model).__name__, lines, path)
+
+
+def _wrappers(optim_wrapper: OptimWrapper) -> dict[str | None, OptimWrapper]:
+    """Each optimizer by its name; None is the name of a single one."""
+    return getattr(optim_wrapper, 'optim_wrappers', {None: optim_wrapper})
+
+
+def _saved(optimizers: dict, name: str | None) -> dict:
+    return optimizers if name is None else optimizers[name]
+
+
+def _check_optimizers(runner: Runner, saved: dict, path: str) -> None:
+    advice = f"Leave --resume out and set load_from='{path}': a new training from its weights."
+    wrappers = _wrappers(runner.optim_wrapper)
+    names = {None} if 'param_groups' in saved else set(saved)
+    if set(wrappers) != names:
+        raise ValueError(
+            f"Checkpoint '{path}' holds the state of the optimizers {sorted(map(str, names))}, the "
+            f'config has {sorted(map(str, wrappers))}. {advice}'
+        )
+    for name, wrapper in wrappers.items():
+        state = _saved(saved, name)
+        sizes = [
+            [len(group['params']) for group in groups]
+            for groups in (state['param_groups'], wrapper.optimizer.param_groups)
+        ]
+        if sizes[0] != sizes[1]:
+            raise ValueError(
+                f"Optimizer '{name}' of checkpoint '{path}' holds groups of {sizes[0]} weights, "
+                f'that of the config {sizes[1]}. {advice}'
+            )
+        needed = _state_names(wrapper.optimizer)
+        missing = {key for key in needed for one in state['state'].values() if key not in one}
+        if missing:
+            raise ValueError(
+                f"Optimizer '{name}': {type(wrapper.optimizer).__name__} of the config needs "
+                f"{sorted(missing)} of earlier iterations, which checkpoint '{path}' does not "
+                f'hold: it was trained with another optimizer. {advice}'
+            )
+
+
+def _state_names(optimizer: torch.optim.Optimizer) -> set[str]:
+    """What an optimizer keeps for each weight, seen at one that it steps once."""
+    known = inspect.signature(type(optimizer)).parameters
+    defaults = {name: value for name, value in optimizer.defaults.items() if name in known}
+    weight = torch.zeros(1, requires_grad=True)
+    weight.grad = torch.zeros(1)
+    probe = type(optimizer)([weight], **defaults)
+    probe.step()
+    return {name for name, value in probe.state[weight].items() if value is not None}
+
+
+def _scales_rates_anew(runner: Runner, diff: SettingsDiff) -> bool:
+    """Whether the learning rates follow a batch size that is another one now."""
+    scales = (runner.auto_scale_lr or {}).get('enable', False)
+    return scales and diff.touches('train_dataloader.batch_size')
+
+
+def _take_schedule_of_config(runner: Runner, checkpoint: dict, path: str) -> None:
+    advance(runner, checkpoint['meta']['iter'], path)
+    for name, wrapper in _wrappers(runner.optim_wrapper).items():
+        state, now = _saved(checkpoint['optimizer'], name), wrapper.state_dict()
+        for key in ('state', 'loss_scaler'):
+            if key in state and key in now:
+                now[key] = state[key]
+        if name is None:
+            checkpoint['optimizer'] = now
+        else:
+            checkpoint['optimizer'][name] = now
+    if isinstance(runner.param_schedulers, dict):
+        checkpoint['param_schedulers'] = {
+            name: [scheduler.state_dict() for scheduler in schedulers]
+            for name, schedulers in runner.param_schedulers.items()
+        }
+    elif runner.param_schedulers is not None:
+        checkpoint['param_schedulers'] = [s.state_dict() for s in runner.param_schedulers]
+
+
+def advance(runner: Runner, iteration: int, path: str) -> None:
+    """Bring new schedules to an iteration, step by step: they multiply rates up in this order.
+
+    Args:
+        runner (Runner): Whose optimizers and schedules are as at iteration 0.
+        iteration (int): Number of iterations that were trained.
+        path (str): Name of the checkpoint, for the message.
+
+    Raises:
+        ValueError: A schedule follows from more than the number of the iteration.
+    """
+    for schedulers in _schedules(runner):
+        for scheduler in schedulers:
+            if getattr(scheduler, 'need_val_args', False):
+                raise ValueError(
+                    f'{type(scheduler).__name__} follows the scores of all validations: it cannot '
+                    'go on where optim_wrapper or param_scheduler changed. Leave both as they were '
+                    f"in '{path}', or leave --resume out and set load_from='{path}'."
+                )
+            # Silences the warning that no optimizer has stepped yet.
+            scheduler.optimizer._global_step = 0
+        steps = [scheduler.step for scheduler in schedulers if not scheduler.by_epoch]
+        for _ in range(iteration):
+            for step in steps:
+                step()
+
+
+def _schedules(runner: Runner) -> Iterator[list[Any]]:
+    if isinstance(runner.param_schedulers, dict):
+        yield from runner.param_schedulers.values()
+    elif runner.param_schedulers is not None:
+        yield runner.param_schedulers

@@ -1,0 +1,189 @@
+"""A work directory that holds something already: what may begin there, what is replaced."""
+
+import logging
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from mmengine.logging import print_log
+
+from sesim_mmagic.engine.results_file import RESULTS, read_results
+from sesim_mmagic.engine.results_page import PAGE
+from sesim_mmagic.utils.checkpoints import POINTER, last_checkpoint
+
+# Names under which MMEngine's checkpoint hook saves.
+_CHECKPOINTS = ('iter_*.pth', 'epoch_*.pth', 'best_*.pth')
+# What SaveTranslationsHook writes into the folder of a test, and for validations.
+_OF_A_TEST = (
+    'index.html',
+    *(f'{role}/**/*.png' for role in ('inputs', 'truths', 'translations', 'translations_*')),
+)
+_OF_VALIDATIONS = ('[0-9]*/**/*.png',)
+_SHOWN = 4
+
+
+def check_start(work_dir: str | Path, resume: bool, load_from: str | None) -> str | None:
+    """Look at a work directory before a training begins there.
+
+    Where there is nothing to resume, training starts at iteration 0 and says so: a job that is
+    queued again and again can always be called with ``--resume``.
+
+    Args:
+        work_dir (str | Path): Work directory, which need not exist.
+        resume (bool): Whether the training is to go on.
+        load_from (str | None): Checkpoint to start or resume from, as the config says.
+
+    Returns:
+        str | None: Checkpoint to start or resume from: ``load_from`` or, on resume, the last one
+        of the work directory.
+
+    Raises:
+        FileNotFoundError: The checkpoint to resume from is missing.
+        ValueError: The work directory holds another training, or none that can go on.
+    """
+    work_dir = Path(work_dir)
+    found = earlier_training(work_dir)
+    names = _names(found)
+    if not resume:
+        if found:
+            raise ValueError(
+                f"'{work_dir}' holds a training ({names}): go on with it by --resume, replace it "
+                'by --overwrite (tools/train.py), or choose another --work-dir.'
+            )
+        return load_from
+    if load_from:
+        inside = '://' not in load_from and _folder(load_from) == work_dir.resolve()
+        if found and not inside:
+            raise ValueError(
+                f"'{work_dir}' holds a training ({names}), and '{load_from}' is not of it: leave "
+                'load_from out to go on with it, replace it by --overwrite (tools/train.py), or '
+                'choose another --work-dir.'
+            )
+        return load_from
+    if not Path(work_dir, POINTER).is_file():
+        if found:
+            raise ValueError(
+                f"'{work_dir}' holds {names}, but no checkpoint to resume from (no {POINTER}): "
+                'best checkpoints hold weights alone. Start from these weights by load_from=PATH '
+                'without --resume and with another --work-dir, or replace all by --overwrite.'
+            )
+        print_log(
+            f"Nothing to resume: '{work_dir}' holds no '{POINTER}'. Training starts at iteration "
+            '0.',
+            logger='current',
+            level=logging.WARNING,
+        )
+        return None
+    return _to_resume(work_dir)
+
+
+def _to_resume(work_dir: Path) -> str:
+    checkpoint = last_checkpoint(work_dir)
+    if checkpoint is not None and zipfile.is_zipfile(checkpoint):
+        return checkpoint
+    complete = sorted(p.name for p in work_dir.glob('*.pth') if zipfile.is_zipfile(p))
+    advice = (
+        f"Complete checkpoints in '{work_dir}': {complete or 'none'}; resume from one with "
+        '--resume --cfg-options load_from=PATH.'
+    )
+    if checkpoint is None:
+        noted = Path(work_dir, POINTER).read_text().strip()
+        raise FileNotFoundError(
+            f"'{work_dir / POINTER}' names '{noted}', which does not exist. {advice}"
+        )
+    raise ValueError(
+        f"Checkpoint '{checkpoint}' is truncated ({Path(checkpoint).stat().st_size} bytes). "
+        f'{advice}'
+    )
+
+
+def check_test(folder: str | Path) -> None:
+    """Raise an error if a folder for the pictures of a test holds those of another.
+
+    Args:
+        folder (str | Path): Where the test is to write; it need not exist.
+
+    Raises:
+        ValueError: It holds pictures or a page of a test.
+    """
+    found = earlier_test(Path(folder))
+    if found:
+        raise ValueError(
+            f"'{folder}' holds the {len(found)} files of a test: replace them by --overwrite "
+            '(tools/test.py), or choose another --work-dir.'
+        )
+
+
+def earlier_training(work_dir: Path) -> list[Path]:
+    """Checkpoints, their pointer and the results of a training in a work directory."""
+    found = _files(work_dir, (*_CHECKPOINTS, POINTER))
+    if 'training' in (read_results(work_dir) or ()):
+        found.append(work_dir / RESULTS)
+    return found
+
+
+def earlier_test(folder: Path) -> list[Path]:
+    """Pictures and page of a test."""
+    return _files(folder, _OF_A_TEST)
+
+
+def overwrite_training(work_dir: str | Path, *others: str) -> None:
+    """Remove, and name, what an earlier training and its tests wrote; nothing else.
+
+    Logs stay: each run has a folder of its own for them.
+
+    Args:
+        work_dir (str | Path): Work directory, which need not exist.
+        *others (str): Names of further files that belong to the training.
+    """
+    work_dir = Path(work_dir)
+    remove(
+        work_dir,
+        [
+            *earlier_training(work_dir),
+            *_files(work_dir, (RESULTS, PAGE, *others)),
+            *earlier_test(work_dir / 'test'),
+            *_files(work_dir / 'validations', _OF_VALIDATIONS),
+        ],
+    )
+
+
+def overwrite_test(folder: str | Path) -> None:
+    """Remove, and name, the pictures and the page of an earlier test; nothing else."""
+    remove(Path(folder), earlier_test(Path(folder)))
+
+
+def remove(folder: Path, files: Iterable[Path]) -> None:
+    """Remove files and the folders inside ``folder`` that this leaves empty; say which."""
+    files = list(dict.fromkeys(files))
+    if not files:
+        return
+    for file in files:
+        file.unlink()
+        for parent in file.parents:
+            if parent == folder or any(parent.iterdir()):
+                break
+            parent.rmdir()
+    groups: dict[str, int] = {}
+    for file in files:
+        inner = file.relative_to(folder).parts
+        groups[inner[0] + ('/' if len(inner) > 1 else '')] = 1 + groups.get(inner[0] + '/', 0)
+    listed = ', '.join(n + (f' ({k} files)' if n.endswith('/') else '') for n, k in groups.items())
+    print_log(
+        f"--overwrite: removed from '{folder}' what an earlier run wrote: {listed}.",
+        logger='current',
+        level=logging.WARNING,
+    )
+
+
+def _files(folder: Path, patterns: Iterable[str]) -> list[Path]:
+    return sorted({p for pattern in patterns for p in folder.glob(pattern) if p.is_file()})
+
+
+def _folder(file: str) -> Path:
+    return Path(file).expanduser().parent.resolve()
+
+
+def _names(files: list[Path]) -> str:
+    shown = ', '.join(file.name for file in files[:_SHOWN])
+    return shown + (f' and {len(files) - _SHOWN} more' if len(files) > _SHOWN else '')

@@ -1,0 +1,116 @@
+"""Weights of a checkpoint beside those of a model: names, shapes, what keeps them apart."""
+
+import re
+from collections import OrderedDict
+from collections.abc import Container, Mapping
+
+from torch import Tensor
+
+_SHOWN = 5
+
+
+class WeightsMismatch(ValueError):
+    """A checkpoint is one of another model.
+
+    Args:
+        model (str): Name of the model's class.
+        lines (list[str]): Result of :func:`differences`.
+        path (str, optional): File of the checkpoint, where it is known.
+    """
+
+    def __init__(self, model: str, lines: list[str], path: str | None = None) -> None:
+        self.model, self.lines = model, lines
+        shown = '; '.join(lines[:_SHOWN])
+        if len(lines) > _SHOWN:
+            shown += f'; and {len(lines) - _SHOWN} more'
+        name = 'The checkpoint' if path is None else f"Checkpoint '{path}'"
+        super().__init__(
+            f'{name} is not one of this {model}: {shown}. '
+            'Use the config that the checkpoint was trained with.'
+        )
+
+
+def adapt_names(expected: Container[str], found: Mapping[str, Tensor]) -> OrderedDict:
+    """Take the traces of wrappers out of a checkpoint's names where the model has none.
+
+    Args:
+        expected (Container[str]): Plain names of the model's weights.
+        found (Mapping[str, Tensor]): Weights of a checkpoint.
+
+    Returns:
+        OrderedDict: ``found``, with ``module.x`` and ``generators.module.x`` renamed where the
+        name without ``module.`` is one of the model's.
+    """
+
+    def adapted(key: str) -> str:
+        if key in expected:
+            return key
+        return next(
+            (
+                k
+                for k in (
+                    re.sub(r'^module\.', '', key),
+                    re.sub(r'^(module\.)?(\w+)\.module\.', r'\2.', key),
+                )
+                if k in expected
+            ),
+            key,
+        )
+
+    return OrderedDict((adapted(k), v) for k, v in found.items())
+
+
+def differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
+    """List what keeps weights from fitting a model.
+
+    Args:
+        expected (Mapping[str, Tensor]): Weights of the model.
+        found (Mapping[str, Tensor]): Weights of a checkpoint.
+
+    Returns:
+        list[str]: One line for each missing, unexpected or differently shaped weight.
+    """
+    lines = [f"'{k}' is missing" for k in expected if k not in found]
+    lines += [f"'{k}' is unknown to the model" for k in found if k not in expected]
+    for key in expected:
+        if key not in found:
+            continue
+        if not isinstance(found[key], Tensor):
+            lines.append(f"'{key}' is no tensor")
+        elif expected[key].shape != found[key].shape:
+            lines.append(
+                f"'{key}' has shape {tuple(found[key].shape)}, "
+                f'the model needs {tuple(expected[key].shape)}'
+            )
+    return lines
+
+
+def with_average(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> OrderedDict:
+    """Add the moving average that a model has and a checkpoint lacks, such as a released one.
+
+    The generators of such a checkpoint are the average; training goes on from there.
+
+    Args:
+        expected (Mapping[str, Tensor]): Weights of the model.
+        found (Mapping[str, Tensor]): Weights of the checkpoint under the model's names.
+
+    Returns:
+        OrderedDict: ``found``, with ``generator_ema.*`` if the model has it and the checkpoint has
+        nothing of it.
+    """
+    added = OrderedDict(found)
+    if any(key.startswith('generator_ema.') for key in found):
+        return added
+    # The average of one generator does not name its domain.
+    by_name = {}
+    for name in (name for name in found if name.startswith('generators.')):
+        _, _, full = name.partition('.')
+        for known in {full, full.partition('.')[2]}:
+            by_name.setdefault(known, []).append(name)
+    for key, value in expected.items():
+        names = by_name.get(key.removeprefix('generator_ema.module.'), ())
+        if key == 'generator_ema.steps':
+            added[key] = value
+        elif key.startswith('generator_ema.') and len(names) == 1:
+            added[key] = found[names[0]]
+    return added
