@@ -11,6 +11,8 @@ from functools import partial
 from sesim_mmagic.apis import command_line
 from sesim_mmagic.utils.files import write_atomically
 
+SCORES = ('fid', 'kid', 'density', 'coverage')
+
 
 def parse_args(argv=None):
     """Parse the command line."""
@@ -19,6 +21,13 @@ def parse_args(argv=None):
     parser.add_argument('--real', help='folder of real pictures: FID, KID, density, coverage')
     parser.add_argument('--truth', help='folder of truths of the same names: PSNR, SSIM, F1')
     parser.add_argument('--source', help='folder of sources of the same names: structure distance')
+    parser.add_argument(
+        '--scores',
+        nargs='+',
+        choices=SCORES,
+        default=SCORES,
+        help='scores of the real pictures (default: all)',
+    )
     weights = "'random' (seed 0) or a path"
     parser.add_argument('--inception', default='download', help=f"'download', {weights}")
     parser.add_argument('--resize', choices=('clean', 'legacy'), default='clean')

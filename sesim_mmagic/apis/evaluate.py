@@ -1,15 +1,18 @@
 """Scores of translations that lie in a folder, whoever made them."""
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from sesim_mmagic.networks.state_dicts import WeightsMissing
 from sesim_mmagic.utils.images import FolderListing, check_picture, list_images, read_picture, shown
 from sesim_mmagic.utils.names import pictures_by_name
 
 _RANDOM = 'random'
+_DOMAINS = dict(target_domain='translation', source_domain='source')
 
 
 def evaluate_folder(
@@ -19,6 +22,7 @@ def evaluate_folder(
     source: str | Path | None = None,
     *,
     real_size: tuple[int, int] | None = None,
+    scores: Sequence[str] = ('fid', 'kid', 'density', 'coverage'),
     inception: str = 'download',
     resize: str = 'clean',
     vgg16: str = 'torchvision',
@@ -42,6 +46,7 @@ def evaluate_folder(
         source (str | Path, optional): Folder of what was translated: structure distance.
         real_size (tuple[int, int], optional): Height and width that pictures of ``real`` are
             brought to. Defaults to None: those of the translations, which then have one size.
+        scores (Sequence[str]): Which scores of ``real``. Defaults to all four.
         inception (str): Inception weights: 'download', a path, or 'random' (seed 0), whose scores
             say so in their names. Defaults to 'download'.
         resize (str): How pictures get to Inception's size, 'clean' or 'legacy'.
@@ -73,10 +78,22 @@ def evaluate_folder(
         for key, folder in (('img_translation', truth), ('img_source', source))
         if folder is not None
     }
-    metrics = _metrics(real, real_size, truth, source, inception, resize, vgg16, lpips)
+    metrics = {}
+    if real is not None:
+        settings = dict(real_size=real_size, scores=scores, max_image_pixels=max_image_pixels)
+        metrics['inception'] = _distribution(real, inception, resize, **settings)
+    if truth is not None:
+        metrics['lpips'] = _pairs(lpips)
+    if source is not None:
+        metrics['vgg16'] = _structure(vgg16)
+    if not metrics:
+        raise ValueError(
+            'Nothing to compare the translations with: give real (FID, KID), truth (PSNR, SSIM) '
+            'or source (structure distance).'
+        )
     _check_sizes(files, partners, real is not None and real_size is None, max_image_pixels)
-    for metric in metrics:
-        metric.init_weights()
+    _prepare(metrics, files)
+    metrics = list(metrics.values())
     for number, file in enumerate(progress(files)):
         # The translation's own file tells one source from another.
         sample = dict(fake_translation=_tensor(file, max_image_pixels), img_source_path=str(file))
@@ -143,30 +160,41 @@ def _check_sizes(
         )
 
 
-def _metrics(real, real_size, truth, source, inception, resize, vgg16, lpips) -> list:
-    from sesim_mmagic.evaluation import DistributionScores, PairedScores, StructureDistance
+def _prepare(metrics: dict[str, Any], files: list[Path]) -> None:
+    """Read the weights and count the pictures; all that is missing is said in one message."""
+    missing = []
+    for setting, metric in metrics.items():
+        metric.check_pictures(dict(source=list(map(str, files))))
+        try:
+            metric.init_weights()
+        except WeightsMissing as error:
+            missing.append(
+                f'{error.problem} give the path of the file, or random, by {setting} (--{setting})'
+            )
+    if missing:
+        raise FileNotFoundError('; '.join(missing))
+
+
+def _distribution(real: str | Path, inception: str, resize: str, **settings: Any) -> Any:
+    from sesim_mmagic.evaluation import DistributionScores
+
+    net = dict(type='sesim_mmagic.InceptionFeatures', resize=resize)
+    net.update(_weights('weights', inception))
+    return DistributionScores(**_DOMAINS, real_folder=str(real), feature_net=net, **settings)
+
+
+def _pairs(lpips: str | None) -> Any:
+    from sesim_mmagic.evaluation import PairedScores
+
+    return PairedScores('translation', lpips=None if lpips is None else _weights('backbone', lpips))
+
+
+def _structure(vgg16: str) -> Any:
+    from sesim_mmagic.evaluation import StructureDistance
     from sesim_mmagic.evaluation.structure_distance import ALL_POSITIONS
 
-    domains = dict(target_domain='translation', source_domain='source')
-    metrics = []
-    if real is not None:
-        net = dict(
-            type='sesim_mmagic.InceptionFeatures', resize=resize, **_weights('weights', inception)
-        )
-        settings = dict(real_folder=str(real), real_size=real_size, feature_net=net)
-        metrics.append(DistributionScores(**domains, **settings))
-    if truth is not None:
-        settings = None if lpips is None else _weights('backbone', lpips)
-        metrics.append(PairedScores('translation', lpips=settings))
-    if source is not None:
-        net = dict(type='sesim_mmagic.VGG16Features', **_weights('pretrained', vgg16))
-        metrics.append(StructureDistance(**domains, loss={**ALL_POSITIONS, 'feature_net': net}))
-    if not metrics:
-        raise ValueError(
-            'Nothing to compare the translations with: give real (FID, KID), truth (PSNR, SSIM) '
-            'or source (structure distance).'
-        )
-    return metrics
+    net = dict(type='sesim_mmagic.VGG16Features', **_weights('pretrained', vgg16))
+    return StructureDistance(**_DOMAINS, loss={**ALL_POSITIONS, 'feature_net': net})
 
 
 def _weights(setting: str, value: str) -> dict:

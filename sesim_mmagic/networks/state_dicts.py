@@ -12,6 +12,19 @@ from sesim_mmagic.utils.checkpoints import read_checkpoint, weights_of
 from sesim_mmagic.utils.downloads import download
 
 
+class WeightsMissing(FileNotFoundError):
+    """A file of weights that does not exist or cannot be downloaded.
+
+    Args:
+        problem (str): What is missing, a sentence.
+        advice (str): Which setting may hold something else; a command has an option for it.
+    """
+
+    def __init__(self, problem: str, advice: str) -> None:
+        super().__init__(f'{problem} {advice}')
+        self.problem = problem
+
+
 def read_state_dict(path: str, what: str, advice: str) -> Mapping[str, Tensor]:
     """State dict from a file, on the CPU; nothing but tensors is unpickled.
 
@@ -24,11 +37,11 @@ def read_state_dict(path: str, what: str, advice: str) -> Mapping[str, Tensor]:
         Mapping[str, Tensor]: Tensors by name.
 
     Raises:
-        FileNotFoundError: If there is no file.
+        WeightsMissing: A ``FileNotFoundError``, if there is no file.
         ValueError: If the file is not a readable state dict.
     """
     if not os.path.isfile(path):
-        raise FileNotFoundError(f'{what} {path!r} do not exist; {advice}')
+        raise WeightsMissing(f'{what} {path!r} do not exist;', advice)
     return weights_of(read_checkpoint(path, what))
 
 
@@ -47,7 +60,7 @@ def download_state_dict(
             name ends in, as names of published weights do.
 
     Raises:
-        FileNotFoundError: If the file is neither cached nor can be downloaded.
+        WeightsMissing: If the file is neither cached nor can be downloaded.
         ValueError: If it is not the file that was published, or not a readable state dict.
     """
     path = Path(torch.hub.get_dir(), 'checkpoints', os.path.basename(url))
@@ -56,7 +69,7 @@ def download_state_dict(
         try:
             download(url, path, sha256 or (in_name[1] if in_name else None))
         except OSError as error:
-            raise FileNotFoundError(
-                f'cannot download the {what}: {error} Or set {setting} to its path.'
+            raise WeightsMissing(
+                f'cannot download the {what}: {error}', f'Or set {setting} to its path.'
             ) from None
     return weights_of(read_checkpoint(path, what))

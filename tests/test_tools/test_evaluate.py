@@ -103,7 +103,13 @@ def test_command_line(folders, capsys):
         ('bad', dict(truth='truth'), ValueError, "0.png' cannot be used: .* .and 1 more pictures"),
         (None, dict(real='truth', real_size=(0, 5)), ValueError, 'real_size .* must be positive'),
         (None, dict(truth='truth', max_image_pixels=99), ValueError, 'and 15 more pictures'),
-        (None, dict(source='source', vgg16='no.pth'), FileNotFoundError, "'no.pth' do not exist"),
+        (
+            None,
+            dict(source='source', vgg16='no.pth', truth='truth', lpips='gone.pth'),
+            FileNotFoundError,
+            r"'gone.pth' do not .* by lpips \(--lpips\); .*'no.pth' do .* vgg16 \(--vgg16\)$",
+        ),
+        ('two', dict(real='truth', inception='random', scores=['fid', 'x']), ValueError, 'scores'),
         ('two', dict(real='truth', inception='random'), ValueError, 'density needs at least 7'),
     ],
 )
@@ -128,4 +134,4 @@ def test_refused(folders, change, options, error, message):
         write(folder / 'truth', 1, **dict(fewer=dict(count=6), smaller=dict(side=40))[change])
     paths = {k: folder / v if k in ('truth', 'source', 'real') else v for k, v in options.items()}
     with pytest.raises(error, match=message):
-        evaluate_folder(translations, **paths)
+        evaluate_folder(translations, **paths, progress=lambda _: pytest.fail('it works already'))

@@ -324,6 +324,15 @@ def test_maps_are_those_of_fsesim(client, folder):
     assert other['layers']['relu3_1'] != found['layers']['relu3_1']
 
 
+def test_missing_weights_name_the_option(folder):
+    demo = tool('web_demo')
+    args = demo.parse_args(arguments(folder, '--feature-net', '/no/where/vgg16.pth'))
+    asked = dict(model='one/a.pth', picture='first.png', x=0.5, y=0.5)
+    message = refusal(demo.create_app(args).test_client(), 'maps', **asked)
+    assert message.startswith("VGG16 weights 'vgg16.pth' do not exist; ")
+    assert message.endswith('--feature-net PATH or random') and 'pretrained' not in message
+
+
 def test_arguments_are_checked(folder, capsys, tmp_path):
     model = str(folder / 'one/a.pth')
     for argv, message in (

@@ -17,6 +17,7 @@ from sesim_mmagic.apis.page.pictures import Recent, fit_into
 from sesim_mmagic.apis.translation import init_translator, translate, translate_into_styles
 from sesim_mmagic.engine.map_figure import Cell, draw_maps
 from sesim_mmagic.engine.pictures import to_model_range
+from sesim_mmagic.networks.state_dicts import WeightsMissing
 from sesim_mmagic.registry import MODELS
 
 # Not at the first translation: threads that import MMagic at once see half of it.
@@ -184,7 +185,12 @@ class PointMaps:
     def _ready(self) -> nn.Module:
         if self._loss is None:
             loss = MODELS.build(self._settings)
-            loss.init_weights()
+            try:
+                loss.init_weights()
+            except WeightsMissing as error:
+                raise FileNotFoundError(
+                    f'{error.problem} start the page with --feature-net PATH or random'
+                ) from error
             self._loss = loss.to(self.device).eval()
         return self._loss
 

@@ -5,12 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 
 from sesim_mmagic.apis.translation import init_translator, translate, translate_into_styles
 from sesim_mmagic.engine.pictures import write_picture
+from sesim_mmagic.utils.images import read_picture
 
 _STYLES = 3
 # The file is read before anything of this package could allow more than torch does.
@@ -80,7 +80,8 @@ def check_in_fresh_process(checkpoint, inputs, expected, out):
         reason = run.stderr.strip().splitlines()[-1:] or [f'it ended with {run.returncode}']
         raise ValueError(f'Nothing was released: a fresh process cannot use the file. {reason[0]}')
     for name, picture in expected.items():
-        found = cv2.imread(str(Path(out, f'{name}.png')))
+        file = Path(out, f'{name}.png')
+        found = read_picture(file) if file.is_file() else None
         if found is None or found.shape != picture.shape or (found != picture).any():
             raise ValueError(
                 f"Nothing was released: in a fresh process picture '{name}' is another than with "
