@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from sesim_mmagic.datasets.checking import find_broken
 from sesim_mmagic.networks.state_dicts import WeightsMissing
 from sesim_mmagic.utils.images import FolderListing, check_picture, list_images, read_picture, shown
 from sesim_mmagic.utils.names import pictures_by_name
@@ -131,16 +132,14 @@ def _partners(names: list[str], folder: str | Path, note: Callable[[str], None])
 def _check_sizes(
     files: list[Path], partners: dict[str, list[Path]], is_one: bool, max_image_pixels: int | None
 ) -> None:
-    """Read all headers, and refuse what the work would stumble over."""
-    sizes, problems = {}, []
-    for path in (*files, *(path for paths in partners.values() for path in paths)):
-        try:
-            sizes[path] = check_picture(path, max_pixels=max_image_pixels)
-        except (OSError, ValueError) as error:
-            problems.append(str(error))
-    if problems:
-        more = f' (and {len(problems) - 1} more pictures)' if problems[1:] else ''
-        raise ValueError(problems[0] + more)
+    """Look at all pictures, and refuse what the work would stumble over."""
+    paths = [*files, *(path for paths in partners.values() for path in paths)]
+    broken = find_broken([str(path) for path in paths], max_image_pixels)
+    if broken:
+        lines = [f'  {shown(path)}: {reason}' for path, reason in broken.items()]
+        count = f'{len(lines)} pictures cannot be used, replace or remove them:'
+        raise ValueError('\n'.join([count, *lines]))
+    sizes = {path: check_picture(path, max_pixels=max_image_pixels) for path in paths}
     for key, paths in partners.items():
         role = 'truth' if key == 'img_translation' else 'source'
         for file, path in zip(files, paths, strict=True):
