@@ -25,6 +25,7 @@ _DTYPES = {
 }
 # Of torch's messages on what is not plain data, the name of it.
 _UNSAFE = re.compile(r"(?:GLOBAL |add_safe_globals`,? but got (?:<class ')?)([\w.]{1,80})")
+_FOLDER = 0x10  # of MS-DOS
 _AGAIN = 'copy or download it again, or use an earlier one'
 
 
@@ -150,6 +151,9 @@ def _reason_against(file: BinaryIO, size: int) -> str | None:
         # torch stores parts as they are; so they cannot become larger than the file.
         if any(p.compress_type or p.compress_size != p.file_size for p in parts):
             return f'it is damaged or packed anew, torch does not compress parts: {_AGAIN}'
+        # For torch a part that is marked as a folder is memory that nobody wrote to.
+        if any(part.is_dir() or part.external_attr & _FOLDER for part in parts):
+            return f'it is damaged, a part of it is marked as a folder: {_AGAIN}'
         if sum(part.file_size for part in parts) > size:
             return f'it is damaged, its parts are larger than the file: {_AGAIN}'
         for part in parts:
