@@ -68,7 +68,7 @@ def differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> 
         found (Mapping[str, Tensor]): Weights of a checkpoint.
 
     Returns:
-        list[str]: One line for each missing, unexpected or differently shaped weight.
+        list[str]: One line for each weight that is missing, unknown, or of another shape or kind.
     """
     lines = [f"'{k}' is missing" for k in expected if k not in found]
     lines += [f"'{k}' is unknown to the model" for k in found if k not in expected]
@@ -82,6 +82,8 @@ def differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> 
                 f"'{key}' has shape {tuple(found[key].shape)}, "
                 f'the model needs {tuple(expected[key].shape)}'
             )
+        elif expected[key].is_floating_point() != found[key].is_floating_point():
+            lines.append(f"'{key}' holds {found[key].dtype}, the model needs {expected[key].dtype}")
     return lines
 
 
