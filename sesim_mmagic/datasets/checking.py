@@ -105,8 +105,11 @@ class _Memory:
 
 
 _memory = _Memory()
-#: Name the work directory that notes what was checked.
-remember_in = _memory.keep_in
+
+
+def remember_in(work_dir: str | Path) -> None:
+    """Go on with what a work directory notes of earlier checks, and note there from now on."""
+    _memory.keep_in(work_dir)
 
 
 def _size_and_time(path: str) -> tuple[int, int]:

@@ -57,7 +57,9 @@ class LoadPicture(BaseTransform):
         path, limit = results[f'{self.key}_path'], results.get('max_image_pixels')
         try:
             return load_picture(path, self.background, self.backend_args, limit)
-        except OSError as error:  # so that another can stand in for a file that is gone
+        except FileNotFoundError as error:  # another can stand in for it
+            raise UnusablePicture(path, 'it does not exist') from error
+        except OSError as error:
             raise UnusablePicture(path, error.strerror or str(error)) from error
 
     def __repr__(self) -> str:

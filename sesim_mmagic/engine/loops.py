@@ -8,6 +8,8 @@ from mmengine.runner import IterBasedTrainLoop
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 from torch.utils.data import BatchSampler
 
+from sesim_mmagic.datasets.checking import remember_in
+from sesim_mmagic.datasets.left_out import settle_left_out
 from sesim_mmagic.engine.metric_check import check_metrics, prepare_validation
 from sesim_mmagic.engine.resume import ResumeFromConfig
 from sesim_mmagic.registry import LOOPS
@@ -32,6 +34,8 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
       ``start`` falls back to MMEngine's way, with a warning.
     * The seed of the sampler is kept in the message hub and so in the checkpoint: where the config
       names no seed, a new process draws another one before it reads the checkpoint.
+    * So is the list of pictures that are left out, which all ranks share (see
+      :func:`~sesim_mmagic.datasets.left_out.settle_left_out`).
     * What a validation would stumble over is looked for before the first iteration.
 
     None of this is a hook that a list of hooks in a config could leave out.
@@ -43,6 +47,7 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
     """
 
     def __init__(self, runner, *args, **kwargs):
+        remember_in(runner.work_dir)  # data sets are built next, and look at their pictures
         super().__init__(runner, *args, **kwargs)
         self._begin, self._samples_at_begin = 0, 0
         # Between the reading of a checkpoint and its use MMEngine calls hooks and nothing else.
@@ -69,6 +74,7 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
         return self.runner.model
 
     def _train(self):
+        self._settle_pictures()
         if self._iter > 0:
             self._continue_data()
         else:
@@ -158,6 +164,15 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
         # workers hold a copy of the data set with the seed of that moment: start new ones.
         self._drop_iterator()
         self.dataloader_iterator = _InfiniteDataloaderIterator(self.dataloader)
+
+    def _settle_pictures(self):
+        """Leave out what the checkpoint leaves out, on all ranks, and note that for the next."""
+        loops = [self, self.runner.val_loop] if self.runner.val_loop else [self]
+        datasets = [loop.dataloader.dataset for loop in loops]
+        if settle_left_out(self.runner.message_hub, datasets, resumed=self._iter > 0):
+            # MMEngine has drawn an iterator whose workers hold the data set as it was.
+            self._drop_iterator()
+            self.dataloader_iterator = _InfiniteDataloaderIterator(self.dataloader)
 
     def _consumed_samples(self):
         """Samples of all ranks before this iteration; says where they were counted otherwise."""

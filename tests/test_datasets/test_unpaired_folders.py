@@ -42,11 +42,11 @@ def pipeline(crop=CROP):
     return [*steps, dict(type='sesim_mmagic.PackDomains', A='sketch', B='photo')]
 
 
-def build(data_root, steps=None, **kwargs):
+def build(data_root, steps=None, kind='sesim_mmagic.UnpairedFolderDataset', **kwargs):
     with DefaultScope.overwrite_default_scope('mmagic'):
         return DATASETS.build(
             dict(
-                type='sesim_mmagic.UnpairedFolderDataset',
+                type=kind,
                 data_root=str(data_root),
                 pipeline=pipeline() if steps is None else steps,
                 **kwargs,
