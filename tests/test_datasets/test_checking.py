@@ -9,12 +9,15 @@ import pytest
 from mmengine.config import ConfigDict
 from mmengine.logging import MessageHub, MMLogger
 from PIL import Image
+from torch import distributed as dist
+from torch import multiprocessing as mp
 from torch.utils.data import DataLoader
 
 from sesim_mmagic.datasets import checking
 from sesim_mmagic.datasets.checking import MEMORY, BrokenPictures, find_broken, remember_in
 from sesim_mmagic.datasets.config_checks import check_pictures, set_picture_options
 from sesim_mmagic.datasets.left_out import settle_left_out
+from sesim_mmagic.datasets.picture_folder import CheckedPictures
 from tests.test_datasets.test_unpaired_folders import build
 
 SIDE = 12
@@ -220,6 +223,34 @@ def test_the_list_of_the_checkpoint_wins(data, log):
     said = [text for text in log if text.startswith('picture ')]
     assert "'trainA/2.png' can be used now; this training goes on without it" in said[0]
     assert "'trainA/4.png' cannot be used now; others stand in for it" in said[1]
+
+
+class Listed(CheckedPictures):
+    """Nothing but the list of what is left out."""
+
+    def __init__(self, left_out):
+        self.names = left_out
+
+    @property
+    def left_out(self):
+        return self.names
+
+    def leave_out(self, left_out):
+        self.names = list(left_out)
+
+
+def on_a_rank(rank, address, queue):
+    dist.init_process_group('gloo', init_method=address, rank=rank, world_size=2)
+    dataset = Listed(['trainA/1.png'] if rank == 0 else [])
+    settle_left_out(MessageHub.get_instance(f'rank{rank}'), [dataset], resumed=False)
+    queue.put((rank, dataset.left_out))
+
+
+def test_all_ranks_leave_out_what_the_first_does(tmp_path):
+    queue = mp.get_context('fork').SimpleQueue()
+    address = f'file://{tmp_path}/rendezvous'
+    mp.start_processes(on_a_rank, (address, queue), nprocs=2, start_method='fork')
+    assert dict(queue.get() for _ in range(2)) == {0: ['trainA/1.png'], 1: ['trainA/1.png']}
 
 
 def config(data, **dataset):
