@@ -3,8 +3,6 @@
 import importlib
 import re
 import sys
-import threading
-import time
 from pathlib import Path
 
 import cv2
@@ -12,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.backend_bases import MouseEvent
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from mmengine.registry import DefaultScope
 
@@ -443,30 +442,32 @@ def test_equal_pictures_have_no_distance(tools, capsys, world, tmp_path):
     assert distances(output) == [[0.0] * 6]
 
 
+class ClickedCanvas(FigureCanvasAgg):
+    """In place of a window: its event loop is a list of clicks (x, y, button) at pixels."""
+
+    clicks = ()
+
+    def start_event_loop(self, timeout=0):
+        to_screen = self.figure.axes[0].transData.transform
+        for x, y, button in self.clicks:
+            event = MouseEvent('button_press_event', self, *to_screen((x, y)), button)
+            self.callbacks.process(event.name, event)
+
+    def stop_event_loop(self):
+        pass
+
+
 def test_points_are_clicked(tools):
     """Clicks at known pixels, one of them beside the picture, one taken back."""
-    picture = np.zeros((20, 40, 3), np.uint8)
     figure = Figure()
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    canvas = FigureCanvasAgg(figure)
-
-    def click():
-        while not figure.axes or not canvas._looping:
-            time.sleep(0.01)
-        to_screen = figure.axes[0].transData.transform
-        for x, y, button in (
-            (9.5, 4.5, 1),
-            (3, 3, 1),
-            (3, 3, 3),
-            (39, 19, 1),
-            (60, 5, 1),
-            (0, 0, 2),
-        ):
-            MouseEvent('button_press_event', canvas, *to_screen((x, y)), button)._process()
-
-    clicking = threading.Thread(target=click)
-    clicking.start()
+    ClickedCanvas(figure).clicks = (
+        (9.5, 4.5, 1),
+        (3, 3, 1),
+        (3, 3, 3),
+        (39, 19, 1),
+        (60, 5, 1),
+        (0, 0, 2),
+    )
+    picture = np.zeros((20, 40, 3), np.uint8)
     points = tools['similarity_layers'].ask_for_points(figure, picture)
-    clicking.join()
     assert points == [pytest.approx((0.25, 0.25)), pytest.approx((39.5 / 40, 19.5 / 20))]
