@@ -101,7 +101,10 @@ def choose_styles(model, args):
     if args.reference:
         if args.styles:
             raise ValueError('--styles draws styles, --reference reads them: give one of the two')
-        found = [encode_style(model, path, args.target_domain) for path in args.reference]
+        found = [
+            encode_style(model, path, args.target_domain, args.max_image_pixels)
+            for path in args.reference
+        ]
         styles = torch.stack(found)
     else:
         if not hasattr(model, 'style_channels'):

@@ -205,7 +205,8 @@ def add_routes(app, pictures, translators, maps):
     @app.get('/api/choices')
     def choices():
         limit = app.config['MAX_CONTENT_LENGTH']
-        return dict(models=translators.names(), pictures=pictures.names(), max_bytes=limit)
+        shown = dict(pictures=pictures.names(), left_out=pictures.note)
+        return dict(shown, models=translators.names(), max_bytes=limit)
 
     @app.get('/api/model')
     def model():

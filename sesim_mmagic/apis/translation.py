@@ -110,13 +110,14 @@ def translate_into_styles(model, pictures, styles, target_domain=None):
 
 
 @torch.no_grad()
-def encode_style(model, picture, domain=None):
+def encode_style(model, picture, domain=None, max_image_pixels=None):
     """Read the style of a picture of the target domain.
 
     Args:
         model (MultiModalTranslator): Result of :func:`init_translator`.
         picture (str | Path | np.ndarray): File or array of any size.
         domain (str | None): Its domain; the model's default domain if None.
+        max_image_pixels (int | None): Most pixels of a file; None for Pillow's limit.
 
     Returns:
         Tensor: Shape (style_channels,).
@@ -127,7 +128,10 @@ def encode_style(model, picture, domain=None):
     """
     check_styled(model)
     domain = checked_target(model, domain)
-    (array,) = _each(picture)
+    inputs = list(each_input(picture))
+    if len(inputs) != 1:
+        raise ValueError(f"A style is that of one picture, and '{picture}' holds {len(inputs)}.")
+    array, _ = inputs[0].read(max_image_pixels)
     data = collate(model, [array], domain)
     return model.encode_style(data['inputs'][f'img_{domain}'], domain)[0].cpu()
 

@@ -6,9 +6,8 @@ import os
 from pathlib import Path
 from urllib.parse import quote
 
-from PIL import Image
-
 from sesim_mmagic.utils.files import write_atomically
+from sesim_mmagic.utils.images import check_picture
 from sesim_mmagic.utils.names import printable
 
 _STYLE = """
@@ -34,6 +33,8 @@ _NAME_WIDTH, _PICTURES_WIDTH = 6, 64
 _WIDEST_PICTURE, _NARROWEST_PICTURE = 16, 6
 # Narrower pictures are enlarged on the page, and their pixels are to stay visible.
 _SMALL = 200
+# Pictures are our own, or were read already.
+_ANY_SIZE = 2**62
 
 
 def write_report(path, title, columns, rows, tables=(), note=''):
@@ -217,8 +218,7 @@ def _cell(folder, name, column, picture):
             'copy it there, so that the folder can be moved.'
         )
     alt = _escaped(f'{column}: {name}')
-    with Image.open(picture) as opened:
-        width, height = opened.size
+    width, height = check_picture(picture, max_pixels=_ANY_SIZE)
     kind = ' class="small"' if width < _SMALL else ''
     return (
         f'<td><a href="{_address(relative)}"><img{kind} loading="lazy" width="{width}" '

@@ -1,6 +1,7 @@
 """A multi-modal model from training to many translations of a picture, by commands."""
 
 import os
+import shutil
 
 import cv2
 import numpy as np
@@ -132,13 +133,19 @@ def test_bad_styles(trained, source, reference, tmp_path, capsys):
 
     assert '--styles must be positive, got 0' in message('--styles', 0, '--seed', 1)
     assert 'give one of the two' in message('--styles', 2, '--reference', reference)
+    folder = tmp_path / 'two'
+    folder.mkdir()
+    for name in 'ab':
+        shutil.copy(reference, folder / f'{name}.png')
+    assert f"that of one picture, and '{folder}' holds 2" in message('--reference', folder)
+    assert 'max_image_pixels is 9' in message('--reference', reference, '--max-image-pixels', 9)
     assert 'between two styles, not 1' in message('--reference', reference, '--interpolate', 3)
     assert 'at least 2' in message('--interpolate', 1)
     assert 'none.png' in message('--reference', tmp_path / 'none.png')
     model = init_translator(*trained, device='cpu')
     with pytest.raises(ValueError, match=r'must have shape \(N, 3\)'):
         list(next(translate_into_styles(model, source, torch.zeros(1, 8))))
-    assert not list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_a_model_without_styles(source, reference, tmp_path):

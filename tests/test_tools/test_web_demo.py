@@ -272,10 +272,13 @@ def test_only_regular_files_are_offered(folder, tmp_path):
         (tmp_path / name).write_bytes(as_png(picture((16, 16))))
     os.mkfifo(tmp_path / 'pipe.png')
     (tmp_path / 'zero.png').symlink_to('/dev/zero')
+    (tmp_path / 'old.gif').touch()
     (tmp_path / '.hidden.png').write_bytes(as_png(picture((16, 16))))
     args = demo.parse_args(arguments(folder, '--pictures', str(tmp_path)))
     client = demo.create_app(args).test_client()
-    shown = ask(client, 'choices')['pictures']
+    choices = ask(client, 'choices')
+    assert choices['left_out'] == '3 of 6 files left out: .gif 1, device 1, named pipe 1'
+    shown = choices['pictures']
     assert shown == ['in/a.jpg', 'in/a.png', 'l\\udcf6we.PNG']
     called = ['a.jpg_translated.png', 'a.png_translated.png', 'l\\udcf6we_translated.png']
     for name, wanted in zip(shown, called, strict=True):

@@ -203,7 +203,7 @@ function listen() {
 
 async function start() {
   try {
-    const { models, pictures, max_bytes } = await ask('choices');
+    const { models, pictures, left_out, max_bytes } = await ask('choices');
     maxBytes = max_bytes;
     find('model').replaceChildren(...models.map(option));
     state.model = state.model || models[0];
@@ -211,6 +211,8 @@ async function start() {
     const shown = state.picture?.startsWith('/uploaded/') ? [state.picture, ...pictures] : pictures;
     find('thumbnails').replaceChildren(...shown.map((name) => thumbnail(name)));
     find('thumbnails').hidden = !shown.length;
+    find('left-out').textContent = left_out || '';
+    find('left-out').hidden = !left_out;
   } catch (error) {
     say('', error.message);
     document.body.dataset.state = 'ready';
