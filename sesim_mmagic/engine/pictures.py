@@ -38,6 +38,8 @@ def write_picture(path, picture):
 
     Args:
         path (str | Path): File to write.
-        picture (np.ndarray): (H, W, 3), BGR, uint8.
+        picture (np.ndarray): (H, W, 3), BGR, uint8; with three equal channels the file has one.
     """
+    if picture.shape[2:] == (3,) and (picture == picture[..., :1]).all():
+        picture = picture[..., 0]
     write_atomically(path, cv2.imencode('.png', picture)[1].tobytes())

@@ -88,6 +88,8 @@ def run_in_strips(network: nn.Module, image: Tensor, rows: int = 256) -> Tensor:
 
 def can_run_in_strips(network: nn.Module) -> bool:
     """Whether :func:`run_in_strips` knows all layers of a network, as they are set."""
+    if any(layer._forward_pre_hooks or layer._forward_hooks for layer in network.modules()):
+        return False  # they would be passed over
     try:
         layer_output(network, RowMap(3, 256, 256), Plan())
     except ValueError:

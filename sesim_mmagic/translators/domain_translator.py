@@ -19,6 +19,7 @@ from .checks import (
 )
 from .domain_networks import DomainNetworks, drop_wrapper_names, unwrapped
 from .inference_step import InferenceStep
+from .one_channel import adapt_channels
 from .padding import pad_to_multiple
 from .structure_step import training_keys
 
@@ -105,6 +106,7 @@ class DomainTranslator(InferenceStep, BaseTranslationModel):
             channels_last (bool): See :func:`accelerate`.
             compile (bool | dict): See :func:`accelerate`.
         """
+        self.grey_domains = adapt_channels(self)  # before the average is copied
         if ema is not None:
             self.generator_ema = ExponentialMovingAverage(averaged, **ema)
         losses = [getattr(self, name) for name in self._image_losses]

@@ -21,6 +21,7 @@ from .checks import (
 from .domain_networks import DomainNetworks, drop_wrapper_names, reachable_networks, unwrapped
 from .image_buffer import ImageBuffer
 from .inference_step import InferenceStep
+from .one_channel import adapt_channels
 from .structure_step import (
     StructureStep,
     Translation,
@@ -64,6 +65,7 @@ class StructureLossMixin(InferenceStep):
             self.discriminators = DomainNetworks(self.discriminators)
         self.structure_loss = MODELS.build(structure_loss) if structure_loss else None
         self.generator_ema = None
+        self.grey_domains = adapt_channels(self)  # before the average is copied
         if ema is not None:
             self.generator_ema = ExponentialMovingAverage(self.generators, **ema)
         check_channel_order(self.data_preprocessor, self.structure_loss)
