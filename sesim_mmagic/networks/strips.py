@@ -88,13 +88,20 @@ def run_in_strips(network: nn.Module, image: Tensor, rows: int = 256) -> Tensor:
 
 def can_run_in_strips(network: nn.Module) -> bool:
     """Whether :func:`run_in_strips` knows all layers of a network, as they are set."""
-    if any(layer._forward_pre_hooks or layer._forward_hooks for layer in network.modules()):
-        return False  # they would be passed over
+    if any(_has_hooks(layer) for layer in network.modules()):
+        return False
     try:
         layer_output(network, RowMap(3, 256, 256), Plan())
     except ValueError:
         return False
     return True
+
+
+def _has_hooks(layer: nn.Module) -> bool:
+    """Whether a convolution does more than its weights say; strips would pass that over."""
+    weight = getattr(layer, 'weight', None)
+    is_convolution = isinstance(weight, Tensor) and weight.dim() == 4
+    return is_convolution and bool(layer._forward_pre_hooks or layer._forward_hooks)
 
 
 @register_layers(StyledDecoder)
