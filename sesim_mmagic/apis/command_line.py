@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FrameType
 
@@ -143,19 +143,20 @@ def in_one_line(error: BaseException) -> str:
     return message if len(message) <= _LONGEST else f'{message[:_LONGEST]} ...'
 
 
-def nearest(name: str, names: object) -> str:
+def nearest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str:
     """``': did you mean X?'`` for the nearest of some names, else an empty string.
 
     Args:
         name (str): What was given.
         names (Iterable[str]): What there is.
+        cutoff (float): Least similarity, from 0 to 1. Defaults to 0.6.
 
     Returns:
         str: End of a message.
     """
     import difflib
 
-    found = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
+    found = difflib.get_close_matches(name, list(names), n=1, cutoff=cutoff)
     return f': did you mean {found[0]}?' if found else ''
 
 

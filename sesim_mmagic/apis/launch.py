@@ -3,7 +3,6 @@
 import atexit
 import os
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 
 import mmengine
@@ -15,11 +14,13 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
-from sesim_mmagic.apis.command_line import CommandError, read_options
+from sesim_mmagic.apis import settings
+from sesim_mmagic.apis.command_line import CommandError, in_one_line, read_options
+from sesim_mmagic.apis.failures import failures_told
 from sesim_mmagic.datasets.config_checks import check_pictures, set_picture_options
 from sesim_mmagic.engine.domain_mapping import DomainMappingHook
 from sesim_mmagic.engine.memory import keep_freed_memory
-from sesim_mmagic.engine.metric_check import ScoresMissing, finish_test, prepare_test
+from sesim_mmagic.engine.metric_check import finish_test, prepare_test
 from sesim_mmagic.engine.work_dir import (
     check_start,
     check_test,
@@ -27,9 +28,8 @@ from sesim_mmagic.engine.work_dir import (
     overwrite_test,
     overwrite_training,
 )
-from sesim_mmagic.utils.checkpoints import TrainingStopped, check_checkpoint
+from sesim_mmagic.utils.checkpoints import check_checkpoint
 from sesim_mmagic.utils.files import write_atomically
-from sesim_mmagic.utils.weights import WeightsMismatch
 
 METRIC_FORMATS = ('.json', '.yaml', '.yml', '.pkl')
 
@@ -48,22 +48,49 @@ def load_config(args):
 
     Raises:
         FileNotFoundError: The config does not exist.
-        ValueError: Nothing in it takes the options of pictures.
+        CommandError: It cannot be read.
+        ValueError: A setting is read by nothing, misspelt or makes no sense, or nothing in the
+            config takes the options of pictures.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    if not Path(args.config).is_file():
-        raise FileNotFoundError(
-            f"Config '{args.config}' does not exist (working directory: '{Path.cwd()}')."
-        )
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config)
+    settings.check_file(cfg, args.config)
+    options = read_options(args.cfg_options)
+    settings.check_options(cfg, options)
     cfg.launcher = args.launcher
-    cfg.merge_from_dict(read_options(args.cfg_options))
+    cfg.merge_from_dict(options)
     set_picture_options(cfg, args.skip_broken, args.max_image_pixels)
     if args.work_dir:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
+    settings.check_components(cfg)
     return cfg
+
+
+def read_config(path: str) -> Config:
+    """Read a config file, whose own errors become one line.
+
+    Args:
+        path (str): File of a config.
+
+    Returns:
+        Config: What it says.
+
+    Raises:
+        FileNotFoundError: The file does not exist.
+        CommandError: The file, or one that it is based on, cannot be read or run.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(
+            f"Config '{path}' does not exist (working directory: '{Path.cwd()}')."
+        )
+    try:
+        return Config.fromfile(path)
+    except Exception as error:  # the file is run: anything can be wrong with it
+        raise CommandError(
+            f"config '{path}': {type(error).__name__}: {in_one_line(error)}"
+        ) from error
 
 
 def enable_amp(cfg):
@@ -242,10 +269,10 @@ def train(cfg, overwrite=False):
         keep_freed_memory()
     if overwrite and _is_first_rank(cfg):
         overwrite_training(cfg.work_dir)
-    runner = _build_runner(cfg)
-    if cfg.get('domain_mapping'):
-        runner.register_hook(DomainMappingHook(cfg.domain_mapping))
-    with _errors_for_users(cfg):
+    with failures_told(cfg, 'building the training') as stage:
+        runner = stage.runner = _build_runner(cfg)
+        if cfg.get('domain_mapping'):
+            runner.register_hook(DomainMappingHook(cfg.domain_mapping))
         runner.train()
     print_log(f'Checkpoints and logs saved under {cfg.work_dir}', logger='current')
     return runner
@@ -264,28 +291,14 @@ def test(cfg, out=None):
     Raises:
         CommandError: Pictures, page and the other scores are written, but some are not.
     """
-    runner = _build_runner(cfg)
-    if out:
-        runner.register_hook(SaveMetricsHook(out))
-    prepare_test(runner)
-    with _errors_for_users(cfg):
+    with failures_told(cfg, 'testing') as stage:
+        runner = stage.runner = _build_runner(cfg)
+        if out:
+            runner.register_hook(SaveMetricsHook(out))
+        prepare_test(runner)
         runner.test()
-    try:
         finish_test(runner)
-    except ScoresMissing as error:
-        raise CommandError(str(error), 1) from None
     return runner
-
-
-@contextmanager
-def _errors_for_users(cfg):
-    """Tell what only the model sees: it does not know the name of a checkpoint."""
-    try:
-        yield
-    except TrainingStopped as error:
-        raise CommandError(str(error), 1) from None
-    except WeightsMismatch as error:
-        raise WeightsMismatch(error.model, error.lines, cfg.load_from) from None
 
 
 def leave_job():

@@ -1,0 +1,199 @@
+"""Nothing of a config is read by nobody, and no value makes no sense: said in one line, unbuilt."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from mmengine.config import Config
+
+from sesim_mmagic.apis import command_line, components, launch, settings
+from sesim_mmagic.apis.command_line import CommandError
+
+ROOT = Path(__file__).resolve().parents[2] / 'configs'
+KAOKORE = ROOT / 'fsesim/fsesim_resnet-w32_1xb1-4kiters_kaokore128.py'
+CONFIGS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob('[!_]*/*.py'))
+CYCLEGAN = ROOT / 'cyclegan/cyclegan-fsesim_resnet-w24_1xb4_procedural64.py'
+
+
+def load(config, *options):
+    arguments = vars(command_line.create_parser('').parse_args([]))
+    arguments.update(config=str(config), cfg_options=list(options))
+    return launch.load_config(SimpleNamespace(**arguments))
+
+
+@pytest.fixture
+def derived(tmp_path):
+    """A function that writes a config derived from another."""
+
+    def write(text, base=KAOKORE, name='derived.py'):
+        path = tmp_path / name
+        path.write_text((f'_base_ = {str(base)!r}\n' if base else '') + text)
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize('path', CONFIGS)
+def test_configs_of_the_repository_are_right(path):
+    cfg = Config.fromfile(ROOT / path)
+    settings.check_file(cfg, ROOT / path)
+    for part in ('train', 'val', 'test'):  # a leaf for pictures of one's own names none
+        if 'A' in cfg[f'{part}_dataloader'].dataset:
+            cfg[f'{part}_dataloader'].dataset.update(A='a.png', B='b.png')
+    settings.check_components(cfg)
+
+
+@pytest.mark.parametrize(
+    'option, message',
+    [
+        ('max_iters=4', 'max_iters is read when .* set train_cfg.max_iters, param_scheduler.end$'),
+        (
+            'data_root=/no/such',
+            'set train_dataloader.dataset.data_root, val_dataloader.dataset.data_root, test_data',
+        ),
+        ('load_form=x', 'nothing reads load_form: did you mean load_from'),
+        ('log_levl=INFO', 'nothing reads log_levl: did you mean log_level'),
+        ('source=x', 'set model.source_domain, train_dataloader.dataset.pipeline.10.A'),
+        ('pack.A=3', 'set train_dataloader.dataset.pipeline.10, val_'),
+        ('train_cfg.max_iter=4', 'has no argument max_iter: did you mean max_iters'),
+        ('optim_wrapper.generators.optimizer.l=1', 'Adam has no argument l: did you mean lr'),
+        ('train_dataloader.batchsize=2', 'no setting batchsize: did you mean batch_size'),
+        ('default_hooks.checkpoint.intervall=5', 'no argument intervall: did you mean interval'),
+        ('default_hooks.checkpiont.interval=5', 'has no type: did you mean checkpoint'),
+        (
+            'model.structure_loss.num_patchs=3',
+            'model.structure_loss.num_patchs: FSeSimLoss has no argument num_patchs: did you mean '
+            'num_patches',
+        ),
+        ('model.struct_loss.num_patches=3', 'model.struct_loss: .* did you mean structure_loss'),
+        ('test_evaluator.0.targt_domain=a', 'did you mean target_domain'),
+        ('val_dataloader.dataset.heldout=3', 'did you mean held_out'),
+        ('randomness.sed=3', 'randomness has no setting sed: did you mean seed'),
+        ('env_cfg.mp_cfg.start_method=fork', 'no setting start_method'),
+        ('model.gan_loss.gan_typ=x', 'model.gan_loss.gan_typ: GANLoss has no'),
+        ('custom_hooks.interval=3', 'custom_hooks is a list, of which custom_hooks.0 to'),
+        ('custom_hooks.17.interval=3', 'custom_hooks is a list'),
+        ('log_level.x=3', "log_level is 'INFO' and has no x"),
+        ('model.structure_loss.layers.0=relu1_1', 'layers is a tuple; set it as a whole'),
+        (
+            'model.structure_loss.type=sesim_mmagic.FSeSimLos',
+            'there is no sesim_mmagic.FSeSimLos: did you mean sesim_mmagic.FSeSimLoss',
+        ),
+        ('model.discriminator.type=PatchDiscriminatr', 'did you mean PatchDiscriminator'),
+        ('model.type=5', 'model.type must be the name of a component, got 5'),
+    ],
+)
+def test_options_that_change_nothing_or_do_not_exist(option, message):
+    with pytest.raises(ValueError, match=message):
+        load(KAOKORE, option)
+
+
+def test_right_options_are_taken():
+    cfg = load(
+        KAOKORE, 'model.structure_loss.distance=l1', 'custom_hooks.0.priority=LOW',
+        'default_hooks.checkpoint.save_best=psnr', 'optim_wrapper.generators.clip_grad.max_norm=1',
+        'val_dataloader.dataset.pipeline.0.key=img_A', 'experiment_name=mine', 'compile=True',
+    )  # fmt: skip
+    assert cfg.model.structure_loss.distance == 'l1' and cfg.custom_hooks[0].priority == 'LOW'
+
+
+@pytest.mark.parametrize(
+    'text, message',
+    [
+        ("data_root = '/mine'", 'data_root is read when .* set train_dataloader.dataset.data_root'),
+        ('max_iters = 20', 'set train_cfg.max_iters, param_scheduler.end$'),
+        ("source, target = 'a', 'b'", 'source is read when .* set model.source_domain'),
+        ('test_pipeline = []', 'set val_dataloader.dataset.pipeline, test_dataloader'),
+        ("load_form = 'x.pth'", 'derived.py.: nothing reads load_form: did you mean load_from'),
+        ('unused = [1, 2]', 'nothing reads unused'),
+        ('model = dict(structure_loss=dict(nm_patches=3))', 'did you mean num_patches'),
+    ],
+)
+def test_derived_files_that_change_nothing(derived, text, message):
+    with pytest.raises(ValueError, match=message):
+        load(derived(text))
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        'size = 3\nmodel = dict(buffer_size=size)',
+        "data_root = '/x'\ntest_dataloader = dict(dataset=dict(data_root=data_root))",
+        "source, target = 'a', 'b'\npack = dict(type='sesim_mmagic.PackDomains', A=source, B="
+        'target)\ntest_dataloader = dict(dataset=dict(pipeline=[pack]))',
+        "data_root = 'data/kaokore_sketch'",  # as it was
+        'for step in (1, 2):\n    times = step\nmodel = dict(buffer_size=times)',
+    ],
+)
+def test_variables_that_their_file_reads(derived, text):
+    load(derived(text))
+
+
+def test_variables_that_a_derived_file_reads(derived):
+    middle = derived('mine = 7', base=None, name='middle.py')
+    bases = [str(KAOKORE), str(middle)]
+    leaf = f'_base_ = {bases}\nmodel = dict(buffer_size=_base_.mine)'
+    assert load(derived(leaf, base=None)).model.buffer_size == 7
+    leaf = f'_base_ = {bases}\nmodel = dict(buffer_size={{{{_base_.mine}}}})'
+    assert load(derived(leaf, base=None)).model.buffer_size == 7
+
+
+def test_a_config_that_mmengine_wrote(tmp_path):
+    """It holds all variables of its files; one that is changed there changes nothing."""
+    path = tmp_path / 'written.py'
+    Config.fromfile(KAOKORE).dump(path)
+    load(path)
+    text = path.read_text()
+    path.write_text(text.replace("\ndata_root = 'data/kaokore_sketch'", "\ndata_root = '/mine'"))
+    with pytest.raises(ValueError, match='data_root is read .* set .*train_dataloader.dataset'):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    'text, message',
+    [
+        ('x = [][1]', 'IndexError'),
+        ('model = dict(', 'SyntaxError'),
+        ("_base_ = 'nowhere.py'", 'nowhere.py'),
+        ('model = undefined', "NameError: name 'undefined' is not defined"),
+    ],
+)
+def test_files_that_cannot_be_read(derived, text, message):
+    with pytest.raises(CommandError, match=message) as error:
+        load(derived(text, base=None))
+    assert '\n' not in str(error.value) and str(error.value).startswith("config '")
+
+
+class Parent:
+    def __init__(self, old: int = 0) -> None: ...
+
+
+class Child(Parent):
+    def __init__(self, new: int = 0, **kwargs) -> None:
+        self.other = kwargs.pop('other', 1)
+        super().__init__(**{'old': 1, **kwargs})
+
+
+class Swallowing(Parent):
+    def __init__(self, new: int = 0, **kwargs) -> None: ...
+
+
+class Unknown(Parent):
+    def __init__(self, **kwargs) -> None:
+        vars(self).update(kwargs)
+
+
+@pytest.mark.parametrize(
+    'component, names',
+    [
+        (Parent, {'old'}),
+        (Child, {'old', 'new', 'other'}),
+        (Swallowing, {'new'}),
+        (Unknown, None),
+        (lambda a, *, b=1: None, {'a', 'b'}),
+        (lambda **kwargs: None, None),
+    ],
+)
+def test_arguments_are_followed_to_the_parent(component, names):
+    accepted = components.accepted_arguments(component)
+    assert names == (None if accepted is None else set(accepted))
