@@ -27,6 +27,7 @@ applied: list[str] = []
 
 def apply() -> None:
     """Repair what is broken now, and have the rest repaired when it is imported; idempotent."""
+    silence_diffusers()
     repair_mmcv_ext()
     _when_imported('numpy', repair_numpy_bool8)
     _when_imported('torch', repair_batch_norm_backward)
@@ -37,6 +38,19 @@ def apply() -> None:
     _when_imported('mmagic.models.utils.model_utils', repair_generation_init_weights)
     _when_imported('mmagic.evaluation.metrics.fid', repair_sqrtm_disp)
     _when_imported('mediapipe', repair_mediapipe_solutions)
+
+
+def silence_diffusers() -> None:
+    """Keep four warnings of diffusers from everybody who imports MMagic.
+
+    Why: MMagic's models import names of diffusers that have moved, ten seconds into each command;
+    nobody but MMagic's authors can change that. Any other warning is shown. For: MMagic <= 1.2.0.
+    Goes when MMagic imports them from their new places.
+    """
+    moved = '(Dual)?Transformer2DModel(Output)?|UNet2DCondition(Output|Model)'
+    warnings.filterwarnings(
+        'ignore', rf'`({moved})` is deprecated', FutureWarning, r'diffusers\.models\.'
+    )
 
 
 def _note(name: str) -> None:

@@ -322,3 +322,18 @@ def test_the_hosts_inferencers_can_be_imported():
     code = 'import sesim_mmagic; from mmagic.apis import MMagicInferencer, init_model'
     ended = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
+
+
+# ------------------------------------------------------------------ warnings
+
+
+def test_mmagic_is_imported_without_warnings_that_nobody_can_change(python):
+    """And a warning of anybody else is shown."""
+    code = (
+        'import sesim_mmagic, mmagic.models, warnings\n'
+        'warnings.warn("`UNet2DConditionModel` is deprecated, says somebody", FutureWarning)'
+    )
+    run = subprocess.run([python, '-c', code], capture_output=True, text=True, check=True)
+    assert [line for line in run.stderr.splitlines() if 'Warning' in line] == [
+        '<string>:2: FutureWarning: `UNet2DConditionModel` is deprecated, says somebody'
+    ]

@@ -18,8 +18,9 @@ from sesim_mmagic.apis.setting_values import check_values
 
 #: What the Runner, its config and this package's launcher read beside the Runner's arguments.
 _READ_ELSEWHERE = {
-    'activation_checkpointing', 'compile', 'custom_imports', 'domain_mapping', 'efficient_conv_bn_eval',
-    'find_unused_parameters', 'model_wrapper_cfg', 'runner_type', 'strategy', 'sync_bn',
+    'activation_checkpointing', 'compile', 'custom_imports', 'domain_mapping',
+    'efficient_conv_bn_eval', 'find_unused_parameters', 'model_wrapper_cfg', 'runner_type',
+    'strategy', 'sync_bn',
 }  # fmt: skip
 _DATA_LOADER = {
     'dataset', 'sampler', 'batch_sampler', 'collate_fn', 'num_batch_per_epoch', 'worker_init_fn',
@@ -84,8 +85,7 @@ def check_file(cfg: Config, path: str | Path) -> None:
 
     Files have variables of their own, which they read themselves. Unread is one that its file does
     not use, where a base file has used its own value of it already, or whose value stands nowhere
-    in what the Runner reads (a config that MMEngine wrote holds all variables of its files, beside
-    the settings that were made of them).
+    in what the Runner reads.
 
     Args:
         cfg (Config): As the file gives it.
@@ -96,7 +96,7 @@ def check_file(cfg: Config, path: str | Path) -> None:
     """
     names = runner_names()
     if Path(path).suffix != '.py':
-        _check_names(cfg, Path(path), {key for key in cfg if key not in names}, names)
+        _check_names(cfg, Path(path), {key for key in cfg if key not in names}, True)
         return
     wanted: set[str] = set()  # variables of base files that those above read
     files = [(Path(path), True)]
@@ -114,14 +114,30 @@ def check_file(cfg: Config, path: str | Path) -> None:
                 continue
             raise ValueError(f"config '{file}': {unread(cfg, name, old[0] if old else None)}")
         if is_leaf:
-            _check_names(cfg, file, own - inherited, names)
+            _check_names(cfg, file, own - inherited, not bases and not read & assigned)
 
 
-def _check_names(cfg: Config, file: Path, own: set[str], names: set[str]) -> None:
+def _check_names(cfg: Config, file: Path, own: set[str], is_plain: bool) -> None:
+    """Raise an error for variables that nothing reads.
+
+    A plain file has no expressions. Most are written by MMEngine, with variables that others were
+    computed of: only those that are called like a setting can have been changed since.
+    """
     for name in sorted(own):
-        is_misspelt = nearest(name, names, cutoff=0.8)
-        if is_misspelt or not any(places_of(cfg, cfg.get(name))):
+        value = cfg.get(name)
+        is_misspelt = nearest(name, runner_names(), cutoff=0.8)
+        is_setting = any(place.endswith(f'.{name}') for place, _ in _walk(cfg))
+        if is_misspelt or (not _stands(cfg, value) and (is_setting or not is_plain)):
             raise ValueError(f"config '{file}': {unread(cfg, name)}")
+
+
+def _stands(cfg: Config, value: object) -> bool:
+    """Whether a value, or all that it holds, stands somewhere in what the Runner reads."""
+    if any(True for _ in places_of(cfg, value)):
+        return True
+    parts = value.values() if isinstance(value, Mapping) else value
+    is_collection = isinstance(value, (Mapping, list, tuple)) and len(value) > 0
+    return is_collection and all(_stands(cfg, part) for part in parts)
 
 
 def unread(cfg: Config, name: str, value: object = None) -> str:
