@@ -14,6 +14,8 @@ from sesim_mmagic.registry import MODELS
 class StyleLoss(nn.Module):
     """L1 distance between the Gram matrices of two images' features, summed over layers.
 
+    As in F-LSeSim it is divided by the number of images once more than a mean over them.
+
     Args:
         layers (Sequence[str]): Layers of the feature network.
             Defaults to ('relu1_2', 'relu2_2', 'relu3_3', 'relu4_3').
@@ -52,4 +54,4 @@ class StyleLoss(nn.Module):
             wanted = [gram_matrix(f) for f in self.feature_net(style).values()]
         found = [gram_matrix(f) for f in self.feature_net(translated).values()]
         distances = [F.l1_loss(f, w) for f, w in zip(found, wanted, strict=True)]
-        return self.loss_weight * torch.stack(distances).sum()
+        return self.loss_weight / len(style) * torch.stack(distances).sum()

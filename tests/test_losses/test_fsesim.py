@@ -119,3 +119,6 @@ def test_style_loss_is_blind_to_structure():
     other = torch.nn.functional.avg_pool2d(pictures(1, 1, 64, 64), 5, 1, 2)
     assert loss(style, style).item() == 0
     assert loss(style, shuffled) < 0.1 * loss(style, other)
+    # F-LSeSim divides Gram matrices by the number of images and averages over images as well.
+    twice = loss(style.repeat(2, 1, 1, 1), other.repeat(2, 1, 1, 1))
+    torch.testing.assert_close(twice, loss(style, other) / 2)

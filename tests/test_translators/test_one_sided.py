@@ -104,6 +104,21 @@ def test_gradient_penalty_pulls_the_norm_to_one():
     assert losses['loss_gradient_penalty'].item() == pytest.approx(0, abs=1e-6)
 
 
+def test_the_gradient_penalty_sees_what_the_discriminator_sees():
+    """An earlier translation of the image buffer, as in F-LSeSim, not the one of this step."""
+    penalties = []
+    for translated in torch.rand(2, 1, 3, 32, 32):
+        model = one_sided(gradient_penalty_weight=1.0, structure_loss=None, buffer_size=1)
+        buffer = model.image_buffers['zebra']
+        buffer.images = torch.full((1, 3, 32, 32), 0.5)
+        np.random.seed(next(s for s in range(9) if np.random.RandomState(s).random() < 0.5))
+        torch.manual_seed(0)
+        losses = model._discriminator_losses(torch.zeros(1, 3, 32, 32), translated)
+        assert torch.equal(buffer.images, translated)
+        penalties.append(losses['loss_gradient_penalty'])
+    assert torch.equal(*penalties)
+
+
 class UnitSlope(torch.nn.Module):
     """A linear score whose gradient has norm 1 everywhere."""
 
