@@ -1,10 +1,11 @@
 _base_ = './fsesim_stylegan2_1xb16-50kiters_pair.py'
 
-# SinCUT's options: crops of 64 pixels, ngf=10, ndf=8, one down sampling, one patch a crop against
+# SinCUT's networks, a generator without tanh and a discriminator that halves down to 4 pixels, and
+# its options: crops of 64 pixels, ngf=10, ndf=8, one down sampling, one patch a crop against
 # those of the whole batch, lambda_NCE=4 over two terms, R1 instead of the penalty towards norm 1.
 model = dict(
-    generator=dict(base_channels=80, num_downsamplings=1),
-    discriminator=dict(size=64, base_channels=32),
+    generator=dict(base_channels=80, num_downsamplings=1, tanh=False),
+    discriminator=dict(size=64, base_channels=32, last_size=4),
     structure_loss=dict(
         _delete_=True,
         type='sesim_mmagic.PatchNCELoss',

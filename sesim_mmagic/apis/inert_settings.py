@@ -143,7 +143,7 @@ GENERATORS = {
         _IN_AND_OUT, num_blocks=BLOCKS, num_downsamplings=HALVINGS, dropout=SHARE
     ),
     'StyleGAN2Generator': dict(
-        _IN_AND_OUT, num_blocks=BLOCKS, num_downsamplings=HALVINGS, noise=FLAG
+        _IN_AND_OUT, num_blocks=BLOCKS, num_downsamplings=HALVINGS, noise=FLAG, tanh=FLAG
     ),
     'MUNITGenerator': dict(
         in_channels=CHANNELS,

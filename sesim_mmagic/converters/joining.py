@@ -38,6 +38,7 @@ def join(
     target: str,
     files_back: Mapping[str, Mapping[str, Tensor]] | None = None,
     layers: Sequence[str] | None = None,
+    tanh: bool | None = None,
 ) -> tuple[dict[str, Any], dict[str, Converted]]:
     """A checkpoint of this package from published files.
 
@@ -53,6 +54,8 @@ def join(
             back (CycleGAN's ``G_B`` and ``D_B``). Defaults to None.
         layers (Sequence[str], optional): Layers that heads look at: names of VGG16's, or numbers
             of the generator's. Defaults to None: those of the authors' options.
+        tanh (bool, optional): Whether a tanh ends a StyleGAN2 generator, as in F-LSeSim and not in
+            CUT; its tensors are the same. Other generators need None. Defaults to None.
 
     Returns:
         tuple[dict, dict[str, Converted]]: ``dict(meta=..., state_dict=...)``, and what became of
@@ -72,7 +75,8 @@ def join(
     if back:
         ways[source] = _by_kind(back)
         _check_pair(*ways.values())
-    model = _model_config(ways, source, target, layers)
+    _check_tanh(ways, tanh)
+    model = _model_config(ways, source, target, layers, tanh)
     state_dict = {
         f'{kind}s.{domain}.{name}': tensor
         for kind in ('generator', 'discriminator')
@@ -118,8 +122,27 @@ def _check_pair(there: dict[str, Converted], back: dict[str, Converted]) -> None
             )
 
 
+def _check_tanh(ways: Mapping[str, Mapping[str, Converted]], tanh: bool | None) -> None:
+    """Files of F-LSeSim and of CUT (SinCUT) hold equal tensors for different generators."""
+    generators = {networks['generator'].variant.network for networks in ways.values()}
+    asked = generators == {'sesim_mmagic.StyleGAN2Generator'}
+    if asked and tanh is None:
+        raise ValueError(
+            "a StyleGAN2 generator's file does not say whether a tanh ends the network: give "
+            '--tanh (tanh=True) for one of F-LSeSim, --no-tanh (tanh=False) for one of CUT (SinCUT)'
+        )
+    if not asked and tanh is not None:
+        raise ValueError(
+            '--tanh and --no-tanh are for StyleGAN2 generators alone: leave the option out'
+        )
+
+
 def _model_config(
-    ways: Mapping[str, Mapping[str, Converted]], source: str, target: str, layers: Any
+    ways: Mapping[str, Mapping[str, Converted]],
+    source: str,
+    target: str,
+    layers: Any,
+    tanh: bool | None,
 ) -> dict[str, Any]:
     networks = {kind: found.variant for kind, found in ways[target].items()}
     generator, discriminator = networks['generator'], networks.get('discriminator')
@@ -130,7 +153,7 @@ def _model_config(
     )
     built = dict(
         data_preprocessor=preprocessor,
-        generator=_network_config(generator),
+        generator=_network_config(generator) | ({} if tanh is None else dict(tanh=tanh)),
         discriminator=discriminator and _network_config(discriminator),
     )
     if len(ways) == 2:

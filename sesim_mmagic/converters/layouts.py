@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sesim_mmagic.networks.equalized_layers import TAPS
 from sesim_mmagic.networks.layers import blur_kernel
+from sesim_mmagic.networks.stylegan2 import stylegan2_widths
 
 Shape = tuple[int, ...]
 
@@ -141,15 +142,17 @@ def stylegan2_generator(
     yield from _equalized(f'decoder.convs.{last}', f'decoder.{last}', out_channels, widths[0], 1)
 
 
-def stylegan2_discriminator(size: int, in_channels: int, base_channels: int) -> Iterator[Slot]:
+def stylegan2_discriminator(
+    size: int, in_channels: int, base_channels: int, last_size: int
+) -> Iterator[Slot]:
     """Discriminator of single-image models, in ``StyleGAN2Discriminator``'s names."""
-    halvings = size.bit_length() - 4  # down to 8 pixels
-    widths = [min(384, base_channels * 2**i) for i in range(halvings + 2)]
+    widths = stylegan2_widths(size, base_channels)
+    halvings = size.bit_length() - last_size.bit_length()
     yield from _equalized('convs.0', 'convs.0', widths[0], in_channels, 1)
-    for i, (narrow, wide) in enumerate(zip(widths, widths[1:-1], strict=False), 1):
-        yield from _residual(f'convs.{i}', f'convs.{i}', narrow, wide, True)
-    yield from _equalized('final_conv', f'convs.{halvings + 1}', widths[-1], widths[-2], 3)
-    for i, shape in enumerate([(widths[-1], widths[-1] * 8 * 8), (1, widths[-1])]):
+    for i in range(1, halvings + 1):
+        yield from _residual(f'convs.{i}', f'convs.{i}', *widths[i - 1 : i + 1], True)
+    yield from _equalized('final_conv', f'convs.{halvings + 1}', widths[-1], widths[halvings], 3)
+    for i, shape in enumerate([(widths[-1], widths[-1] * last_size**2), (1, widths[-1])]):
         yield Slot(f'final_linear.{i}.weight', shape, f'linear.{i}.weight')
         yield Slot(f'final_linear.{i}.bias', shape[:1], f'linear.{i}.bias')
 

@@ -134,12 +134,14 @@ def _stylegan2_generator(shapes: Shapes, first: str, last: str) -> Look:
     )
 
 
-def _stylegan2_discriminator(shapes: Shapes, first: str) -> Look:
+def _stylegan2_discriminator(shapes: Shapes, first: str, linear: str) -> Look:
     width, inputs = _weight(shapes, first)
+    outputs, values = _weight(shapes, linear)
+    last = 4 if values == 4 * 4 * outputs else 8  # CUT's, F-LSeSim's
     halvings = len(_numbers(shapes, r'convs\.(\d+)\.(?:conv1|skip)\.'))
     return (
         'sesim_mmagic.StyleGAN2Discriminator',
-        dict(size=8 * 2**halvings, in_channels=inputs, base_channels=width),
+        dict(size=last * 2**halvings, in_channels=inputs, base_channels=width, last_size=last),
     )
 
 
@@ -188,7 +190,9 @@ _PUBLISHED = {
         first='encoder.convs.1.0.weight',
         last='decoder.convs.{}.0.weight',
     ),
-    r'final_linear\.|final_conv\.': partial(_stylegan2_discriminator, first='convs.0.0.weight'),
+    r'final_linear\.|final_conv\.': partial(
+        _stylegan2_discriminator, first='convs.0.0.weight', linear='final_linear.0.weight'
+    ),
     r'conv_\d+\.': _lsesim,
     r'mlp_\d+\.': _patch_nce,
     r'model\.\d+\.': _resnet_or_patch_gan,
@@ -197,7 +201,9 @@ _OURS = {
     r'encoder\.\d+\.': partial(
         _stylegan2_generator, first='encoder.1.weight', last='decoder.{}.weight'
     ),
-    r'linear\.\d+\.': partial(_stylegan2_discriminator, first='convs.0.weight'),
+    r'linear\.\d+\.': partial(
+        _stylegan2_discriminator, first='convs.0.weight', linear='linear.0.weight'
+    ),
     r'heads\.conv_\d+\.': partial(_lsesim, name='heads.conv_{}.0.weight'),
     r'mlp_\d+\.': _patch_nce,
     r'model\.\d+\.conv_block\.': _resnet_blur,

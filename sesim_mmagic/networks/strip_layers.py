@@ -73,7 +73,7 @@ def _resnet_generator(generator, source, run):
 @register_layers(StyleGAN2Generator)
 def _stylegan2_generator(generator, source, run):
     features = layer_output(generator.decoder, layer_output(generator.encoder, source, run), run)
-    return LocalMap(features, torch.tanh, Window())
+    return LocalMap(features, torch.tanh, Window()) if generator.tanh else features
 
 
 @register_layers(ResidualBlock)

@@ -33,6 +33,8 @@ class StyleGAN2Generator(BaseModule):
             down) in the encoder and as many in the decoder. Defaults to 6.
         num_downsamplings (int): Number of halvings and doublings. Defaults to 2.
         noise (bool): Whether the decoder adds noise. Defaults to True.
+        tanh (bool): Whether a tanh bounds the translation, as in F-LSeSim; CUT's generator ends in
+            its last convolution. Files of weights do not tell. Defaults to True.
         init_cfg (dict, optional): MMEngine initialisation. Defaults to None: weights have unit
             variance as made.
 
@@ -48,6 +50,7 @@ class StyleGAN2Generator(BaseModule):
         num_blocks: int = 6,
         num_downsamplings: int = 2,
         noise: bool = True,
+        tanh: bool = True,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
@@ -63,6 +66,7 @@ class StyleGAN2Generator(BaseModule):
         widths = [min(512, base_channels * 2**i) for i in range(num_downsamplings + 1)]
         low = widths[-1]
         blocks = num_blocks // 2
+        self.tanh = tanh
         self._channels = (in_channels, *widths, *[low] * blocks)
         self.encoder = nn.Sequential(
             nn.Identity(),  # the image itself is a layer that a loss may look at
@@ -91,10 +95,12 @@ class StyleGAN2Generator(BaseModule):
 
         Returns:
             Tensor | tuple[Tensor, list[Tensor]]: Shape (B, out_channels, H, W), values in
-            [-1, 1]; with ``layers`` also what :meth:`encode` gives.
+            [-1, 1], or about that without ``tanh``; with ``layers`` also what :meth:`encode` gives.
         """
         features, wanted = run_layers(self.encoder, images, layers)
-        translated = self.decoder(features).tanh()
+        translated = self.decoder(features)
+        if self.tanh:
+            translated = translated.tanh()
         return (translated, wanted) if layers else translated
 
     def encode(self, images: Tensor, layers: Sequence[int]) -> list[Tensor]:
@@ -127,10 +133,12 @@ class StyleGAN2Discriminator(BaseModule):
     their order. There is no minibatch statistic: a score depends on its own image.
 
     Args:
-        size (int): Side of the crops in pixels, a power of 2, at least 8. Defaults to 128.
+        size (int): Side of the crops in pixels, a power of 2. Defaults to 128.
         in_channels (int): Channels of the judged image. Defaults to 3.
         base_channels (int): Width at full resolution; doubled by each halving up to 384.
             Defaults to 16: what the authors' option ``ndf=8`` gives for crops of 128 pixels.
+        last_size (int): Side that the maps are halved down to, a power of 2, at least 4 and at
+            most ``size``: 8 in F-LSeSim, 4 in CUT. Defaults to 8.
         init_cfg (dict, optional): MMEngine initialisation. Defaults to None: weights have unit
             variance as made.
 
@@ -143,24 +151,29 @@ class StyleGAN2Discriminator(BaseModule):
         size: int = 128,
         in_channels: int = 3,
         base_channels: int = 16,
+        last_size: int = 8,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        if size < 8 or size & (size - 1) or min(in_channels, base_channels) < 1:
+        sides_fit = (
+            4 <= last_size <= size and not size & (size - 1) and not last_size & (last_size - 1)
+        )
+        if not sides_fit or min(in_channels, base_channels) < 1:
             raise ValueError(
-                'StyleGAN2Discriminator: size must be a power of 2, at least 8, and channels '
-                f'positive; got {size}, {in_channels}, {base_channels}'
+                'StyleGAN2Discriminator: size and last_size must be powers of 2 with 4 <= '
+                f'last_size <= size, and channels positive; got {size}, {last_size}, '
+                f'{in_channels}, {base_channels}'
             )
         self.size = size
-        halvings = size.bit_length() - 4  # down to 8 pixels
-        widths = [min(384, base_channels * 2**i) for i in range(halvings + 2)]
+        widths = stylegan2_widths(size, base_channels)
+        halvings = size.bit_length() - last_size.bit_length()
         self.convs = nn.Sequential(
             EqualizedConv(in_channels, widths[0], 1),
-            *(ResidualBlock(*pair, halve=True) for pair in zip(widths, widths[1:-1], strict=False)),
-            EqualizedConv(widths[-2], widths[-1], 3),
+            *(ResidualBlock(*widths[i : i + 2], halve=True) for i in range(halvings)),
+            EqualizedConv(widths[halvings], widths[-1], 3),
         )
         self.linear = nn.Sequential(
-            EqualizedLinear(widths[-1] * 8 * 8, widths[-1], activate=True),
+            EqualizedLinear(widths[-1] * last_size**2, widths[-1], activate=True),
             EqualizedLinear(widths[-1], 1),
         )
 
@@ -183,3 +196,8 @@ class StyleGAN2Discriminator(BaseModule):
                 'of the training data'
             )
         return self.linear(self.convs(images).flatten(1))
+
+
+def stylegan2_widths(size: int, base_channels: int) -> list[int]:
+    """Channels of the discriminator's maps of ``size`` pixels, of half as many and so on to 4."""
+    return [min(384, base_channels * 2**i) for i in range(size.bit_length() - 2)]

@@ -100,7 +100,7 @@ def test_single_image_model_translates(tmp_path):
         generator: filled(listed(f'single_image/{generator}')),
         discriminator: drawn(listed(f'single_image/{discriminator}')),
     }
-    checkpoint, _ = join(files, 'photo', 'painting')
+    checkpoint, _ = join(files, 'photo', 'painting', tanh=True)
     model = init_translator(None, written(checkpoint, tmp_path), device='cpu')
     (found,) = translate(model, picture(21, 30))
     assert found.shape == (21, 30, 3) and found.std() > 10
@@ -270,7 +270,7 @@ def test_discriminators_and_perceptrons_that_saw_bgr():
 @torch.no_grad()
 def test_stylegan2_that_saw_bgr():
     shapes = listed('single_image/latest_net_G.pth')
-    checkpoint, _ = join({'G': filled(shapes)}, 'a', 'b')
+    checkpoint, _ = join({'G': filled(shapes)}, 'a', 'b', tanh=True)
     rgb = split(checkpoint, 'it').files['latest_net_G.pth']
     meta = dict(cfg=checkpoint['meta']['cfg'].replace("'RGB'", "'BGR'"))
     bgr = split(dict(checkpoint, meta=meta), 'it').files['latest_net_G.pth']
@@ -281,6 +281,24 @@ def test_stylegan2_that_saw_bgr():
     assert torch.equal(bgr[last], rgb[last].flip(0))
     bias = 'decoder.convs.5.1.bias'
     assert torch.equal(bgr[bias], rgb[bias].flip(1)) and bgr[bias].shape == (1, 3, 1, 1)
+
+
+@torch.no_grad()
+def test_sincut_and_single_image_fsesim_are_told_apart_or_asked_for(tmp_path):
+    """Generators of equal tensors: the file does not say whether a tanh ends them."""
+    files = {name: filled(listed(f'sincut/latest_net_{name}.pth')) for name in 'GD'}
+    with pytest.raises(ValueError, match='does not say whether .* --tanh .*F-LSeSim, --no-tanh'):
+        join(files, 'a', 'b')
+    with pytest.raises(ValueError, match='for StyleGAN2 generators alone'):
+        join({'G': FILES['G.pth']}, 'a', 'b', tanh=False)
+    translated, images = {}, torch.rand(1, 3, 32, 32) * 2 - 1
+    for tanh in (True, False):
+        checkpoint, converted = join(files, 'a', 'b', tanh=tanh)
+        assert converted['D'].variant.settings['last_size'] == 4
+        model = init_translator(None, written(checkpoint, tmp_path), device='cpu')
+        translated[tanh] = model.generators['b'](images)
+    assert translated[False].abs().max() > 1
+    assert torch.equal(translated[True], translated[False].tanh())
 
 
 def test_averages_of_two_directions():

@@ -78,7 +78,8 @@ class Evil:
 def test_bad_files(files, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     generator, discriminator, heads = map(str, files)
-    missing, cut, evil = 'missing.pth', 'cut.pth', 'evil.pth'
+    missing, cut, evil, sincut = 'missing.pth', 'cut.pth', 'evil.pth', 'sincut.pth'
+    torch.save(published.filled(published.listed('sincut/latest_net_G.pth')), tmp_path / sincut)
     (tmp_path / cut).write_bytes(files[0].read_bytes()[:1000])
     (tmp_path / evil).write_bytes(pickle.dumps(dict(a=Evil())))
     for arguments, words in (
@@ -87,6 +88,8 @@ def test_bad_files(files, tmp_path, capsys, monkeypatch):
         ([evil], "'evil.pth' cannot be read"),
         ([discriminator], 'latest_net_D.pth holds PatchGAN discriminator'),
         ([generator, generator.replace('_G', '_X')], 'latest_net_X.pth'),
+        ([sincut], '--no-tanh (tanh=False) for one of CUT (SinCUT)'),
+        ([generator, '--tanh'], 'for StyleGAN2 generators alone'),
         ([generator, heads, '--layers', 'relu1_1'], "numbers of the generator's, got ['relu1_1']"),
     ):
         found = fails(capsys, 'converters/to_sesim', *arguments, *domains(tmp_path))

@@ -37,6 +37,12 @@ def parse_args(argv=None):
         help="layers that F looks at, where they are not the authors' default: names of VGG16's "
         "(relu3_1 ...) or numbers of the generator's (0 4 ...)",
     )
+    parser.add_argument(
+        '--tanh',
+        action=argparse.BooleanOptionalAction,
+        help='whether a tanh ends a StyleGAN2 generator, which its file does not tell: --tanh for '
+        'files of F-LSeSim, --no-tanh for those of CUT (SinCUT)',
+    )
     return parser.parse_args(argv)
 
 
@@ -57,7 +63,7 @@ def main(argv=None):
     from sesim_mmagic.converters import join
 
     checkpoint, converted = join(
-        read(args.files), args.source, args.target, read(args.back), args.layers
+        read(args.files), args.source, args.target, read(args.back), args.layers, args.tanh
     )
     buffer = io.BytesIO()
     torch.save(checkpoint, buffer)
