@@ -6,6 +6,28 @@ model = dict(
     structure_identity_weight=1.0,
     buffer_size=0,
 )
+# As in CUT, passes that begin when the learning rate falls resize to the size of the crop.
+late_pipeline = [
+    *[
+        transform
+        for key in ('img_A', 'img_B')
+        for transform in (
+            dict(type='sesim_mmagic.LoadPicture', key=key),
+            dict(
+                type='Resize',
+                keys=[key],
+                scale=(256, 256),
+                interpolation='bicubic',
+                backend='pillow',
+            ),
+            dict(type='Flip', keys=[key], flip_ratio=0.5, direction='horizontal'),
+        )
+    ],
+    _base_.pack,
+]
+train_dataloader = dict(
+    dataset=dict(late_pipeline=late_pipeline, late_after=_base_.param_scheduler.begin)
+)
 # CUT's learning rate; PatchNCE's perceptrons train with the generator.
 optim_wrapper = dict(
     generators=dict(modules=['generators', 'structure_loss'], optimizer=dict(lr=2e-4)),

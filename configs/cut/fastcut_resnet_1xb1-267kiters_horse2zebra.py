@@ -8,3 +8,4 @@ model = dict(
 max_iters = 266800
 train_cfg = dict(max_iters=max_iters)
 param_scheduler = dict(begin=200100, end=max_iters)
+train_dataloader = dict(dataset=dict(late_after=200100))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mmagic.datasets.unpaired_image_dataset import UnpairedImageDataset
+from mmengine.dataset import Compose
 
 from sesim_mmagic.registry import DATASETS
 
@@ -47,6 +48,10 @@ class UnpairedFolderDataset(CheckedPictures, UnpairedImageDataset):
         paired (bool): Whether ``testA/x`` and ``testB/x`` (``valA/x`` and ``valB/x``) show the
             same scene, so that one is the truth of the other; their names are compared, without
             extensions. Defaults to False.
+        late_pipeline (list[dict], optional): Transforms of the training from ``late_after`` on;
+            needs ``ResumableSampler``. Defaults to None.
+        late_after (int): Samples (iterations times batch size times ranks) after which the next
+            pass, and all that follow, take ``late_pipeline``. Defaults to 0.
         test_mode (bool): MMagic's word for ``split='test'``. Defaults to False.
         skip_broken (bool): Whether pictures that cannot be used are left out. Defaults to False:
             they are an error.
@@ -69,6 +74,8 @@ class UnpairedFolderDataset(CheckedPictures, UnpairedImageDataset):
         split: str | None = None,
         held_out: int = 0,
         paired: bool = False,
+        late_pipeline: list | None = None,
+        late_after: int = 0,
         test_mode: bool = False,
         skip_broken: bool = False,
         max_image_pixels: int | None = None,
@@ -79,6 +86,8 @@ class UnpairedFolderDataset(CheckedPictures, UnpairedImageDataset):
         self.split = _checked_split(split, test_mode)
         self.held_out = held_out
         self.paired = paired
+        self.late_pipeline = Compose(late_pipeline) if late_pipeline else None
+        self.late_after = late_after
         self._check_arguments(paired)
         #: Seed of the samples' randomness; the sampler sets it.
         self.sample_seed: int | None = None
@@ -94,6 +103,11 @@ class UnpairedFolderDataset(CheckedPictures, UnpairedImageDataset):
             raise ValueError(
                 f'UnpairedFolderDataset: held_out must be a number of pictures, 0 or more, got '
                 f'{self.held_out!r}'
+            )
+        if self.late_pipeline and self.split != 'train' or self.late_after < 0:
+            raise ValueError(
+                "UnpairedFolderDataset: late_pipeline is for split='train' and late_after must "
+                f'not be negative, got {self.split!r} and {self.late_after}'
             )
         if self.held_out and self.split == 'test':
             raise ValueError(
@@ -210,6 +224,12 @@ class UnpairedFolderDataset(CheckedPictures, UnpairedImageDataset):
                 info[f'img_{domain}_repeated'] = idx >= number or domain in bad
         return info
 
+    def prepare_data(self, idx: int) -> dict:
+        """A sample through the pipeline of its pass."""
+        begins = len(self) * (idx // len(self))  # samples before this pass
+        late = self.late_pipeline is not None and begins >= self.late_after
+        return (self.late_pipeline if late else self.pipeline)(self.get_data_info(idx))
+
     def __getitem__(self, index: int) -> dict:
         """A sample; ``index`` may count on through passes (see ``ResumableSampler``)."""
         if self.split == 'test':
@@ -217,6 +237,11 @@ class UnpairedFolderDataset(CheckedPictures, UnpairedImageDataset):
         return self.with_stand_ins(partial(self._sample, index))
 
     def _sample(self, index: int) -> dict:
+        if self.late_pipeline and self.sample_seed is None:
+            raise ValueError(
+                'UnpairedFolderDataset: late_pipeline needs a sampler that counts on through '
+                "passes: set train_dataloader.sampler.type='sesim_mmagic.ResumableSampler'"
+            )
         if self.test_mode or self.sample_seed is None:
             return super().__getitem__(index)
         with seeded_generators(self.sample_seed, index % len(self) if index < 0 else index):

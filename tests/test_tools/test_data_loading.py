@@ -83,17 +83,30 @@ def test_both_variants_are_measured_in_turn(measure, tmp_path, capsys, steps, vi
     result = json.loads((tmp_path / 'result.json').read_text())
     assert (result['pictures_per_sample'], result['views_per_sample']) == (2, len(views))
     plain, viewed = result['variants']
-    assert (plain['views'], viewed['views']) == ('without', 'with')
+    assert (plain['variant'], viewed['variant']) == ('without', 'with')
     for row in result['variants']:
         low, high = row['samples_per_second_range']
         assert 0 < low <= row['samples_per_second'] <= high
         assert row['pictures_per_second'] == pytest.approx(2 * row['samples_per_second'])
     assert viewed['samples_per_second'] < plain['samples_per_second'], 'a view costs time'
-    header, *rows, cost = capsys.readouterr().out.splitlines()[-4:]
+    header, *rows, _, cost = capsys.readouterr().out.splitlines()[-5:]
     assert header.split() == ['views', 'samples/s', '(range)', 'pictures/s', '(range)']
     for line, row in zip(rows, result['variants'], strict=True):
-        assert line.split()[:2] == [row['views'], f'{row["samples_per_second"]:.1f}']
+        assert line.split()[:2] == [row['variant'], f'{row["samples_per_second"]:.1f}']
     assert cost.startswith(f'a view takes {result["milliseconds_per_view"]:.1f} ms')
+
+
+def test_resizers_are_measured_side_by_side(measure, tmp_path, capsys):
+    resize = "dict(type='Resize', keys=['img_A'], scale=(300, 300), interpolation='bicubic')"
+    measure(f'{resize}, pack', '--resize', '--out', tmp_path / 'result.json')
+    result = json.loads((tmp_path / 'result.json').read_text())
+    assert [row['variant'] for row in result['variants']] == ['cv2', 'pillow']
+    assert PackingSpy.views and not any(PackingSpy.views)
+    low, high = result['time_ratio_range']
+    assert 0 < low <= result['time_ratio'] <= high
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith(f'the second takes {result["time_ratio"]:.2f} times as long (')
+    assert 'has no Resize to compare' in refusal(capsys, measure, 'pack', '--resize')
 
 
 def refusal(capsys, measure, *argv):

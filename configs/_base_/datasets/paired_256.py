@@ -1,13 +1,26 @@
-# Pictures that show A (left) and B side by side, in the folders train, val and test.
+# Pictures that show A (left) and B side by side, in the folders train, val and test. Pillow resizes
+# as pix2pix does: bicubic with antialiasing.
 train_pipeline = [
     dict(type='sesim_mmagic.LoadPicturePair'),
-    dict(type='Resize', keys=['img_A', 'img_B'], scale=(286, 286), interpolation='bicubic'),
+    dict(
+        type='Resize',
+        keys=['img_A', 'img_B'],
+        scale=(286, 286),
+        interpolation='bicubic',
+        backend='pillow',
+    ),
     dict(type='FixedCrop', keys=['img_A', 'img_B'], crop_size=(256, 256)),
     dict(type='Flip', keys=['img_A', 'img_B'], flip_ratio=0.5, direction='horizontal'),
 ]
 test_pipeline = [
     dict(type='sesim_mmagic.LoadPicturePair'),
-    dict(type='Resize', keys=['img_A', 'img_B'], scale=(256, 256), interpolation='bicubic'),
+    dict(
+        type='Resize',
+        keys=['img_A', 'img_B'],
+        scale=(256, 256),
+        interpolation='bicubic',
+        backend='pillow',
+    ),
 ]
 train_dataloader = dict(
     batch_size=1,

@@ -6,13 +6,20 @@
 # test set; scores of that kind need
 #     --cfg-options train_dataloader.dataset.held_out=0 val_dataloader.dataset.held_out=0 \
 #         val_dataloader.dataset.split=test
-# Resize 286, crop 256, flip: drawn independently for A and B.
+# Resize 286, crop 256, flip: drawn independently for A and B. Pillow resizes as the authors do:
+# bicubic with antialiasing, which OpenCV has not.
 train_pipeline = [
     transform
     for key in ('img_A', 'img_B')
     for transform in (
         dict(type='sesim_mmagic.LoadPicture', key=key),
-        dict(type='Resize', keys=[key], scale=(286, 286), interpolation='bicubic'),
+        dict(
+            type='Resize',
+            keys=[key],
+            scale=(286, 286),
+            interpolation='bicubic',
+            backend='pillow',
+        ),
         dict(type='sesim_mmagic.CheckSize', keys=[key], min_size=(256, 256)),
         dict(type='Crop', keys=[key], crop_size=(256, 256), random_crop=True),
         dict(type='Flip', keys=[key], flip_ratio=0.5, direction='horizontal'),
@@ -25,7 +32,12 @@ test_pipeline = [
     for transform in (
         dict(type='sesim_mmagic.LoadPicture', key=key),
         dict(
-            type='Resize', keys=[key], scale=(65536, 256), keep_ratio=True, interpolation='bicubic'
+            type='Resize',
+            keys=[key],
+            scale=(65536, 256),
+            keep_ratio=True,
+            interpolation='bicubic',
+            backend='pillow',
         ),
     )
 ]
