@@ -160,10 +160,7 @@ def prepare_start(cfg, overwrite=False):
     if overwrite:  # what is there goes when all checks are done, see train
         _check_not_inside(cfg.get('load_from'), cfg.work_dir)
         return
-    start = check_start(cfg.work_dir, bool(cfg.get('resume')), cfg.get('load_from'))
-    if start and start != cfg.get('load_from'):
-        check_checkpoint(start)
-    cfg.load_from = start
+    cfg.load_from = check_start(cfg.work_dir, bool(cfg.get('resume')), cfg.get('load_from'))
 
 
 def prepare_test_folder(cfg, overwrite=False):

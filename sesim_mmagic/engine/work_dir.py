@@ -1,15 +1,15 @@
 """A work directory that holds something already: what may begin there, what is replaced."""
 
 import logging
-import zipfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from mmengine.logging import print_log
 
 from sesim_mmagic.engine.results_file import RESULTS, read_results
 from sesim_mmagic.engine.results_page import PAGE
-from sesim_mmagic.utils.checkpoints import POINTER, last_checkpoint
+from sesim_mmagic.utils.checkpoints import POINTER, check_checkpoint, last_checkpoint
 
 # Names under which MMEngine's checkpoint hook saves.
 _CHECKPOINTS = ('iter_*.pth', 'epoch_*.pth', 'best_*.pth')
@@ -79,21 +79,26 @@ def check_start(work_dir: str | Path, resume: bool, load_from: str | None) -> st
 
 def _to_resume(work_dir: Path) -> str:
     checkpoint = last_checkpoint(work_dir)
-    if checkpoint is not None and zipfile.is_zipfile(checkpoint):
-        return checkpoint
-    complete = sorted(p.name for p in work_dir.glob('*.pth') if zipfile.is_zipfile(p))
-    advice = (
-        f"Complete checkpoints in '{work_dir}': {complete or 'none'}; resume from one with "
-        '--resume --cfg-options load_from=PATH.'
-    )
     if checkpoint is None:
         noted = Path(work_dir, POINTER).read_text().strip()
-        raise FileNotFoundError(
-            f"'{work_dir / POINTER}' names '{noted}', which does not exist. {advice}"
-        )
-    raise ValueError(
-        f"Checkpoint '{checkpoint}' is truncated ({Path(checkpoint).stat().st_size} bytes). "
-        f'{advice}'
+        error = f"'{work_dir / POINTER}' names '{noted}', which does not exist."
+        raise FileNotFoundError(f'{error} {_what_to_resume(work_dir)}')
+    try:
+        check_checkpoint(checkpoint)
+    except ValueError as error:
+        raise ValueError(f'{error} {_what_to_resume(work_dir)}') from None
+    return checkpoint
+
+
+def _what_to_resume(work_dir: Path) -> str:
+    whole = []
+    for path in sorted(work_dir.glob('*.pth')):
+        with suppress(ValueError, OSError):
+            check_checkpoint(path)
+            whole.append(path.name)
+    return (
+        f"Complete checkpoints in '{work_dir}': {whole or 'none'}; resume from one with "
+        '--resume --cfg-options load_from=PATH.'
     )
 
 

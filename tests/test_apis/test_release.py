@@ -421,9 +421,9 @@ def test_the_best_checkpoint_of_a_work_dir_else_the_last(work_dir, tmp_path):
     assert choose_checkpoint(work_dir) == (work_dir / 'iter_2.pth', 'last')
     assert choose_checkpoint(work_dir / 'x.pth') == (work_dir / 'x.pth', 'given')
     (tmp_path / 'best.pth').touch()
-    best = '{"best": [{"key": "fid", "value": null, "checkpoint": null, "iteration": null}, %s]}'
-    entry = '{"key": "psnr", "value": 20.5, "checkpoint": "best.pth", "iteration": 1}'
-    (tmp_path / 'results.json').write_text(best % entry)
+    none = dict(key='fid', rule='less', value=None, checkpoint=None, iteration=None)
+    best = dict(key='psnr', rule='greater', value=20.5, checkpoint='best.pth', iteration=1)
+    (tmp_path / 'results.json').write_text(json.dumps(dict(best=[none, best])))
     assert choose_checkpoint(tmp_path) == (tmp_path / 'best.pth', 'best psnr (20.5)')
     (tmp_path / 'best.pth').unlink()
     with pytest.raises(FileNotFoundError, match='holds no complete checkpoint'):
@@ -436,7 +436,11 @@ def test_scores_and_resources_are_those_of_the_checkpoint(tmp_path):
     (tmp_path / 'results.json').write_text(
         json.dumps(
             dict(
-                training=dict(ranks=8, seconds=5400, memory_of='tensors on the GPU'),
+                training=dict(
+                    **dict(iterations=2, max_iterations=2, ranks=8, seconds=5400),
+                    **dict(seconds_per_iteration=1, peak_memory_mb=1),
+                    memory_of='tensors on the GPU',
+                ),
                 validation=dict(split='val (held-out)', pictures=4, history=history),
                 tests=[
                     dict(test, checkpoint='a.pth', metrics=dict(fid=7.0)),
