@@ -26,8 +26,24 @@ class WeightsMismatch(ValueError):
         name = 'The checkpoint' if path is None else f"Checkpoint '{path}'"
         super().__init__(
             f'{name} is not one of this {model}: {shown}. '
-            'Use the config that the checkpoint was trained with.'
+            'Use the config that the checkpoint was trained with' + _other_domains(lines)
         )
+
+
+def _other_domains(lines: list[str]) -> str:
+    """The end of the message: what to do where the two translate into other domains."""
+    domains = [
+        sorted({m[1] for line in lines if (m := re.match(rf"'generators\.(\w+)\..*{end}$", line))})
+        for end in ('is missing', 'is unknown to the model')
+    ]
+    if not all(domains) or set(domains[0]) & set(domains[1]):
+        return '.'
+    new, old = domains
+    pairs = ' '.join(f'{o}={n}' for o, n in zip(old, new, strict=False))
+    return (
+        f'; or, to start a training from it: it translates into the domain {", ".join(old)}, this '
+        f'model into {", ".join(new)}, give tools/train.py --domain-mapping {pairs}'
+    )
 
 
 def adapt_names(expected: Container[str], found: Mapping[str, Tensor]) -> OrderedDict:

@@ -55,6 +55,11 @@ def test_domains_that_are_not_there_are_named(trained, tmp_path):
         start(trained, tmp_path, dict(b='rainy'))
 
 
+def test_the_error_of_other_domains_names_the_option(trained, tmp_path):
+    with pytest.raises(ValueError, match=r'into the domain b, .* --domain-mapping b=sunny$'):
+        start(trained, tmp_path, None)
+
+
 def test_a_mapping_needs_a_checkpoint(trained, tmp_path):
     cfg = tiny.load_config(trained[0], tmp_path)
     cfg.domain_mapping = dict(b='sunny')

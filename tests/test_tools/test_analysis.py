@@ -211,6 +211,20 @@ def test_structure_losses_know_the_same_structure_where_pixels_do_not(
     assert width > 7 * 128 and height > 2 * 128
 
 
+def test_missing_weights_are_given_by_the_option_of_the_tool(tools, capsys, world, tmp_path):
+    options = '--feature-net', 'no.pth', '--side', 64, '--out', tmp_path / 'figure.png'
+    pictures = world / 'testA/00000.png', world / 'testB/00000.png'
+    for name, argv in dict(
+        similarity_layers=pictures, content_losses=('--pairs', world / 'testB', world / 'testA')
+    ).items():
+        with pytest.raises(SystemExit) as info:
+            tools[name].main([str(argument) for argument in (*argv, *options)])
+        assert info.value.code == 2
+        message = capsys.readouterr().err.strip().splitlines()[-1]
+        assert "'no.pth' do not exist; give --feature-net random" in message
+        assert 'pretrained' not in message
+
+
 def triples(tools, *argv):
     args = tools['content_losses'].parse_args([str(argument) for argument in argv])
     return tools['content_losses'].triples_of(args)

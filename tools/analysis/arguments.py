@@ -1,6 +1,7 @@
 """What the command lines of the analysis tools share."""
 
 import argparse
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -40,6 +41,23 @@ def add_feature_net(parser):
         help='weights of VGG16: random (seed 0), ImageNet weights of torchvision (downloaded '
         "once), or a file with a state dict of torchvision's vgg16 (default: %(default)s)",
     )
+
+
+@contextmanager
+def naming_the_option():
+    """Say of missing weights which option of these tools gives others.
+
+    Raises:
+        FileNotFoundError: In the place of an error that names a setting of a config.
+    """
+    from sesim_mmagic.networks.state_dicts import WeightsMissing
+
+    try:
+        yield
+    except WeightsMissing as error:
+        raise FileNotFoundError(
+            f'{error.problem} give --feature-net random, torchvision or the path of a file'
+        ) from None
 
 
 def weights_of(feature_net):

@@ -18,7 +18,7 @@ LSeSim's heads and PatchNCE's generator and perceptrons are untrained (``--seed`
 
 import argparse
 
-from arguments import add_feature_net, add_side, figure_path, weights_of
+from arguments import add_feature_net, add_side, figure_path, naming_the_option, weights_of
 
 from sesim_mmagic.apis import command_line
 
@@ -236,7 +236,8 @@ def main(argv=None):
     values = []
     for triple in triples:
         images = to_images(*triple)
-        layers = [line.errors(images) for line in lines]
+        with naming_the_option():  # weights are read by the first of them
+            layers = [line.errors(images) for line in lines]
         values.append(torch.stack([values_of(errors) for errors in layers]))
         if len(values) == 1:
             first = layers

@@ -12,7 +12,7 @@ A is alike in B.
 
 import argparse
 
-from arguments import add_feature_net, add_side, figure_path, point, weights_of
+from arguments import add_feature_net, add_side, figure_path, naming_the_option, point, weights_of
 
 from sesim_mmagic.apis import command_line
 
@@ -109,6 +109,8 @@ def main(argv=None):
     args = parse_args(argv)
     settings = dict(layers=args.layers, feature_net=args.feature_net)
     loss = build(dict(type='sesim_mmagic.FSeSimLoss', **settings))
+    with naming_the_option():
+        loss.init_weights()
     pictures = [read_square(path, args.side) for path in (args.picture_a, args.picture_b)]
     points_a = clicked_points(pictures[0]) if args.click else args.points
     points_b = args.points_b or points_a
