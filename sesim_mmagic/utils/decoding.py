@@ -200,6 +200,8 @@ def _white(pixels: np.ndarray, tags: Mapping[int, Any]) -> int:
 
 def _to_eight(pixels: np.ndarray, white: int = 65535) -> np.ndarray:
     """White stays white, and what lies between is rounded."""
+    if pixels.dtype == np.uint16:  # by a table: wider copies of large pictures fill the memory
+        return _to_eight(np.arange(2**16, dtype=np.uint32), white)[pixels]
     scaled = (pixels.astype(np.uint32) * 255 + white // 2) // white
     return np.minimum(scaled, 255).astype(np.uint8)
 
