@@ -84,17 +84,18 @@ def component(table: Mapping[str, Mapping[str, Kind]]) -> Kind:
     def problem(value: Any) -> str:
         if not isinstance(value, dict):
             return f' must be a dictionary, not {shown(value)}'
-        name = value.get('type')
-        known = table.get(_SCOPE.sub('', name)) if type(name) is str else None
-        if known is None:
-            return f'.type must be one of {", ".join(table)}, not {shown(name)}'
-        return settings(**known)({k: v for k, v in value.items() if k != 'type'})
+        name = _full_name(value.get('type'), table)
+        if name is None:
+            return f'.type must be one of {", ".join(table)}, not {shown(value.get("type"))}'
+        return settings(**table[name])({k: v for k, v in value.items() if k != 'type'})
 
     return problem
 
 
-# The registries whose components are listed; another scope is a package that would be imported.
-_SCOPE = re.compile(r'^(sesim_mmagic|mmagic)\.')
+def _full_name(name: Any, table: Mapping[str, Any]) -> str | None:
+    """Name of a component with its package; None if it is not in a table."""
+    return next((full for full in table if name in (full, full.partition('.')[2])), None)
+
 
 FLAG = _kind('True or False', lambda value: type(value) is bool)
 CHANNELS = whole(1, 8192)
@@ -139,13 +140,13 @@ _IN_AND_OUT = dict(
 )
 
 GENERATORS = {
-    'ResNetBlurGenerator': dict(
+    'sesim_mmagic.ResNetBlurGenerator': dict(
         _IN_AND_OUT, num_blocks=BLOCKS, num_downsamplings=HALVINGS, dropout=SHARE
     ),
-    'StyleGAN2Generator': dict(
+    'sesim_mmagic.StyleGAN2Generator': dict(
         _IN_AND_OUT, num_blocks=BLOCKS, num_downsamplings=HALVINGS, noise=FLAG, tanh=FLAG
     ),
-    'MUNITGenerator': dict(
+    'sesim_mmagic.MUNITGenerator': dict(
         in_channels=CHANNELS,
         base_channels=CHANNELS,
         style_channels=CHANNELS,
@@ -155,18 +156,17 @@ GENERATORS = {
         style_downsamplings=HALVINGS,
         init_cfg=optional(INITIALISATION),
     ),
-    # MMagic's
-    'ResnetGenerator': dict(
+    'mmagic.ResnetGenerator': dict(
         _IN_AND_OUT,
         norm_cfg=NORM,
         use_dropout=FLAG,
         num_blocks=BLOCKS,
         padding_mode=one_of('reflect', 'replicate', 'zeros'),
     ),
-    'UnetGenerator': dict(_IN_AND_OUT, num_down=HALVINGS, norm_cfg=NORM, use_dropout=FLAG),
+    'mmagic.UnetGenerator': dict(_IN_AND_OUT, num_down=HALVINGS, norm_cfg=NORM, use_dropout=FLAG),
 }
 PREPROCESSORS = {
-    'DataPreprocessor': dict(
+    'mmagic.DataPreprocessor': dict(
         mean=optional(several(number(-1e6, 1e6))),
         std=optional(several(number(1e-6, 1e6))),
         pad_size_divisor=whole(1, 1024),
@@ -192,7 +192,7 @@ _HOST = dict(
     real_img_key=NAME,
 )
 TRANSLATORS = {
-    'OneSidedTranslator': dict(
+    'sesim_mmagic.OneSidedTranslator': dict(
         _OWN,
         identity_weight=WEIGHT,
         flip_equivariance=FLAG,
@@ -200,7 +200,7 @@ TRANSLATORS = {
         r1_weight=WEIGHT,
         buffer_size=COUNT,
     ),
-    'MultiModalTranslator': dict(
+    'sesim_mmagic.MultiModalTranslator': dict(
         _OWN,
         two_sided=FLAG,
         image_weight=WEIGHT,
@@ -212,11 +212,10 @@ TRANSLATORS = {
         shared_styles=FLAG,
         decode_batch=whole(1, 4096),
     ),
-    'SeSimCycleGAN': dict(_HOST, **_AVERAGED, buffer_size=COUNT),
-    'SeSimPix2Pix': dict(_HOST, **_AVERAGED),
-    # MMagic's
-    'CycleGAN': dict(_HOST, buffer_size=COUNT),
-    'Pix2Pix': _HOST,
+    'sesim_mmagic.SeSimCycleGAN': dict(_HOST, **_AVERAGED, buffer_size=COUNT),
+    'sesim_mmagic.SeSimPix2Pix': dict(_HOST, **_AVERAGED),
+    'mmagic.CycleGAN': dict(_HOST, buffer_size=COUNT),
+    'mmagic.Pix2Pix': _HOST,
 }
 
 # What inference has no use for, at the top of a model's settings: it is left out and never built,
@@ -253,3 +252,16 @@ def check_inert(model: Any) -> None:
 def for_inference(model: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of a model without what inference has no use for."""
     return {key: TRAINING_ONLY.get(key, value) for key, value in model.items()}
+
+
+def with_full_names(model: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that passed :func:`check_inert`, with the packages of their components.
+
+    MMEngine imports a module of the name of a component that the default scope does not have.
+    """
+    found = dict(model)
+    found['type'] = _full_name(model['type'], TRANSLATORS)
+    for key, table in (('generator', GENERATORS), ('data_preprocessor', PREPROCESSORS)):
+        if key in model:
+            found[key] = dict(model[key], type=_full_name(model[key]['type'], table))
+    return found

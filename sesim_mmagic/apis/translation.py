@@ -9,7 +9,7 @@ from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 
 from sesim_mmagic.apis.embedded_config import embedded_config
-from sesim_mmagic.apis.inert_settings import for_inference
+from sesim_mmagic.apis.inert_settings import for_inference, with_full_names
 from sesim_mmagic.apis.inference.forward import (
     check_styled,
     checked_target,
@@ -51,6 +51,7 @@ def init_translator(config, checkpoint, device=None):
     settings = for_inference(cfg.model)
     init_default_scope(cfg.get('default_scope') or 'mmagic')
     if config is None:
+        settings = with_full_names(settings)
         # Compared before it takes memory: the sizes in a stranger's config are anything.
         with torch.device('meta'):
             _fitting(_build(settings, checkpoint), content, checkpoint)

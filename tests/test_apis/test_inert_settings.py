@@ -130,6 +130,9 @@ HOSTILE = {
 # Built as if they were not there.
 HARMLESS = {
     'losses at the top': one_sided(structure_loss=RUN, discriminator=RUN, gan_loss=RUN),
+    'types without their package': one_sided(
+        type='OneSidedTranslator', generator=dict(NET, type='ResNetBlurGenerator')
+    ),
     'compilation': one_sided(compile=dict(backend='evil_scope')),
     'the rest of a config': dict(
         model=one_sided(),
@@ -159,7 +162,8 @@ def hostile(tmp_path, weights, monkeypatch):
     pickled.write_bytes(b"cos\nsystem\n(S'touch %s'\ntR." % str(mark).encode())
     package = tmp_path / 'packages'
     package.mkdir()
-    (package / 'evil_scope.py').write_text(f'open({str(mark)!r}, "w")')
+    for name in ('evil_scope', 'OneSidedTranslator', 'ResNetBlurGenerator'):
+        (package / f'{name}.py').write_text(f'open({str(mark)!r}, "w")')
     monkeypatch.syspath_prepend(str(package))
     reached = []
 
@@ -273,8 +277,7 @@ def test_the_tables_know_every_argument(table):
     left_out = {*TRAINING_ONLY, 'input_view', 'output_view'}
     left_out |= {'non_image_keys', 'non_concentate_keys'}  # would change the class itself
     for name, known in table.items():
-        kind = MODELS.get(f'sesim_mmagic.{name}') or MODELS.get(f'mmagic.{name}')
-        assert set(known) == _arguments(kind) - left_out, name
+        assert set(known) == _arguments(MODELS.get(name)) - left_out, name
 
 
 def _arguments(kind):
