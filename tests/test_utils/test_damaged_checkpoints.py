@@ -237,7 +237,6 @@ def test_every_bit_of_a_weight_counts(tmp_path):
 
 
 def test_every_bit_of_the_headers_of_a_part_counts_or_changes_nothing(tmp_path):
-    """Among them the mark of a folder, for which torch gives memory that nobody wrote to."""
     name = b'archive/data/2'
     for header in (WHOLE.find(name) - 30, WHOLE.rfind(name) - 46):
         for bit in range(8 * (WHOLE.find(name, header) + len(name) - header)):
@@ -245,6 +244,13 @@ def test_every_bit_of_the_headers_of_a_part_counts_or_changes_nothing(tmp_path):
             changed[header + bit // 8] ^= 1 << bit % 8
             found = read_or_refuse(tmp_path / 'x.pth', bytes(changed))
             assert found is None or same(found, content()), (header, bit)
+
+
+def test_a_part_that_is_marked_as_a_folder_is_refused(tmp_path):
+    """For it torch gives memory that nobody wrote to."""
+    changed = bytearray(WHOLE)
+    changed[WHOLE.rfind(b'archive/data/2') - 46 + 38] ^= 0x10
+    assert read_or_refuse(tmp_path / 'x.pth', bytes(changed)) is None
 
 
 class Code:
