@@ -134,7 +134,10 @@ def in_one_line(error: BaseException) -> str:
     """
     if isinstance(error, KeyError) and len(error.args) == 1:
         error = error.args[0]  # its text is the representation of its argument
-    message = ' '.join(str(error).split()) or type(error).__name__
+    text = str(error)
+    if 'Original Traceback' in text:  # of a data loading worker; its last line is the message
+        text = text.strip().splitlines()[-1]
+    message = ' '.join(text.split()) or type(error).__name__
     if 'weights_only' in message:
         return (
             'a checkpoint holds something other than tensors and plain data, and is not loaded, '

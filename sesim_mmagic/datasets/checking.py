@@ -55,8 +55,8 @@ class BrokenPictures(ValueError):
         count = '1 picture' if len(self.broken) == 1 else f'{len(self.broken)} pictures'
         text = '\n'.join(lines)
         super().__init__(
-            f'{count} cannot be used:\n{text}\nReplace, convert or remove what is listed, or leave '
-            'it out with --skip-broken (skip_broken=True of data sets).'
+            f'{count} cannot be used; replace, convert or remove what is listed here, or leave it '
+            f'out with --skip-broken (skip_broken=True of data sets):\n{text}'
         )
 
 

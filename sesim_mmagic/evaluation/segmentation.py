@@ -1,7 +1,7 @@
 """Whether a segmentation network still finds the true classes in translations."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from sesim_mmagic.registry import METRICS, MODELS
+from sesim_mmagic.utils.images import list_images, read_numbers, shown
 
 from . import scores
 from .translation_metric import TranslationMetric, to_batch
@@ -36,8 +37,9 @@ class SegmentationScores(TranslationMetric):
         target_domain (str): Samples hold ``fake_{target_domain}``.
         source_domain (str): Samples hold ``img_{source_domain}_path``, whose name the label
             file has.
-        label_folder (str): Folder of the label files: ``<name of the source>.png``, one channel
-            of label numbers, any size (resized to the picture, nearest).
+        label_folder (str): Folder of the label files, named as their sources whatever the suffix:
+            one channel of label numbers, any size (resized to the picture, nearest). Of several in
+            folders inside it that one counts whose folders are called as the source's.
         segmentor (dict): Config of the segmentation network, from RGB pictures (B, 3, H, W) in
             [0, 255] to logits (B, ``num_classes``, H, W), as ``TorchScriptSegmentor``.
         num_classes (int): Number of classes.
@@ -64,6 +66,7 @@ class SegmentationScores(TranslationMetric):
     ) -> None:
         super().__init__(target_domain, source_domain, **kwargs)
         self.label_folder = Path(label_folder)
+        self._label_files: list[Path] | None = None
         self.segmentor = MODELS.build(segmentor).eval()
         self.num_classes = num_classes
         self.label_map = label_map
@@ -120,25 +123,37 @@ class SegmentationScores(TranslationMetric):
                 f'SegmentationScores: a sample has no {key}, only {sorted(sample)}; the test '
                 'pipeline must pack the path of its source (meta_keys of PackInputs)'
             )
-        path = self.label_folder / f'{Path(sample.get(key)).stem}.png'
-        if not path.is_file():
+        source = PurePath(sample.get(key))
+        if self._label_files is None:
+            self._label_files = list_images(self.label_folder).files
+        found = [path for path in self._label_files if path.stem == source.stem]
+        if len(found) > 1:
+            folders = {path: path.relative_to(self.label_folder).parent.parts for path in found}
+            equal = {
+                path: len(parts)
+                for path, parts in folders.items()
+                if parts == source.parent.parts[len(source.parent.parts) - len(parts) :]
+            }
+            found = [path for path in equal if equal[path] == max(equal.values())] or found
+        if len(found) != 1:
             raise FileNotFoundError(
-                f'SegmentationScores: {path}, the labels of {sample.get(key)}, does not exist; '
-                'label_folder must hold a PNG of label numbers for every source, named as it'
+                f'SegmentationScores: label_folder {shown(self.label_folder)} must hold one '
+                f'picture of label numbers that is named as {shown(source)}, but holds '
+                f'{" and ".join(map(shown, found[:2])) or "none"}'
             )
-        return path
+        return found[0]
 
     def _read_labels(self, path: Path, size: tuple[int, int]) -> np.ndarray:
         """Class of every pixel of a picture of this size (H, W), int64."""
-        with Image.open(path) as image:
-            # Nearest keeps label numbers and the indices of pictures with a palette.
-            numbers = np.array(image.resize(size[::-1], Image.Resampling.NEAREST), np.int64)
+        numbers = read_numbers(path)
         if numbers.ndim != 2:
             raise ValueError(
                 f'SegmentationScores: {path} has {numbers.shape[2]} channels; labels are one '
                 'channel of numbers, not colours'
             )
-        classes = numbers
+        # Nearest keeps label numbers and the indices of pictures with a palette.
+        resized = Image.fromarray(numbers).resize(size[::-1], Image.Resampling.NEAREST)
+        classes = numbers = np.array(resized, np.int64)
         if self.label_map is not None:
             classes = np.full_like(numbers, self.ignore_index)
             for number, label in self.label_map.items():

@@ -32,6 +32,7 @@ __all__ = [
     'list_images',
     'open_regular',
     'picture_of_array',
+    'read_numbers',
     'read_picture',
     'read_picture_and_alpha',
     'shown',
@@ -166,6 +167,28 @@ def read_picture_and_alpha(
     with _reasons(path):
         rgb, alpha = decode(content, background, FORMATS, limit)
     return np.ascontiguousarray(rgb[..., ::-1]), alpha
+
+
+def read_numbers(path: str | Path) -> np.ndarray:
+    """Read what a picture file stores, such as label numbers or the indices of a palette.
+
+    Args:
+        path (str | Path): File.
+
+    Returns:
+        np.ndarray: Shape (H, W), or (H, W, C) where there are several channels, as stored.
+
+    Raises:
+        FileNotFoundError: If the file is missing.
+        OSError: If it must not be read.
+        UnusablePicture: If it cannot be used.
+    """
+    with (
+        _source(path, None, MAX_PIXELS) as file,
+        _reasons(path),
+        open_picture(file, FORMATS, MAX_PIXELS) as picture,
+    ):
+        return np.array(picture)
 
 
 def _limit(max_pixels: int | None) -> int:

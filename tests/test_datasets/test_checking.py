@@ -84,11 +84,10 @@ def test_all_that_is_wrong_is_named_at_once(data):
     with pytest.raises(BrokenPictures) as caught:
         unpaired(data, max_image_pixels=1600)
     assert list(caught.value.broken) == broken
-    first, *lines, last = str(caught.value).splitlines()
-    assert first == '5 pictures cannot be used:'
+    first, *lines = str(caught.value).splitlines()
+    assert first.startswith('5 pictures cannot be used; ') and '--skip-broken' in first
     assert [line.split("'")[1] for line in lines] == broken
     assert 'truncated' in lines[0] and 'PostScript' in lines[2] and '1640 pixels' in lines[4]
-    assert '--skip-broken' in last
 
 
 def test_broken_pictures_can_be_left_out(data, log):

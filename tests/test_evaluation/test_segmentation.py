@@ -98,6 +98,21 @@ def test_labels_have_the_name_of_the_source(tmp_path):
     assert segmentation([found], tmp_path)['pixel_accuracy'] == 1
 
 
+def test_labels_lie_in_folders_as_their_sources(tmp_path):
+    for number, folder in enumerate(('testB', 'x/testB', 'x')):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        write(tmp_path / folder, np.full(SHAPE, number), 7)
+    (tmp_path / '.hidden').mkdir()
+    write(tmp_path / '.hidden', np.full(SHAPE, 3), 7)
+    for path, label in (('data/testB/007.jpg', 0), ('data/x/testB/007.png', 1), ('x/007.tif', 2)):
+        found = sample(fake=PALETTE[np.full(SHAPE, label)], number=7)
+        found.set_metainfo({f'img_{SOURCE}_path': path})
+        assert segmentation([found], tmp_path)['pixel_accuracy'] == 1
+    with pytest.raises(FileNotFoundError, match="holds '.*007.png' and '.*007.png'"):
+        found.set_metainfo({f'img_{SOURCE}_path': 'elsewhere/007.png'})
+        segmentation([found], tmp_path)
+
+
 @pytest.mark.parametrize('factor', [2, 3])
 def test_labels_are_resized_to_the_picture(tmp_path, factor):
     """Each pixel takes the label at its centre, none between two labels."""
@@ -264,7 +279,9 @@ def test_a_network_without_logits(tmp_path):
 
 
 def test_no_label_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r'003\.png, the labels of data/testB/003\.png'):
+    with pytest.raises(
+        FileNotFoundError, match=r"must hold one .* named as 'data/testB/003\.png', but holds none"
+    ):
         segmentation([drawn(np.zeros(SHAPE, int), 3)], tmp_path)
 
 

@@ -7,11 +7,10 @@ CC BY-SA 4.0), which puts them in a folder images_256.
 """
 
 import argparse
+from collections import Counter
 from pathlib import Path
 
 from sesim_mmagic.apis import command_line
-
-SUFFIXES = ('.jpg', '.jpeg', '.png')
 
 
 def ink_sketch(painting):
@@ -66,13 +65,14 @@ def split(names, num_test, limit, seed):
     return {name: sorted(part) for name, part in parts.items()}
 
 
-def convert(pictures, out, size=128, num_test=100, limit=None, seed=0):
+def convert(pictures, out, size=128, num_test=100, limit=None, seed=0, skip_broken=False):
     """Write the data set; ``out`` appears once it is complete.
 
     Raises:
         FileNotFoundError: If ``pictures`` is no folder.
         FileExistsError: If ``out`` exists.
-        ValueError: If there are too few pictures, one is unreadable, or ``size`` is below 16.
+        ValueError: If there are too few pictures, some cannot be used and are not to be skipped,
+            or ``size`` is below 16.
     """
     from mmengine.utils import track_iter_progress
 
@@ -85,7 +85,7 @@ def convert(pictures, out, size=128, num_test=100, limit=None, seed=0):
         raise FileNotFoundError(f'{str(pictures)!r} is no folder; give that of the pictures')
     if not is_free(out):
         raise FileExistsError(f'{str(out)!r} exists; choose another --out, or delete it first')
-    paths = {path.stem: path for path in pictures.iterdir() if path.suffix.lower() in SUFFIXES}
+    paths = _usable(pictures, skip_broken)
     parts = split(list(paths), num_test, limit, seed)
     with new_folder(out) as folder:
         for name in ('trainA', 'trainB', 'testA', 'testB'):
@@ -94,6 +94,26 @@ def convert(pictures, out, size=128, num_test=100, limit=None, seed=0):
         for part, stem in track_iter_progress(jobs):
             _write(folder, part, stem, paths[stem], size)
     return parts
+
+
+def _usable(pictures, skip_broken):
+    """The pictures of a folder and those inside it by their stems."""
+    from sesim_mmagic.datasets.checking import BrokenPictures, find_broken
+    from sesim_mmagic.datasets.sources import say_left_out
+    from sesim_mmagic.utils.images import list_images, shown
+
+    listing = list_images(pictures)
+    say_left_out(listing)
+    stems = Counter(path.stem for path in listing.files)
+    if len(stems) < len(listing.files):
+        raise ValueError(
+            f'several pictures of {shown(pictures)} are called {stems.most_common(1)[0][0]!r} but '
+            'for their folders and suffixes; rename or remove all but one'
+        )
+    broken = find_broken([str(path) for path in listing.files])
+    if broken and not skip_broken:
+        raise BrokenPictures(broken)
+    return {path.stem: path for path in listing.files if str(path) not in broken}
 
 
 def _write(folder, part, stem, path, size):
@@ -123,8 +143,12 @@ def main():
         '--limit', type=int, help='most pictures in each of trainA and trainB (all)'
     )
     parser.add_argument('--seed', type=int, default=0, help='of the shuffling (%(default)s)')
+    parser.add_argument(
+        '--skip-broken', action='store_true', help='leave out pictures that cannot be used'
+    )
     args = parser.parse_args()
-    parts = convert(args.pictures, args.out, args.size, args.test, args.limit, args.seed)
+    settings = args.size, args.test, args.limit, args.seed, args.skip_broken
+    parts = convert(args.pictures, args.out, *settings)
     print(
         f'\n{args.out}: {len(parts["trainA"])} sketches and {len(parts["trainB"])} paintings to '
         f'train on, {len(parts["test"])} test pairs, {args.size} x {args.size} pixels.'
