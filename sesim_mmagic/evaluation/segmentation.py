@@ -66,7 +66,7 @@ class SegmentationScores(TranslationMetric):
     ) -> None:
         super().__init__(target_domain, source_domain, **kwargs)
         self.label_folder = Path(label_folder)
-        self._label_files: list[Path] | None = None
+        self._label_files: dict[str, list[Path]] | None = None
         self.segmentor = MODELS.build(segmentor).eval()
         self.num_classes = num_classes
         self.label_map = label_map
@@ -125,8 +125,10 @@ class SegmentationScores(TranslationMetric):
             )
         source = PurePath(sample.get(key))
         if self._label_files is None:
-            self._label_files = list_images(self.label_folder).files
-        found = [path for path in self._label_files if path.stem == source.stem]
+            self._label_files = {}
+            for path in list_images(self.label_folder).files:
+                self._label_files.setdefault(path.stem, []).append(path)
+        found = self._label_files.get(source.stem, [])
         if len(found) > 1:
             folders = {path: path.relative_to(self.label_folder).parent.parts for path in found}
             equal = {
