@@ -40,7 +40,8 @@ def failures_told(cfg: Config, doing: str) -> Iterator[SimpleNamespace]:
         iteration = 0
         if stage.runner is not None:
             _log_traceback(stage.runner, error)
-            iteration = stage.runner.iter
+            # `runner.iter` would build the training loop of a config that is only tested.
+            iteration = stage.runner.message_hub.runtime_info.get('iter', 0)
         if isinstance(error, WeightsMismatch):  # the model does not know the checkpoint's name
             raise WeightsMismatch(error.model, error.lines, cfg.load_from) from None
         if isinstance(error, (ScoresMissing, TrainingStopped)):
