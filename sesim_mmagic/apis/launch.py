@@ -19,6 +19,7 @@ from sesim_mmagic.apis.command_line import CommandError, in_one_line, read_optio
 from sesim_mmagic.apis.failures import failures_told
 from sesim_mmagic.datasets.config_checks import check_pictures, set_picture_options
 from sesim_mmagic.engine.domain_mapping import DomainMappingHook
+from sesim_mmagic.engine.hook_checks import check_hooks
 from sesim_mmagic.engine.memory import keep_freed_memory
 from sesim_mmagic.engine.metric_check import finish_test, prepare_test
 from sesim_mmagic.engine.work_dir import (
@@ -293,6 +294,7 @@ def test(cfg, out=None):
         if out:
             runner.register_hook(SaveMetricsHook(out))
         prepare_test(runner)
+        check_hooks(runner)
         runner.test()
         finish_test(runner)
     return runner

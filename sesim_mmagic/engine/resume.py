@@ -9,6 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 
+from sesim_mmagic.engine.hook_checks import check_hooks
 from sesim_mmagic.engine.settings_diff import SettingsDiff
 from sesim_mmagic.engine.weights import plain_names, unwrapped
 from sesim_mmagic.engine.work_dir import check_start
@@ -74,9 +75,10 @@ class ResumeFromConfig(Hook):
 
         Raises:
             FileNotFoundError: The checkpoint to resume from is missing.
-            ValueError: The training may not begin in this directory.
+            ValueError: The training may not begin in this directory, or not with these hooks.
         """
         if not self._has_started:  # a test of the same run comes here again
+            check_hooks(runner)
             start = check_start(runner.work_dir, runner._resume, runner._load_from)
             runner._load_from = start
         self._has_started = True

@@ -52,8 +52,10 @@ def check_start(work_dir: str | Path, resume: bool, load_from: str | None) -> st
             )
         return load_from
     if load_from:
-        inside = '://' not in load_from and _folder(load_from) == work_dir.resolve()
-        if found and not inside:
+        is_own = load_from == last_checkpoint(work_dir) or (
+            '://' not in load_from and _folder(load_from) == work_dir.resolve()
+        )
+        if found and not is_own:
             raise ValueError(
                 f"'{work_dir}' holds a training ({names}), and '{load_from}' is not of it: leave "
                 'load_from out to go on with it, replace it by --overwrite (tools/train.py), or '
