@@ -65,12 +65,18 @@ def split(checkpoint: Mapping[str, Any], where: str) -> Split:
     if not isinstance(model, dict):
         raise ValueError(f"{where}: the config in it has no 'model'")
     groups, left_out = _group(weights)
-    averaged = _take_averages(groups, weights)
+    try:
+        averaged = _take_averages(groups, weights)
+    except KeyError as error:
+        raise ValueError(f'{where}: the moving average lacks {error} of a generator') from None
     target = model.get('target_domain') or model.get('default_domain')
     domains = [domain for kind, domain in groups if kind == 'generator']
     if not domains or target not in domains:
         raise ValueError(f'{where}: it has generators into {domains}, its config says {target!r}')
-    order = (model.get('data_preprocessor') or {}).get('output_channel_order') or 'BGR'
+    preprocessor = model.get('data_preprocessor') or {}
+    if not isinstance(preprocessor, dict):
+        raise ValueError(f"{where}: 'data_preprocessor' of the config in it is no dictionary")
+    order = preprocessor.get('output_channel_order') or 'BGR'
     result = Split({}, {}, averaged, order == 'BGR', left_out)
     for (kind, domain), network in groups.items():
         suffix = '' if len(domains) == 1 or domain is None else '_A' if domain == target else '_B'

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from sesim_mmagic.converters import identify, to_ours, to_published
+from sesim_mmagic.converters import identify, split, to_ours, to_published
 
 from . import published
 from .published import constant, is_constant, listed
@@ -151,3 +151,23 @@ def test_identify_says_what_it_found_for_our_names_too():
         to_published(ours, 'G')
     with pytest.raises(ValueError, match='MUNIT'):
         to_published({'content_encoder.0.weight': torch.zeros(1)}, 'G')
+
+
+def test_a_checkpoint_of_another_make_is_refused_by_name():
+    """Whatever the config in it says, and whichever weights are missing."""
+    weights = {'generators.b.model.1.weight': torch.zeros(1)}
+    text = "model = dict(target_domain='b', data_preprocessor={})\n"
+    average = {**weights, 'generator_ema.module.other': torch.zeros(1)}
+    for content, words in (
+        (dict(meta=dict(cfg=text.format([1])), state_dict=weights), "'data_preprocessor'"),
+        (dict(meta=dict(cfg=text.format('3')), state_dict=weights), "'data_preprocessor'"),
+        (
+            dict(meta=dict(cfg=text.format({})), state_dict=average),
+            "average lacks 'model.1.weight'",
+        ),
+        (dict(meta=dict(cfg='model = 3'), state_dict=weights), "has no 'model'"),
+        (dict(meta=dict(cfg='import os'), state_dict=weights), 'cannot be read'),
+        (dict(meta=dict(cfg="model = dict(target_domain=['b'])"), state_dict=weights), "\\['b'\\]"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            split(content, 'x.pth')
