@@ -1,6 +1,7 @@
 """A work directory that holds something already: what may begin there, what is replaced."""
 
 import logging
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -61,6 +62,7 @@ def check_start(work_dir: str | Path, resume: bool, load_from: str | None) -> st
                 'load_from out to go on with it, replace it by --overwrite (tools/train.py), or '
                 'choose another --work-dir.'
             )
+        _tell_of_later_ones(load_from, found)
         return load_from
     if not Path(work_dir, POINTER).is_file():
         if found:
@@ -102,6 +104,23 @@ def _what_to_resume(work_dir: Path) -> str:
         f"Complete checkpoints in '{work_dir}': {whole or 'none'}; resume from one with "
         '--resume --cfg-options load_from=PATH.'
     )
+
+
+def _tell_of_later_ones(load_from: str, found: list[Path]) -> None:
+    later = [file for file in found if _iteration(file.name) > _iteration(Path(load_from).name)]
+    if later and _iteration(Path(load_from).name) >= 0:
+        print_log(
+            f'The training goes back: {_names(later)} and results of later iterations are replaced '
+            'as it gets there.',
+            logger='current',
+            level=logging.WARNING,
+        )
+
+
+def _iteration(name: str) -> int:
+    """The iteration in the name of a checkpoint, else -1."""
+    number = re.search(r'iter_(\d+)\.pth$', name)
+    return int(number[1]) if number else -1
 
 
 def check_test(folder: str | Path) -> None:

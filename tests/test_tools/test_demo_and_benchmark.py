@@ -34,6 +34,9 @@ def test_demo_ends_with_a_table_and_a_page(tmp_path):
     assert all(Image.open(picture).size == (64, 64) for picture in pictures)
     result = json.loads((tmp_path / 'fsesim/result.json').read_text())
     assert 0 <= result['scores']['foreground_iou'] <= 1
+    again = run('tools/demo.py', '--out', tmp_path, '--scale', 0.002)
+    assert again.startswith('2 of 2 trainings are done already and not repeated')
+    assert again.splitlines()[header + 1 :]
 
 
 def test_losses_benchmark_compares_equal_values(tmp_path):

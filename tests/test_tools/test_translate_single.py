@@ -93,15 +93,24 @@ def test_the_same_command_goes_on_where_it_was_interrupted(files, done, tmp_path
     assert np.array_equal(whole, resumed)
 
 
-def test_the_same_command_on_a_finished_folder_only_translates_again(files, done, tmp_path):
+def test_a_finished_folder_is_only_touched_when_asked(files, done, tmp_path, capsys):
+    config, source, look = files
     folder = tmp_path / 'again'
     shutil.copytree(done, folder)
+    argv = (source, look, '--config', config, '--out', folder)
+    message = fails(capsys, 'translate_single', *argv)
+    assert 'holds the translation of these pictures' in message
+    assert '--resume' in message and '--overwrite' in message
+    # Interrupted in its test: it only translates again.
     (folder / 'translation.png').unlink()
     translate(files, folder)
     assert torch.equal(
         *(torch.from_numpy(cv2.imread(str(f / 'translation.png'))) for f in (done, folder))
     )
     assert not list(folder.glob('iter_1?.pth'))
+    translate(files, folder, '--overwrite', '--iterations', 4)
+    assert sorted(p.name for p in folder.glob('iter_*.pth')) == ['iter_2.pth', 'iter_4.pth']
+    assert sorted(p.name for p in (folder / 'validations').iterdir()) == ['2', '4']
 
 
 def test_the_schedule_follows_the_number_of_iterations(files, tmp_path):

@@ -138,6 +138,13 @@ def execute_all(runs: Sequence[Run], jobs: int = 2) -> None:
     # Two single threads do more than one after the other with two.
     os.environ.update(OMP_NUM_THREADS='1', MKL_NUM_THREADS='1')
     waiting = [run for run in runs if run.result() is None]
+    done = [run for run in runs if run not in waiting]
+    if done:
+        print(
+            f'{len(done)} of {len(runs)} trainings are done already and not repeated ('
+            + ', '.join(f"'{run.work_dir}'" for run in done)
+            + '); remove a folder, or give another --out, to train anew.'
+        )
     context = multiprocessing.get_context('forkserver')
     context.set_forkserver_preload(_PRELOADED)
     running, total = {}, len(waiting)

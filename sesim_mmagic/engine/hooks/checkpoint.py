@@ -70,6 +70,11 @@ class SafeCheckpointHook(CheckpointHook):
         """
         super().before_train(runner)
         self.file_backend = _RemoveLater(self.file_backend)
+        if self.interval <= 0:
+            runner.logger.warning(
+                f'checkpoint.interval is {self.interval}: nothing is saved that a training could '
+                'be resumed from where it was interrupted (best checkpoints hold weights alone).'
+            )
         if self.save_best:
             check_evaluated(self.key_indicators, runner.val_loop)
             self._resume_best(runner)
