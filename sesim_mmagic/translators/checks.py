@@ -41,6 +41,12 @@ def check_generator_features(loss: nn.Module | None, *generators: nn.Module) -> 
                 f'{type(generator).__name__} has no encode(images, layers); use '
                 'sesim_mmagic.ResNetBlurGenerator or StyleGAN2Generator, or another structure loss'
             )
+        if 0 in loss.layers and generator.feature_channels((0,)) == (1,):
+            raise ValueError(
+                f'{type(loss).__name__} looks at layer 0, the picture itself, of three equal '
+                'channels, where the generator has in_channels=1: leave layer 0 out of '
+                'structure_loss.layers and structure_loss.channels'
+            )
         found = generator.feature_channels(loss.layers)
         if found != loss.channels:
             raise ValueError(

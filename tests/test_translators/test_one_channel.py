@@ -111,3 +111,13 @@ def test_three_channels_are_left_alone():
 def test_other_numbers_are_refused():
     with pytest.raises(ValueError, match="channels in the domain 'horse'; set in_channels"):
         tiny.one_sided(generator=dict(tiny.TINY_RESNET, in_channels=2))
+
+
+def test_patch_nce_looks_behind_the_picture():
+    loss = dict(tiny.TINY_PATCH_NCE, channels=(1, 8, 16, 16))
+    with pytest.raises(ValueError, match='leave layer 0 out of structure_loss.layers'):
+        tiny.one_sided(generator=GREY, structure_loss=loss)
+    loss.update(layers=(4, 8, 12), channels=(8, 16, 16))
+    model = tiny.one_sided(generator=GREY, structure_loss=loss)
+    losses = model.train_step(tiny.batch(), tiny.optim_wrappers(model))
+    assert torch.isfinite(losses['loss_structure'])
