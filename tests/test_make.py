@@ -134,3 +134,84 @@ def test_this_python_is_found(python):
     found = dict(os.environ, PYTHON_FOLDERS=str(Path(python).resolve().parent))
     listed = subprocess.run(['sh', SCRIPT, 'list'], env=found, capture_output=True, text=True)
     assert f'3.{sys.version_info.minor}' in listed.stdout.split()[::2]
+
+
+MAKE = """#!/bin/sh
+echo "make $*" >>"$LOG"
+case "$*" in $FAILING) exit 1 ;; esac
+"""
+
+
+@pytest.fixture
+def ci(machine, tmp_path):
+    """A function that runs CI's script where `make` only notes what it is asked for."""
+    for folder in ('.ci', 'requirements'):
+        shutil.copytree(ROOT / folder, tmp_path / 'checkout' / folder)
+    for command in ('bash', 'cut', 'dirname', 'rm', 'tail'):
+        (tmp_path / 'bin' / command).symlink_to(shutil.which(command))
+    for name, text in (('make', MAKE), ('sleep', '#!/bin/sh\n')):
+        path = tmp_path / 'bin' / name
+        path.write_text(text)
+        path.chmod(0o755)
+
+    def run(failing='nothing'):
+        environment = dict(PATH=f'{tmp_path}/bin', PYTHON_FOLDERS='', LOG=tmp_path / 'log')
+        (tmp_path / 'log').write_text('')
+        ended = subprocess.run(
+            ['bash', tmp_path / 'checkout/.ci/run'], env=environment | {'FAILING': failing},
+            capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        return ended, (tmp_path / 'log').read_text().splitlines()
+
+    return run
+
+
+def test_ci_tests_the_oldest_and_the_newest_beside_the_whole_suite(machine, ci):
+    paths = {v: machine.add(f'python3.{v}', f'3.{v}') for v in (10, 11, 12, 13)}
+    ended, asked = ci()
+    assert ended.returncode == 0, ended.stderr
+    settings = {v: f'VENV=.venv-ci-3.{v} PYTHON={path}' for v, path in paths.items()}
+    assert asked == [
+        f'make install {settings[10]}',
+        f'make test TESTS=-m quick {settings[10]}',
+        f'make install {settings[13]}',
+        f'make test TESTS=-m quick {settings[13]}',
+        f'make install {settings[11]}',
+        f'make test {settings[11]}',
+    ]
+    assert 'Python 3.12: not run (neither the oldest nor the newest)' in ended.stdout
+
+
+def test_ci_says_which_python_is_missing_and_takes_what_is_there(machine, ci):
+    machine.add('python3', '3.12')
+    machine.add('python3.13')
+    ended, asked = ci()
+    assert ended.returncode == 0, ended.stderr
+    assert [line.split(' VENV')[0] for line in asked] == ['make install', 'make test']
+    for version in ('3.10', '3.11', '3.13'):
+        assert f'Python {version}: not run (no interpreter found)' in ended.stdout
+    assert 'Python 3.12: the whole suite' in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ('failing', 'reason'),
+    [
+        ('install*3.13*', 'failed: its tested set could not be installed'),
+        ('test*quick*3.13*', 'failed'),
+        ('test*3.11*', ''),
+    ],
+)
+def test_ci_fails_with_any_of_them_after_the_rest_has_run(machine, ci, failing, reason):
+    for version in ('3.10', '3.11', '3.13'):
+        machine.add(f'python{version}', version)
+    ended, asked = ci(failing)
+    assert ended.returncode != 0
+    assert asked[-1].startswith('make test VENV=.venv-ci-3.11')
+    assert not reason or f'Python 3.13: {reason}' in ended.stdout.splitlines()[-1]
+    if failing.startswith('install'):
+        assert sum('make install VENV=.venv-ci-3.13' in line for line in asked) == 3, 'two retries'
+
+
+def test_ci_fails_without_a_python(machine, ci):
+    machine.add('python3', '3.9')
+    assert ci()[0].returncode != 0
