@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
 
 from sesim_mmagic.apis import launch
+from sesim_mmagic.engine import work_dir
 from sesim_mmagic.registry import METRICS
 from tests.test_engine import tiny
 
@@ -189,7 +190,7 @@ def test_auto_scale_lr(config, configs, capsys):
 
 def test_resume_without_a_checkpoint_starts_from_scratch(config, configs, tmp_path, monkeypatch):
     said = []
-    monkeypatch.setattr(launch, 'print_log', lambda message, **kwargs: said.append(message))
+    monkeypatch.setattr(work_dir, 'print_log', lambda message, **kwargs: said.append(message))
     tool('train').main([str(config), '--resume', '--work-dir', str(tmp_path)])
     assert configs[0].resume is True and not configs[0].get('load_from')
     assert 'Nothing to resume' in said[0] and str(tmp_path) in said[0]
