@@ -22,7 +22,7 @@ ARROWS = {
     'utils': set(),
     'functional': set(),
     'networks': {'functional', 'registry', 'utils'},
-    'losses': {'functional', 'registry', 'networks'},
+    'losses': {'functional', 'registry', 'networks', 'utils'},
     'translators': {'functional', 'registry', 'networks', 'losses', 'utils'},
     'converters': {'networks', 'engine', 'utils', 'version'},
     'datasets': {'registry', 'utils'},

@@ -6,6 +6,7 @@ traceback of hundreds of lines; here signatures are read, nothing is built.
 
 import ast
 import inspect
+import math
 import textwrap
 import types
 import typing
@@ -207,7 +208,7 @@ def fits(value: object, annotation: object) -> bool:
         return isinstance(value, bool)
     if annotation in (int, float):
         kind = Integral if annotation is int else Real
-        return isinstance(value, kind) and not isinstance(value, bool)
+        return isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
     if annotation is str:
         return isinstance(value, str)
     if annotation is dict or origin is dict:
@@ -221,7 +222,7 @@ def fits(value: object, annotation: object) -> bool:
 
 
 _WORDS = {
-    'bool': 'True or False', 'int': 'a whole number', 'float': 'a number', 'str': 'a text',
+    'bool': 'True or False', 'int': 'a whole number', 'float': 'a finite number', 'str': 'a text',
     'dict': 'a dictionary',
 }  # fmt: skip
 

@@ -230,7 +230,8 @@ def check_data(cfg, parts=('train', 'val', 'test')):
     """
     rank = os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0'))
     if cfg.get('launcher', 'none') == 'none' or rank == '0':
-        check_pictures(cfg, parts)
+        with failures_told(cfg, 'the data cannot be looked at'):
+            check_pictures(cfg, parts)
 
 
 class SaveMetricsHook(Hook):
@@ -267,7 +268,7 @@ def train(cfg, overwrite=False):
         keep_freed_memory()
     if overwrite and _is_first_rank(cfg):
         overwrite_training(cfg.work_dir)
-    with failures_told(cfg, 'building the training') as stage:
+    with failures_told(cfg, 'the training did not start') as stage:
         runner = stage.runner = _build_runner(cfg)
         if cfg.get('domain_mapping'):
             runner.register_hook(DomainMappingHook(cfg.domain_mapping))
@@ -289,7 +290,7 @@ def test(cfg, out=None):
     Raises:
         CommandError: Pictures, page and the other scores are written, but some are not.
     """
-    with failures_told(cfg, 'testing') as stage:
+    with failures_told(cfg, 'the test failed') as stage:
         runner = stage.runner = _build_runner(cfg)
         if out:
             runner.register_hook(SaveMetricsHook(out))

@@ -12,7 +12,6 @@ from sesim_mmagic.utils.checks import (
     check_choice,
     check_flags,
     check_ints,
-    check_many,
     check_numbers,
     check_texts,
 )
@@ -42,17 +41,25 @@ def _choice(*choices: object) -> Check:
 
 def _section(*also: object) -> Check:
     def check(owner: str, name: str, value: object) -> None:
-        if value not in also and not isinstance(value, Mapping):
+        if not (value is None and None in also) and not isinstance(value, Mapping):
             nothing = ' or None' if None in also else ''
-            raise ValueError(f'{name} must be a dictionary{nothing}, got {value!r}')
+            place = name if owner == 'the config' else f'{owner}.{name}'
+            raise ValueError(f'{place} must be a dictionary{nothing}, got {value!r}')
 
     return check
 
 
-def _shares(owner: str, name: str, value: object) -> None:
-    check_many(owner, **{name: value})
+def _betas(owner: str, name: str, value: object) -> None:
+    if not isinstance(value, (list, tuple)) or len(value) != 2:
+        raise ValueError(f'{owner}.{name} must be two numbers, got {value!r}')
     for index, share in enumerate(value):
         check_numbers(f'{owner}.{name}', least=0, below=1, **{str(index): share})
+
+
+def _keys(owner: str, name: str, value: object) -> None:
+    keys = value if isinstance(value, (list, tuple)) else [value]
+    for key in keys:
+        check_texts(owner, **{name: key})
 
 
 def _size(owner: str, name: str, value: object) -> None:
@@ -67,6 +74,11 @@ _HOOK = r'(default_hooks|custom_hooks)\.\w+\.'
 RULES: list[tuple[str, Check]] = [
     (r'model', _section()),
     (r'(train|val|test)_cfg|optim_wrapper|env_cfg|randomness|default_hooks', _section(None)),
+    (r'default_hooks\.\w+|env_cfg\.\w+_cfg|auto_scale_lr', _section(None)),
+    (r'custom_hooks\.\d+|.*\.pipeline\.\d+|\w+_dataloader\.(dataset|sampler)', _section()),
+    (r'optim_wrapper\.(generators|discriminators|structure_loss)', _section()),
+    (r'optim_wrapper(\.\w+)?\.optimizer', _section()),
+    (r'.*\.pipeline\.\d+\.keys', _keys),
     (r'resume', _flags),
     (r'load_from|work_dir|experiment_name', _texts(None)),
     (r'default_scope', _texts(None)),
@@ -81,7 +93,7 @@ RULES: list[tuple[str, Check]] = [
     (r'\w+_dataloader\.timeout', _numbers(least=0)),
     (r'\w+_dataloader\.sampler\.(shuffle|round_up)', _flags),
     (_OPTIMIZER + r'(lr|weight_decay|momentum|dampening)', _numbers(least=0)),
-    (_OPTIMIZER + r'betas', _shares),
+    (_OPTIMIZER + r'betas', _betas),
     (_OPTIMIZER + r'eps', _numbers(least=0)),
     (r'optim_wrapper(\.\w+)?\.accumulative_counts', _ints(1)),
     (r'optim_wrapper(\.\w+)?\.clip_grad\.(max_norm|clip_value)', _numbers(above=0)),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from sesim_mmagic.registry import MODELS
+from sesim_mmagic.utils.checks import check_many, check_numbers
 
 from .structure_loss import StructureLoss
 
@@ -23,6 +24,13 @@ class FeatureLoss(StructureLoss):
         self, layers: Sequence[str], loss_weight: float, feature_net: dict | None = None
     ) -> None:
         super().__init__()
+        check_numbers(self, least=0, loss_weight=loss_weight)
+        check_many(self, layers=layers)
+        if feature_net and tuple(feature_net.get('layers', layers)) != tuple(layers):
+            raise ValueError(
+                f'{type(self).__name__}: set layers of the loss, not of its feature_net, which '
+                'extracts these'
+            )
         self.loss_weight = loss_weight
         feature_net = feature_net or dict(type='sesim_mmagic.VGG16Features')
         self.feature_net = MODELS.build({**feature_net, 'layers': layers})

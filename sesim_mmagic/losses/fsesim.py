@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from sesim_mmagic.functional import sample_positions, self_similarity, spatial_distance
-from sesim_mmagic.functional.self_similarity import check_distance, check_num_patches
+from sesim_mmagic.functional.self_similarity import check_distance
 from sesim_mmagic.registry import MODELS
+from sesim_mmagic.utils.checks import check_flags, check_ints
 
 from .feature_loss import FeatureLoss
 
@@ -47,15 +48,13 @@ class FSeSimLoss(FeatureLoss):
         feature_net: dict | None = None,
     ) -> None:
         super().__init__(layers, loss_weight, feature_net)
-        check_num_patches(num_patches)
-        if patch_size < 2:
-            raise ValueError(
-                f'{type(self).__name__}: patch_size must be 2 or more, got {patch_size}'
-            )
+        check_ints(self, 1, (-1,), num_patches=num_patches)
+        check_ints(self, 2, patch_size=patch_size)
         check_distance(distance)
         self.num_patches = num_patches
         self.patch_size = patch_size
         self.distance = distance
+        check_flags(self, normalise=normalise)
         self.normalise = normalise
 
     def compare(self, source: list[Tensor], translated: list[Tensor]) -> Tensor:

@@ -10,6 +10,7 @@ from torch.func import functional_call
 from sesim_mmagic.functional import info_nce
 from sesim_mmagic.networks.state_dicts import read_state_dict
 from sesim_mmagic.registry import MODELS
+from sesim_mmagic.utils.checks import check_flags, check_numbers
 
 from .fsesim import FSeSimLoss
 from .structure_loss import LearnedStructureLoss
@@ -56,8 +57,8 @@ class LSeSimLoss(FSeSimLoss, LearnedStructureLoss):
         **kwargs: Any,
     ) -> None:
         super().__init__(layers, num_patches, patch_size, **kwargs)
-        if temperature <= 0:
-            raise ValueError(f'LSeSimLoss: temperature must be positive, got {temperature}')
+        check_numbers(self, above=0, temperature=temperature)
+        check_flags(self, use_augmented_view=use_augmented_view)
         self.temperature = temperature
         self.use_augmented_view = use_augmented_view
         self.heads_file = heads

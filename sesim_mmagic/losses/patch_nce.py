@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from sesim_mmagic.functional import info_nce, sample_positions
-from sesim_mmagic.functional.self_similarity import check_num_patches
 from sesim_mmagic.registry import MODELS
+from sesim_mmagic.utils.checks import check_flags, check_ints, check_numbers
 
 from .structure_loss import StructureLoss
 
@@ -59,12 +59,11 @@ class PatchNCELoss(StructureLoss):
                 'PatchNCELoss: channels must name the channels of each of the layers, got '
                 f'layers={tuple(layers)}, channels={tuple(channels)}'
             )
-        check_num_patches(num_patches)
-        if temperature <= 0 or width < 1:
-            raise ValueError(
-                'PatchNCELoss: temperature and width must be positive, got '
-                f'{temperature} and {width}'
-            )
+        check_ints(self, 1, (-1,), num_patches=num_patches)
+        check_ints(self, 1, width=width)
+        check_numbers(self, above=0, temperature=temperature)
+        check_numbers(self, least=0, loss_weight=loss_weight)
+        check_flags(self, batch_negatives=batch_negatives)
         self.layers = tuple(layers)
         self.channels = tuple(channels)
         self.num_patches = num_patches

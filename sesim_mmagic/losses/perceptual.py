@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sesim_mmagic.registry import MODELS
+from sesim_mmagic.utils.checks import check_flags
 
 from .feature_loss import FeatureLoss
 
@@ -37,6 +38,7 @@ class PerceptualLoss(FeatureLoss):
         domain_invariant: bool = False,
     ) -> None:
         super().__init__(layers, loss_weight, feature_net)
+        check_flags(self, domain_invariant=domain_invariant)
         self.domain_invariant = domain_invariant
 
     def compare(self, source: list[Tensor], translated: list[Tensor]) -> Tensor:

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sesim_mmagic.registry import MODELS
+from sesim_mmagic.utils.checks import check_numbers
 
 from .structure_loss import StructureLoss
 
@@ -20,6 +21,7 @@ class PixelLoss(StructureLoss):
 
     def __init__(self, loss_weight: float = 10.0) -> None:
         super().__init__()
+        check_numbers(self, least=0, loss_weight=loss_weight)
         self.loss_weight = loss_weight
 
     def extract(self, images: Tensor, generator: nn.Module | None = None) -> list[Tensor]:

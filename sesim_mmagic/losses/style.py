@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from sesim_mmagic.functional import gram_matrix
 from sesim_mmagic.registry import MODELS
+from sesim_mmagic.utils.checks import check_numbers
 
 
 @MODELS.register_module()
@@ -31,6 +32,7 @@ class StyleLoss(nn.Module):
         feature_net: dict | None = None,
     ) -> None:
         super().__init__()
+        check_numbers(self, least=0, loss_weight=loss_weight)
         self.loss_weight = loss_weight
         feature_net = feature_net or dict(type='sesim_mmagic.VGG16Features')
         self.feature_net = MODELS.build({**feature_net, 'layers': layers})

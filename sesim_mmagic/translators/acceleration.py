@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from sesim_mmagic.utils.checks import check_flags
+
 
 def accelerate(model: nn.Module, channels_last: bool, compile: bool | dict[str, Any]) -> None:
     """Let a translation model compute faster, without a change to what it computes.
@@ -19,7 +21,13 @@ def accelerate(model: nn.Module, channels_last: bool, compile: bool | dict[str, 
             units prefer.
         compile (bool | dict): Compile generators, discriminators and feature networks with
             ``torch.compile``; a dictionary holds its arguments.
+
+    Raises:
+        ValueError: One of the two is something else.
     """
+    check_flags(model, channels_last=channels_last)
+    if not isinstance(compile, dict):
+        check_flags(model, compile=compile)
     if channels_last:
         model.to(memory_format=torch.channels_last)
     if compile is not False:

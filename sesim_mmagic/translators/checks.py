@@ -10,6 +10,7 @@ from mmengine.logging import MessageHub
 from torch import Tensor, nn
 
 from sesim_mmagic.utils.checkpoints import TrainingStopped, resume_advice
+from sesim_mmagic.utils.checks import check_ints, check_keys, check_numbers
 from sesim_mmagic.utils.weights import WeightsMismatch, adapt_names, differences, with_average
 
 # Where these do not fit, translations would come from random weights.
@@ -157,3 +158,18 @@ def check_weights(
 
 def _as_list(images: Tensor | Sequence[Tensor]) -> list[Tensor]:
     return [images] if isinstance(images, Tensor) else list(images)
+
+
+def check_average(owner: nn.Module, ema: object) -> None:
+    """Raise ``ValueError`` unless these are arguments of MMEngine's exponential moving average.
+
+    Args:
+        owner (nn.Module): Model that keeps the average.
+        ema (object): Its setting ``ema``.
+    """
+    check_keys(owner, ('momentum', 'interval', 'device', 'update_buffers'), ema=ema)
+    name = f'{type(owner).__name__}: ema'
+    if 'momentum' in ema:
+        check_numbers(name, above=0, most=1, momentum=ema['momentum'])
+    if 'interval' in ema:
+        check_ints(name, 1, interval=ema['interval'])

@@ -9,9 +9,11 @@ from mmengine.model import ExponentialMovingAverage
 from torch import Tensor, nn
 
 from sesim_mmagic.registry import MODELS
+from sesim_mmagic.utils.checks import check_ints, check_texts
 
 from .acceleration import accelerate
 from .checks import (
+    check_average,
     check_channel_order,
     check_generator_features,
     check_training_batch,
@@ -69,6 +71,8 @@ class DomainTranslator(InferenceStep, BaseTranslationModel):
         image_losses: dict[str, dict | None],
         size_divisor: int,
     ) -> None:
+        check_texts(self, source_domain=source_domain, target_domain=target_domain)
+        check_ints(self, 1, size_divisor=size_divisor)
         if source_domain == target_domain:
             raise ValueError(f'source_domain and target_domain are both {source_domain!r}')
         super().__init__(
@@ -108,6 +112,7 @@ class DomainTranslator(InferenceStep, BaseTranslationModel):
         """
         self.grey_domains = adapt_channels(self)  # before the average is copied
         if ema is not None:
+            check_average(self, ema)
             self.generator_ema = ExponentialMovingAverage(averaged, **ema)
         losses = [getattr(self, name) for name in self._image_losses]
         check_channel_order(self.data_preprocessor, *losses)

@@ -9,9 +9,11 @@ from mmengine.model import ExponentialMovingAverage
 from torch import Tensor, nn
 
 from sesim_mmagic.registry import MODELS
+from sesim_mmagic.utils.checks import check_keys, check_numbers
 
 from .acceleration import accelerate
 from .checks import (
+    check_average,
     check_channel_order,
     check_generator_features,
     check_training_batch,
@@ -48,7 +50,13 @@ class StructureLossMixin(InferenceStep):
             Defaults to None.
         compile (bool | dict): Compile the networks; a dictionary holds arguments of
             ``torch.compile``. Defaults to False.
+
+    Raises:
+        ValueError: A setting makes no sense, or the host reads no such weight.
     """
+
+    #: What ``loss_config`` may hold.
+    loss_weights: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -60,6 +68,9 @@ class StructureLossMixin(InferenceStep):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        check_keys(self, self.loss_weights, loss_config=self.loss_config)
+        for name in self.loss_config or {}:
+            check_numbers(self, least=0, **{name: self.loss_config[name]})
         self.generators = DomainNetworks(self.generators)
         if self.discriminators is not None:
             self.discriminators = DomainNetworks(self.discriminators)
@@ -67,6 +78,7 @@ class StructureLossMixin(InferenceStep):
         self.generator_ema = None
         self.grey_domains = adapt_channels(self)  # before the average is copied
         if ema is not None:
+            check_average(self, ema)
             self.generator_ema = ExponentialMovingAverage(self.generators, **ema)
         check_channel_order(self.data_preprocessor, self.structure_loss)
         check_generator_features(self.structure_loss, *self.generators.values())
@@ -173,8 +185,13 @@ class SeSimCycleGAN(StructureLossMixin, CycleGAN):
         *args, **kwargs: Those of MMagic's ``CycleGAN`` and of :class:`StructureLossMixin`.
     """
 
+    loss_weights = ('cycle_loss_weight', 'id_loss_weight')
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        missing = [name for name in self.loss_weights if name not in self.loss_config]
+        if missing:
+            raise ValueError(f'SeSimCycleGAN: loss_config has no {missing[0]}')
         self.image_buffers = nn.ModuleDict(
             {domain: ImageBuffer(self.buffer_size) for domain in self._reachable_domains}
         )
@@ -187,3 +204,5 @@ class SeSimPix2Pix(StructureLossMixin, Pix2Pix):
     Args:
         *args, **kwargs: Those of MMagic's ``Pix2Pix`` and of :class:`StructureLossMixin`.
     """
+
+    loss_weights = ('pixel_loss_weight',)

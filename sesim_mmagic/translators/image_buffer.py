@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sesim_mmagic.utils.checks import check_ints
+
 
 class ImageBuffer(nn.Module):
     """Mixes new translations with earlier ones (Shrivastava et al., CVPR 2017).
@@ -28,8 +30,7 @@ class ImageBuffer(nn.Module):
 
     def __init__(self, size: int = 50) -> None:
         super().__init__()
-        if size < 0:
-            raise ValueError(f'ImageBuffer: size must not be negative, got {size}')
+        check_ints(self, 0, size=size)
         self.size = size
         self.images = torch.empty(0)
 

@@ -11,6 +11,7 @@ from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
 
 from sesim_mmagic.registry import MODELS
+from sesim_mmagic.utils.checks import check_flags, check_ints, check_numbers
 
 from .checks import finite_losses
 from .domain_networks import reachable_networks, unwrapped
@@ -111,15 +112,22 @@ class MultiModalTranslator(DomainTranslator):
         channels_last: bool = False,
         compile: bool | dict = False,
     ) -> None:
+        check_numbers(
+            self,
+            least=0,
+            image_weight=image_weight,
+            style_weight=style_weight,
+            content_weight=content_weight,
+            cycle_weight=cycle_weight,
+        )
+        check_flags(self, two_sided=two_sided, shared_styles=shared_styles)
+        check_ints(self, 1, num_styles=num_styles, decode_batch=decode_batch)
+        check_ints(self, 0, seed=seed)
         if cycle_weight and not two_sided:
             raise ValueError('cycle_weight needs the way back: set two_sided=True')
         if not (style_weight or image_weight):
             raise ValueError(
                 'nothing would train the style encoder: set style_weight or image_weight'
-            )
-        if min(num_styles, decode_batch) < 1:
-            raise ValueError(
-                f'num_styles and decode_batch must be positive, got {num_styles}, {decode_batch}'
             )
         domains = [target_domain, source_domain] if two_sided else [target_domain]
         super().__init__(

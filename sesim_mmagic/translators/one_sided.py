@@ -9,6 +9,7 @@ from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
 
 from sesim_mmagic.registry import MODELS
+from sesim_mmagic.utils.checks import check_flags, check_numbers
 
 from .checks import finite_losses
 from .domain_networks import reachable_networks, unwrapped
@@ -87,6 +88,15 @@ class OneSidedTranslator(DomainTranslator):
         channels_last: bool = False,
         compile: bool | dict = False,
     ) -> None:
+        check_numbers(
+            self,
+            least=0,
+            identity_weight=identity_weight,
+            structure_identity_weight=structure_identity_weight,
+            gradient_penalty_weight=gradient_penalty_weight,
+            r1_weight=r1_weight,
+        )
+        check_flags(self, flip_equivariance=flip_equivariance)
         if structure_identity_weight and structure_loss is None:
             raise ValueError('structure_identity_weight needs a structure_loss')
         if (gradient_penalty_weight or r1_weight) and compile is not False:

@@ -92,9 +92,9 @@ def test_builds_in_an_mmagic_config():
     [
         (dict(layers=('relu9_1',)), "layers must be among .* got .'relu9_1'"),
         (dict(distance='l2'), "distance must be one of .* got 'l2'"),
-        (dict(num_patches=0), 'num_patches must be a positive number'),
-        (dict(num_patches=-3), 'num_patches must be a positive number'),
-        (dict(patch_size=1), 'patch_size must be 2 or more'),
+        (dict(num_patches=0), 'num_patches must be a whole number, positive or -1'),
+        (dict(num_patches=-3), 'num_patches must be a whole number, positive or -1'),
+        (dict(patch_size=1), 'patch_size must be a whole number, 2 or more'),
     ],
 )
 def test_bad_arguments(arguments, message):

@@ -162,8 +162,8 @@ def test_heads_from_a_bad_file(tmp_path):
 @pytest.mark.parametrize(
     'arguments, message',
     [
-        (dict(temperature=0), 'LSeSimLoss: temperature must be positive, got 0'),
-        (dict(patch_size=1), 'LSeSimLoss: patch_size must be 2 or more'),
+        (dict(temperature=0), 'LSeSimLoss: temperature must be a finite number above 0, got 0'),
+        (dict(patch_size=1), 'LSeSimLoss: patch_size must be a whole number, 2 or more'),
         (dict(layers=('relu9_1',)), 'layers must be among'),
     ],
 )

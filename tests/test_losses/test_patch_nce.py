@@ -156,8 +156,8 @@ def test_images_through_a_generator():
         (dict(channels=(3, 8)), 'channels of each of the layers'),
         (dict(layers=(), channels=()), 'channels of each of the layers'),
         (dict(num_patches=0), 'num_patches must be'),
-        (dict(temperature=0.0), 'temperature and width must be positive'),
-        (dict(width=0), 'temperature and width must be positive'),
+        (dict(temperature=0.0), 'temperature must be a finite number above 0'),
+        (dict(width=0), 'width must be a whole number, positive'),
     ],
 )
 def test_bad_arguments(kwargs, match):

@@ -229,7 +229,7 @@ def test_moving_average_translates():
     [
         (dict(two_sided=False, cycle_weight=1.0), 'cycle_weight needs the way back'),
         (dict(style_weight=0.0, image_weight=0.0), 'nothing would train the style encoder'),
-        (dict(num_styles=0), 'num_styles and decode_batch must be positive, got 0'),
+        (dict(num_styles=0), 'num_styles must be a whole number, positive, got 0'),
         (dict(target_domain='horse'), "are both 'horse'"),
     ],
 )

@@ -238,7 +238,7 @@ def test_amp_in_bfloat16():
     [
         (dict(target_domain='horse'), "are both 'horse'"),
         (dict(structure_loss=None, structure_identity_weight=1.0), 'needs a structure_loss'),
-        (dict(buffer_size=-1), 'size must not be negative'),
+        (dict(buffer_size=-1), 'size must be a whole number, 0 or more, got -1'),
         (
             dict(data_preprocessor=dict(type='DataPreprocessor', output_channel_order='RGB')),
             'FSeSimLoss expects BGR images, the data preprocessor gives RGB',
