@@ -23,12 +23,12 @@ from sesim_mmagic.apis.command_line import nearest
 _REGISTRIES = {
     'dataset': registry.DATASETS,
     'sampler': registry.DATA_SAMPLERS,
-    'pipeline': registry.TRANSFORMS,
     'transforms': registry.TRANSFORMS,
     'vis_backends': registry.VISBACKENDS,
     'metrics': registry.METRICS,
     'optimizer': registry.OPTIMIZERS,
 }
+_OTHERS = (registry.MODELS, registry.TRANSFORMS, registry.DATASETS, registry.METRICS)
 #: Arguments that MMEngine takes out before it calls the class.
 _TAKEN_OUT = {
     'type', '_scope_', '_delete_', 'priority', 'constructor', 'paramwise_cfg', 'modules',
@@ -56,7 +56,9 @@ def wrong_components(config: object, path: str, kinds: Registry, scope: str) -> 
     scope = config.get('_scope_', scope)
     component = config['type']
     if isinstance(component, str):
-        component = find_component(component, kinds, scope)
+        # A class may build an argument from any registry, whatever the argument is called.
+        found = (find_component(component, each, scope) for each in (kinds, *_OTHERS))
+        component = next((each for each in found if each is not None), None)
         if component is None:
             known = registered_names(kinds, scope, '.' in config['type'])
             yield f'{path}: there is no {config["type"]}{nearest(config["type"], known)}'
@@ -68,7 +70,7 @@ def wrong_components(config: object, path: str, kinds: Registry, scope: str) -> 
     for name, value in config.items():
         if name.endswith('_cfg'):  # of layers, whose maker has names and arguments of its own
             continue
-        inner = _REGISTRIES.get(name, kinds)
+        inner = registry.TRANSFORMS if name.endswith('pipeline') else _REGISTRIES.get(name, kinds)
         if inner in (registry.METRICS, registry.HOOKS, registry.EVALUATOR):
             inner = registry.METRICS if name == 'metrics' else registry.MODELS
         yield from wrong_components(value, f'{path}.{name}', inner, scope)
