@@ -28,6 +28,9 @@ _REGISTRIES = {
     'metrics': registry.METRICS,
     'optimizer': registry.OPTIMIZERS,
 }
+#: What MMagic's models build from their registry; other dictionaries with a ``type`` may be names
+#: of anything (``VisualizationHook``'s of pictures), as are those of a user's own classes.
+_PARTS = ('generator', 'discriminator', 'generators', 'discriminators', 'data_preprocessor')
 _OTHERS = (registry.MODELS, registry.TRANSFORMS, registry.DATASETS, registry.METRICS)
 #: Arguments that MMEngine takes out before it calls the class.
 _TAKEN_OUT = {
@@ -67,13 +70,35 @@ def wrong_components(config: object, path: str, kinds: Registry, scope: str) -> 
         yield f'{path}.type must be the name of a component, got {component!r}'
         return
     yield from _wrong_arguments(component, config, path)
+    built = _built_arguments(component)
     for name, value in config.items():
-        if name.endswith('_cfg'):  # of layers, whose maker has names and arguments of its own
+        # Of layers and the like, whose maker has names and arguments of its own.
+        if name.endswith(('_cfg', '_config')):
+            continue
+        if name not in built and name not in _REGISTRIES and not name.endswith('pipeline'):
             continue
         inner = registry.TRANSFORMS if name.endswith('pipeline') else _REGISTRIES.get(name, kinds)
         if inner in (registry.METRICS, registry.HOOKS, registry.EVALUATOR):
             inner = registry.METRICS if name == 'metrics' else registry.MODELS
         yield from wrong_components(value, f'{path}.{name}', inner, scope)
+
+
+def _built_arguments(component: typing.Any) -> set[str]:
+    """Arguments that a component builds from the registries.
+
+    Those are all of this package's, and of MMagic's models the usual ones.
+    """
+    names: set[str] = set()
+    for owner in getattr(component, '__mro__', (component,)):
+        code = vars(owner).get('__init__') if inspect.isclass(owner) else owner
+        package = getattr(owner, '__module__', '').split('.')
+        if code and package[0] == 'sesim_mmagic':
+            names.update(_arguments_of(code)[0])
+        elif package[:2] == ['mmagic', 'models']:
+            names.update(_PARTS)
+            taken = _arguments_of(code)[0] if code else ()
+            names.update(name for name in taken if name.endswith('_loss'))
+    return names
 
 
 def find_component(name: str, kinds: Registry, scope: str) -> object:
@@ -127,6 +152,8 @@ def accepted_arguments(component: typing.Any) -> dict[str, object] | None:
         names, variable = _arguments_of(component)
         return None if variable else names
     accepted: dict[str, object] = {}
+    if component.__new__ is not object.__new__:  # it may make something else
+        return None
     for owner in component.__mro__:
         init = vars(owner).get('__init__')
         if owner is object or init is None:

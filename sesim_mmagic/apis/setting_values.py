@@ -56,15 +56,29 @@ def _betas(owner: str, name: str, value: object) -> None:
         check_numbers(f'{owner}.{name}', least=0, below=1, **{str(index): share})
 
 
+def _list(owner: str, name: str, value: object) -> None:
+    if value is not None and not isinstance(value, (list, tuple)):
+        place = name if owner == 'the config' else f'{owner}.{name}'
+        raise ValueError(f'{place} must be a list or None, got {value!r}')
+
+
 def _keys(owner: str, name: str, value: object) -> None:
     keys = value if isinstance(value, (list, tuple)) else [value]
     for key in keys:
         check_texts(owner, **{name: key})
 
 
-def _size(owner: str, name: str, value: object) -> None:
-    for index, side in enumerate(value if isinstance(value, (list, tuple)) else [value]):
-        check_numbers(owner, above=0, **{f'{name}.{index}': side})
+def _each(check: Check) -> Check:
+    """The check of a value, or of each where there is a list of them."""
+
+    def check_each(owner: str, name: str, value: object) -> None:
+        if not isinstance(value, (list, tuple)):
+            check(owner, name, value)
+            return
+        for index, item in enumerate(value):
+            check(owner, f'{name}.{index}', item)
+
+    return check_each
 
 
 _OPTIMIZER = r'optim_wrapper(\.\w+)?\.optimizer\.'
@@ -75,18 +89,20 @@ RULES: list[tuple[str, Check]] = [
     (r'model', _section()),
     (r'(train|val|test)_cfg|optim_wrapper|env_cfg|randomness|default_hooks', _section(None)),
     (r'default_hooks\.\w+|env_cfg\.\w+_cfg|auto_scale_lr', _section(None)),
-    (r'custom_hooks\.\d+|.*pipeline\.\d+|\w+_dataloader\.(dataset|sampler)', _section()),
+    (r'custom_hooks|\w+_dataloader\.dataset\.pipeline', _list),
+    (r'custom_hooks\.\d+|.*pipeline\.\d+|\w+_dataloader\.dataset', _section()),
+    (r'\w+_dataloader\.sampler', _section(None)),
     (r'optim_wrapper\.(generators|discriminators|structure_loss)', _section()),
     (r'optim_wrapper(\.\w+)?\.optimizer', _section()),
     (r'.*pipeline\.\d+\.keys', _keys),
-    (r'resume', _flags),
+    (r'resume', _choice(True, False, None)),
     (r'load_from|work_dir|experiment_name', _texts(None)),
     (r'default_scope', _texts(None)),
     (r'log_level', _choice('CRITICAL', 'ERROR', 'WARNING', 'INFO', 'DEBUG')),
     (r'train_cfg\.(max_iters|max_epochs|val_interval)', _ints(1)),
     (r'train_cfg\.val_begin', _ints(0)),
     (r'train_cfg\.by_epoch', _flags),
-    (r'\w+_dataloader\.batch_size', _ints(1)),
+    (r'\w+_dataloader\.batch_size', _ints(1, None)),
     (r'\w+_dataloader\.num_workers', _ints(0)),
     (r'\w+_dataloader\.prefetch_factor', _ints(1, None)),
     (r'\w+_dataloader\.(persistent_workers|pin_memory|drop_last)', _flags),
@@ -120,11 +136,13 @@ RULES: list[tuple[str, Check]] = [
     (r'env_cfg\.cudnn_benchmark', _flags),
     (r'env_cfg\.mp_cfg\.opencv_num_threads', _ints(0)),
     (r'env_cfg\.mp_cfg\.mp_start_method', _choice('fork', 'spawn', 'forkserver')),
-    (r'.*pipeline\.\d+\.(flip_ratio|prob)', _numbers(least=0, most=1)),
-    (r'.*pipeline\.\d+\.(crop_size|scale|min_size)', _size),
+    (r'.*pipeline\.\d+\.(flip_ratio|prob)', _each(_numbers(least=0, most=1))),
+    (r'.*pipeline\.\d+\.(crop_size|scale|min_size)', _each(_numbers(above=0, also=(None, -1)))),
     (r'.*pipeline\.\d+\.(random_crop|keep_ratio)', _flags),
-    (r'model\.(.*\.)?(base_channels|in_channels|out_channels|num_conv|num_down)', _ints(1)),
-    (r'model\.(.*\.)?num_blocks', _ints(1)),
+    (
+        r'model\.(.*\.)?(base_channels|in_channels|out_channels|num_conv|num_down|num_blocks)',
+        _each(_ints(1)),
+    ),
     (r'model\.loss_config\.\w+_weight', _numbers(least=0)),
     (r'model\.(.*\.)?init_cfg\.(gain|std)', _numbers(least=0)),
     (r'model\.(.*\.)?(real_label_val|fake_label_val)', _numbers()),

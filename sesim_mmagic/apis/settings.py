@@ -5,11 +5,13 @@ Called where a config is read (``launch.load_config``), before anything is built
 
 import ast
 import inspect
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mmengine import registry
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from sesim_mmagic.apis.command_line import nearest
@@ -37,6 +39,8 @@ _SECTIONS = {
     'env_cfg': {'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'},
     'env_cfg.mp_cfg': {'mp_start_method', 'opencv_num_threads'},
 }
+#: Variables of a file that MMagic's inferencers read, not the Runner.
+_READ_BY_INFERENCERS = {'test_pipeline', 'val_pipeline', 'demo_pipeline', 'inference_pipeline'}
 _MOST_PLACES = 6
 
 
@@ -74,6 +78,8 @@ def check_options(cfg: Config, options: Mapping[str, object]) -> None:
                 if isinstance(place, tuple):
                     raise ValueError(f'--cfg-options {key}: {where} is a tuple; set it as a whole')
                 place = place[int(part)]
+            elif place is None and part.isdigit():
+                raise ValueError(f'--cfg-options {key}: {where} is not set; set it as a whole')
             elif isinstance(place, Mapping) or place is None:
                 place = (place or {}).get(part)
             else:
@@ -110,11 +116,13 @@ def check_file(cfg: Config, path: str | Path) -> None:
             old = [
                 value for base in bases for value in [_value_in(base, name)] if value is not None
             ]
-            if old and old[0] == _value_in(file, name):
+            now = _value_in(file, name)
+            if old and (old[0] == now or (_stands(cfg, now) and not _stands(cfg, old[0]))):
                 continue
-            raise ValueError(f"config '{file}': {unread(cfg, name, old[0] if old else None)}")
+            _refuse(file, unread(cfg, name, old[0] if old else None))
         if is_leaf:
-            _check_names(cfg, file, own - inherited, not bases and not read & assigned)
+            own -= inherited | _READ_BY_INFERENCERS
+            _check_names(cfg, file, own, not bases and not read & assigned)
 
 
 def _check_names(cfg: Config, file: Path, own: set[str], is_plain: bool) -> None:
@@ -128,7 +136,15 @@ def _check_names(cfg: Config, file: Path, own: set[str], is_plain: bool) -> None
         is_misspelt = nearest(name, runner_names(), cutoff=0.8)
         is_setting = any(place.endswith(f'.{name}') for place, _ in _walk(cfg))
         if is_misspelt or (not _stands(cfg, value) and (is_setting or not is_plain)):
-            raise ValueError(f"config '{file}': {unread(cfg, name)}")
+            _refuse(file, unread(cfg, name))
+
+
+def _refuse(file: Path, reason: str) -> None:
+    """Raise an error; of an installed package, whose files nobody should edit, a warning."""
+    if 'site-packages' in file.resolve().parts:
+        print_log(f"config '{file}': {reason}", 'current', logging.WARNING)
+    else:
+        raise ValueError(f"config '{file}': {reason}")
 
 
 def _stands(cfg: Config, value: object) -> bool:
@@ -245,9 +261,11 @@ def _components(cfg: Config) -> Iterator[tuple[str, object, registry.Registry]]:
                 yield f'{path}.dataset', each.get('dataset'), registry.DATASETS
                 yield f'{path}.sampler', each.get('sampler'), registry.DATA_SAMPLERS
         evaluator = cfg.get(f'{part}_evaluator') if part != 'train' else None
-        is_evaluator = isinstance(evaluator, Mapping) and 'metrics' in evaluator
-        kinds = registry.EVALUATOR if is_evaluator else registry.METRICS
-        yield f'{part}_evaluator', evaluator, kinds
+        is_list = isinstance(evaluator, (list, tuple))
+        for index, each in enumerate(evaluator if is_list else [evaluator]):
+            is_evaluator = isinstance(each, Mapping) and 'metrics' in each
+            kinds = registry.EVALUATOR if is_evaluator else registry.METRICS
+            yield f'{part}_evaluator' + (f'.{index}' if is_list else ''), each, kinds
     hooks = cfg.get('default_hooks')
     for name, hook in hooks.items() if isinstance(hooks, Mapping) else ():
         if isinstance(hook, Mapping) and 'type' not in hook:
@@ -268,8 +286,12 @@ def _optimizers(wrapper: object) -> Iterator[tuple[str, object, registry.Registr
     if 'optimizer' in wrapper:
         yield 'optim_wrapper', _typed(wrapper, 'OptimWrapper'), registry.OPTIM_WRAPPERS
         return
+    # Constructors of others have settings of their own beside the optimizers.
+    is_usual = wrapper.get('constructor') in (None, 'MultiOptimWrapperConstructor')
     for name, each in wrapper.items():
-        if isinstance(each, Mapping) and name != 'paramwise_cfg':
+        if name == 'paramwise_cfg' or not isinstance(each, Mapping):
+            continue
+        if is_usual or 'optimizer' in each:
             place = f'optim_wrapper.{name}'
             yield place, _typed(each, 'OptimWrapper'), registry.OPTIM_WRAPPERS
 
@@ -277,7 +299,8 @@ def _optimizers(wrapper: object) -> Iterator[tuple[str, object, registry.Registr
 def _typed(component: object, default: str | None) -> object:
     if default is None or not isinstance(component, Mapping) or 'type' in component:
         return component
-    return {'type': default, **component}
+    # MMEngine chooses the loop by ``by_epoch`` and does not hand it over.
+    return {'type': default, **{k: v for k, v in component.items() if k != 'by_epoch'}}
 
 
 # ------------------------------------------------------------------ variables of config files

@@ -51,8 +51,9 @@ class SingleImagePairDataset(Dataset):
     pixel; forked workers share them.
 
     Args:
-        A (str): Picture of the first domain, or a folder that holds one picture and no second.
-        B (str): The same for the second domain.
+        A (str | None): Picture of the first domain, or a folder that holds one picture and no
+            second. None stands in configs for what has to be given.
+        B (str | None): The same for the second domain.
         pipeline (list): Transforms of ``img_A`` and ``img_B``, arrays (H, W, 3), BGR, uint8, and
             of what ``LoadPicture`` leaves besides; at least ``PackDomains``.
         split (str): 'train', or 'val' and 'test', which are the same: one sample, the whole
@@ -67,8 +68,8 @@ class SingleImagePairDataset(Dataset):
 
     Raises:
         FileNotFoundError: If ``A`` or ``B`` does not exist.
-        ValueError: If a folder holds no picture or several, a picture cannot be read or is
-            smaller than a crop, the two hold the same pixels, or an argument is out of range.
+        ValueError: If one is None, a folder holds no picture or several, a picture cannot be read
+            or is smaller than a crop, the two hold the same pixels, or an argument is out of range.
     """
 
     #: The crops of one zoom come one after the other; a sampler must not mix them.
@@ -78,8 +79,8 @@ class SingleImagePairDataset(Dataset):
 
     def __init__(
         self,
-        A: str,
-        B: str,
+        A: str | None,
+        B: str | None,
         pipeline: list,
         split: str = 'train',
         crop_size: int = 128,

@@ -32,7 +32,7 @@ class BlurPatchGAN(BaseModule):
         in_channels: int = 3,
         base_channels: int = 64,
         num_layers: int = 3,
-        init_cfg: dict | None = XAVIER,
+        init_cfg: dict | list | None = XAVIER,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         if min(in_channels, base_channels, num_layers) < 1:

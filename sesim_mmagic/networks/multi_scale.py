@@ -40,7 +40,7 @@ class MultiScaleDiscriminator(BaseModule):
         base_channels: int = 64,
         num_layers: int = 4,
         num_scales: int = 3,
-        init_cfg: dict | None = NORMAL,
+        init_cfg: dict | list | None = NORMAL,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         if min(in_channels, base_channels, num_layers, num_scales) < 1:

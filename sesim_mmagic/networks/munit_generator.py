@@ -95,7 +95,7 @@ class MUNITGenerator(BaseModule):
         num_blocks: int = 4,
         mlp_channels: int = 256,
         style_downsamplings: int = 4,
-        init_cfg: dict | None = KAIMING,
+        init_cfg: dict | list | None = KAIMING,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         if (

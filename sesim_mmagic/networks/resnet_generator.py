@@ -64,7 +64,7 @@ class ResNetBlurGenerator(BaseModule):
         num_blocks: int = 9,
         num_downsamplings: int = 2,
         dropout: float = 0.0,
-        init_cfg: dict | None = XAVIER,
+        init_cfg: dict | list | None = XAVIER,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.in_channels = in_channels

@@ -51,7 +51,7 @@ class StyleGAN2Generator(BaseModule):
         num_downsamplings: int = 2,
         noise: bool = True,
         tanh: bool = True,
-        init_cfg: dict | None = None,
+        init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         if (
@@ -152,7 +152,7 @@ class StyleGAN2Discriminator(BaseModule):
         in_channels: int = 3,
         base_channels: int = 16,
         last_size: int = 8,
-        init_cfg: dict | None = None,
+        init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         sides_fit = (

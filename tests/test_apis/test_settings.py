@@ -1,9 +1,11 @@
 """Nothing of a config is read by nobody, and no value makes no sense: said in one line, unbuilt."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from mmengine import registry
 from mmengine.config import Config
 
 from sesim_mmagic.apis import command_line, components, launch, settings
@@ -12,6 +14,18 @@ from sesim_mmagic.apis.command_line import CommandError
 ROOT = Path(__file__).resolve().parents[2] / 'configs'
 KAOKORE = ROOT / 'fsesim/fsesim_resnet-w32_1xb1-4kiters_kaokore128.py'
 CONFIGS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob('[!_]*/*.py'))
+HOST = Path(find_spec('mmagic').origin).parent / '.mim/configs'
+MMAGIC = [
+    'cyclegan/cyclegan_lsgan-resnet-in_1xb1-270kiters_horse2zebra.py',
+    'pix2pix/pix2pix_vanilla-unet-bn_1xb1-80kiters_facades.py',
+    'edsr/edsr_x2c64b16_1xb16-300k_div2k.py',
+    'gca/gca_r34_4xb10-200k_comp1k.py',
+    'singan/singan_fish.py',
+    'styleganv1/styleganv1_ffhq-256x256_8xb4-25Mimgs.py',
+    'basicvsr_pp/basicvsr-pp_c128n25_600k_ntire-decompress-track1.py',
+    'deblurganv2/deblurganv2_fpn-mobilenet_1xb1_gopro.py',
+    'ttsr/ttsr-rec_x4c64b16_1xb9-200k_CUFED.py',
+]
 CYCLEGAN = ROOT / 'cyclegan/cyclegan-fsesim_resnet-w24_1xb4_procedural64.py'
 
 
@@ -71,8 +85,10 @@ def test_configs_of_the_repository_are_right(path):
         ('randomness.sed=3', 'randomness has no setting sed: did you mean seed'),
         ('env_cfg.mp_cfg.start_method=fork', 'no setting start_method'),
         ('model.gan_loss.gan_typ=x', 'model.gan_loss.gan_typ: GANLoss has no'),
-        ('custom_hooks.interval=3', 'custom_hooks is a list, of which custom_hooks.0 to'),
-        ('custom_hooks.17.interval=3', 'custom_hooks is a list'),
+        ('test_evaluator.interval=3', 'test_evaluator is a list, of which test_evaluator.0 to'),
+        ('test_evaluator.17.interval=3', 'test_evaluator is a list'),
+        ('custom_hooks.interval=3', 'custom_hooks must be a list or None, got'),
+        ('custom_hooks.0.interval=3', 'custom_hooks is not set; set it as a whole'),
         ('log_level.x=3', "log_level is 'INFO' and has no x"),
         ('model.structure_loss.layers.0=relu1_1', 'layers is a tuple; set it as a whole'),
         (
@@ -90,11 +106,11 @@ def test_options_that_change_nothing_or_do_not_exist(option, message):
 
 def test_right_options_are_taken():
     cfg = load(
-        KAOKORE, 'model.structure_loss.distance=l1', 'custom_hooks.0.priority=LOW',
+        KAOKORE, 'model.structure_loss.distance=l1', 'test_evaluator.0.prefix=mine',
         'default_hooks.checkpoint.save_best=psnr', 'optim_wrapper.generators.clip_grad.max_norm=1',
         'val_dataloader.dataset.pipeline.0.key=img_A', 'experiment_name=mine', 'compile=True',
     )  # fmt: skip
-    assert cfg.model.structure_loss.distance == 'l1' and cfg.custom_hooks[0].priority == 'LOW'
+    assert cfg.model.structure_loss.distance == 'l1' and cfg.test_evaluator[0].prefix == 'mine'
 
 
 @pytest.mark.parametrize(
@@ -145,7 +161,7 @@ def test_a_config_that_mmengine_wrote(tmp_path):
     text = path.read_text() + 'steps_per_epoch = 1067\n'  # others were computed of it
     path.write_text(text)
     load(path)
-    path.write_text(text.replace("\ndata_root = 'data/kaokore_sketch'", "\ndata_root = '/mine'"))
+    path.write_text(text.replace("data_root = 'data/kaokore_sketch'\n", "data_root = '/mine'\n", 1))
     with pytest.raises(ValueError, match='data_root is read .* set .*train_dataloader.dataset'):
         load(path)
 
@@ -198,3 +214,55 @@ class Unknown(Parent):
 def test_arguments_are_followed_to_the_parent(component, names):
     accepted = components.accepted_arguments(component)
     assert names == (None if accepted is None else set(accepted))
+
+
+@pytest.mark.parametrize('path', MMAGIC)
+def test_configs_of_mmagic_are_not_refused(path):
+    """They have variables that nothing reads, names under ``type`` and lists of evaluators."""
+    load(HOST / path)
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        'resume = None',
+        "test_evaluator = [dict(type='Evaluator', metrics=dict(type='PSNR'))]",
+        "model = dict(generator=dict(init_cfg=[dict(type='Xavier', layer='Conv2d')]))",
+        "custom_hooks = [dict(type='ProfilerHook', on_trace_ready=dict(type='log_trace'))]",
+        'train_cfg = dict(_delete_=True, by_epoch=False, max_iters=3)',
+        'train_dataloader = dict(sampler=None)',
+        "train_pipeline = [dict(type='RandomChoice', transforms=[[], []], prob=[0.5, 0.5])]\n"
+        'train_dataloader = dict(dataset=dict(pipeline=train_pipeline))',
+        "optim_wrapper = dict(constructor='PGGANOptimWrapperConstructor', schedule=dict(a=1))",
+        # All places of a variable are set as well.
+        'max_iters = 5\ntrain_cfg = dict(max_iters=5)\nparam_scheduler = dict(end=5)',
+    ],
+)
+def test_unusual_settings_that_are_right(derived, text):
+    load(derived(text))
+
+
+class Anything:
+    """A user's component, whose arguments may be anything."""
+
+    def __new__(cls, *args, **kwargs):
+        return object.__new__(cls)
+
+    def __init__(self, things):
+        self.things = things
+
+
+class Named:
+    """The same, with names that are not this package's."""
+
+    def __init__(self, things):
+        self.things = things
+
+
+@pytest.mark.parametrize('kind, arguments', [(Anything, dict(a=1)), (Named, dict(things=1))])
+def test_arguments_of_a_users_component(kind, arguments):
+    arguments['things'] = dict(type='NameOfSomething', size=3)
+    config = dict(type=kind, **arguments)
+    assert not list(components.wrong_components(config, 'model', registry.MODELS, 'mmagic'))
+    config = dict(type=Named, wrong=3)
+    assert list(components.wrong_components(config, 'model', registry.MODELS, 'mmagic'))
