@@ -46,7 +46,7 @@ def parse_args(argv=None):
         metavar='N',
         help='refuse to read pictures of more pixels (default: 178956970)',
     )
-    parser.add_argument('--out', help='JSON file for the scores')
+    command_line.add_out(parser, help='JSON file for the scores')
     return parser.parse_args(argv)
 
 
@@ -54,11 +54,12 @@ def parse_args(argv=None):
 def main(argv=None):
     """Print the scores, and write them if asked to."""
     args = parse_args(argv)
+    command_line.check_out(args.out, args.overwrite)
     from mmengine.utils import track_iter_progress
 
     from sesim_mmagic.apis import evaluate_folder
 
-    options = {k: v for k, v in vars(args).items() if k not in ('translations', 'out')}
+    options = {k: v for k, v in vars(args).items() if k not in ('translations', 'out', 'overwrite')}
     options.update(progress=track_iter_progress, note=partial(print, file=sys.stderr))
     scores = evaluate_folder(args.translations, **options)
     print()

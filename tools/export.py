@@ -20,7 +20,7 @@ def parse_args(argv=None):
     )
     parser.add_argument('--config', help='config, where the checkpoint does not hold its own')
     parser.add_argument('--format', required=True, choices=FORMATS, help='what to write')
-    parser.add_argument('--out', required=True, help='file to write')
+    command_line.add_out(parser, required=True, help='file to write')
     parser.add_argument(
         '--target-domain', help='domain to translate into, where the model has several'
     )
@@ -42,6 +42,7 @@ def parse_args(argv=None):
 def main(argv=None):
     """Export, and say how far the file is from the model."""
     args = parse_args(argv)
+    command_line.check_out(args.out, args.overwrite)
     from sesim_mmagic.apis import init_translator, resolve_model
     from sesim_mmagic.apis.export.exporter import export_translator, time_export
 

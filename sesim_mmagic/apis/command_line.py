@@ -197,6 +197,28 @@ def create_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
+def add_out(parser: argparse.ArgumentParser, **options: object) -> None:
+    """Add ``--out`` and the ``--overwrite`` of :func:`check_out`; ``options`` as argparse's."""
+    parser.add_argument('--out', **options)
+    parser.add_argument('--overwrite', action='store_true', help='replace --out if it exists')
+
+
+def check_out(path: str | Path | None, overwrite: bool) -> None:
+    """Refuse, before the work, to replace a file that nobody said may go.
+
+    Args:
+        path (str | Path | None): File that a tool is to write; None if there is none.
+        overwrite (bool): Whether one that exists is replaced.
+
+    Raises:
+        FileExistsError: It exists and stays.
+    """
+    if path and not overwrite and Path(path).exists():
+        raise FileExistsError(
+            f"'{path}' exists: replace it by --overwrite, or choose another name for --out."
+        )
+
+
 def add_max_image_pixels(parser: argparse.ArgumentParser) -> None:
     """Add ``--max-image-pixels N``; None where it is not given."""
     parser.add_argument(

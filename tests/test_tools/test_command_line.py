@@ -20,7 +20,8 @@ TOOLS = Path(__file__).parents[2] / 'tools'
 
 
 def tool(name):
-    spec = importlib.util.spec_from_file_location(f'tool_{name}', TOOLS / f'{name}.py')
+    path = next(TOOLS.rglob(f'{name}.py'))
+    spec = importlib.util.spec_from_file_location(f'tool_{name}', path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -248,3 +249,19 @@ def test_translations_do_not_collide(trained, tmp_path, capsys):
     assert sorted(path.name for path in out.glob('*.png')) == ['1.jpg.png', '1.png.png']
     argv = (tmp_path, '--model', trained, '--out', tmp_path)
     assert 'would be overwritten' in fails(capsys, 'translate', *argv)
+
+
+@pytest.mark.parametrize('name', ['evaluate', 'export', 'to_sesim', 'data_loading'])
+def test_files_are_not_replaced_unasked(tmp_path, capsys, name):
+    """The rule of ``command_line.check_out``, which these tools ask before they work."""
+    out = tmp_path / 'result.json'
+    out.write_text('mine')
+    arguments = dict(
+        evaluate=(tmp_path, '--truth', tmp_path),
+        export=('--model', tmp_path / 'none.pth', '--format', 'onnx'),
+        to_sesim=(tmp_path / 'none.pth', '--source', 'a', '--target', 'b'),
+        data_loading=(tmp_path / 'none.py',),
+    )[name]
+    message = fails(capsys, name, *arguments, '--out', out)
+    assert f"'{out}' exists: replace it by --overwrite" in message
+    assert out.read_text() == 'mine'

@@ -83,10 +83,11 @@ def table(results):
 def main(argv=None):
     """Measure, print tables and, if asked, write JSON."""
     args = parse_args(argv)
+    command_line.check_out(args.out, args.overwrite)
     prepare(args)
     if args.device == 'cpu':  # to the workers too: mixed precision asks whether there is a GPU
         os.environ['CUDA_VISIBLE_DEVICES'] = ''
-    settings = {k: v for k, v in vars(args).items() if k not in ('configs', 'out')}
+    settings = {k: v for k, v in vars(args).items() if k not in ('configs', 'out', 'overwrite')}
     print(f'{device_name(args.device)}, torch {torch.__version__}, threads {args.threads}')
     results = []
     for size in args.sizes:

@@ -25,7 +25,7 @@ def parse_args(argv=None):
         '--resize', action='store_true', help="compare OpenCV's with Pillow's resizing, not views"
     )
     parser.add_argument('--seconds', type=float, default=5, help='length of the measurement')
-    parser.add_argument('--out', help='JSON file for the results')
+    command_line.add_out(parser, help='JSON file for the results')
     args = parser.parse_args(argv)
     if not args.seconds > 0:
         parser.error('--seconds must be positive')
@@ -172,6 +172,7 @@ def print_table(result, title):
 def main(argv=None):
     """Measure, print a table and, if asked, write JSON."""
     args = parse_args(argv)
+    command_line.check_out(args.out, args.overwrite)
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
     cfg = Config.fromfile(args.config)

@@ -23,7 +23,7 @@ def parse_args():
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
     parser.add_argument('--reference', help="folder of the authors' code, F-LSeSim")
     parser.add_argument('--repeats', type=int, default=7, help='pairs of measurements')
-    parser.add_argument('--out', help='JSON file for the results')
+    command_line.add_out(parser, help='JSON file for the results')
     args = parser.parse_args()
     if args.repeats < 1:
         parser.error('--repeats must be positive')
@@ -166,6 +166,7 @@ def measure(index, args):
 def main():
     """Measure, print a table and, if asked, write JSON."""
     args = parse_args()
+    command_line.check_out(args.out, args.overwrite)
     if args.reference and not is_reference(args.reference):
         raise command_line.CommandError(
             f"--reference '{args.reference}' holds no models/sc_model.py"

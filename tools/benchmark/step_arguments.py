@@ -20,7 +20,7 @@ def create_parser(description):
     parser.add_argument('--repeats', type=int, default=7, help='measured rounds')
     parser.add_argument('--warmup', type=int, default=2, help='rounds before them')
     parser.add_argument('--threads', type=int, help="threads of the CPU; PyTorch's own choice")
-    parser.add_argument('--out', help='JSON file for the results')
+    command_line.add_out(parser, help='JSON file for the results')
     command_line.add_cfg_options(parser)
     return parser
 

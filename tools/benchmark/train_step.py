@@ -223,11 +223,12 @@ def read_mode(args, config):
 def main(argv=None):
     """Measure, print tables and, if asked, write JSON."""
     args = parse_args(argv)
+    command_line.check_out(args.out, args.overwrite)
     prepare(args)
     modes = [read_mode(args, config) for config in args.configs]
     if args.device == 'cpu':  # to the workers too: mixed precision asks whether there is a GPU
         os.environ['CUDA_VISIBLE_DEVICES'] = ''
-    settings = {k: v for k, v in vars(args).items() if k not in ('configs', 'out')}
+    settings = {k: v for k, v in vars(args).items() if k not in ('configs', 'out', 'overwrite')}
     report = dict(device_name=device_name(args.device), torch=torch.__version__, **settings)
     if args.device == 'cuda':
         report['tf32_convolutions'] = torch.backends.cudnn.allow_tf32

@@ -21,7 +21,7 @@ def parse_args(argv=None):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('checkpoint', help='of a training, or one that to_sesim.py wrote')
-    parser.add_argument('--out', required=True, help='folder to write to')
+    command_line.add_out(parser, required=True, help='folder to write to')
     return parser.parse_args(argv)
 
 
@@ -34,6 +34,8 @@ def main(argv=None):
     from sesim_mmagic.utils.checkpoints import read_checkpoint
 
     found = split(read_checkpoint(args.checkpoint), args.checkpoint)
+    for name in found.files:
+        command_line.check_out(Path(args.out, name), args.overwrite)
     for name, state_dict in found.files.items():
         buffer = io.BytesIO()
         torch.save(state_dict, buffer)

@@ -30,7 +30,7 @@ def parse_args(argv=None):
     )
     parser.add_argument('--source', required=True, help='name of the source domain, e.g. horse')
     parser.add_argument('--target', required=True, help='name of the target domain, e.g. zebra')
-    parser.add_argument('--out', required=True, help='checkpoint to write')
+    command_line.add_out(parser, required=True, help='checkpoint to write')
     parser.add_argument(
         '--layers',
         nargs='+',
@@ -58,6 +58,7 @@ def read(paths):
 @command_line.command()
 def main(argv=None):
     args = parse_args(argv)
+    command_line.check_out(args.out, args.overwrite)
     import torch
 
     from sesim_mmagic.converters import join
