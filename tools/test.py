@@ -22,10 +22,12 @@ def main(argv=None):
     launch.check_checkpoint(args.checkpoint)
     if args.out:
         launch.check_metrics_file(args.out)
-    launch.prepare_test_folder(cfg, args.overwrite)
+        command_line.check_out(args.out, args.overwrite)
+    if not args.overwrite:
+        launch.prepare_test_folder(cfg)
     cfg.load_from, cfg.resume = args.checkpoint, False
     launch.check_data(cfg, ['test'])
-    launch.test(cfg, out=args.out)
+    launch.test(cfg, out=args.out, overwrite=args.overwrite)
     launch.leave_job()
 
 

@@ -20,14 +20,15 @@ from sesim_mmagic.apis.failures import failures_told
 from sesim_mmagic.datasets.config_checks import check_pictures, set_picture_options
 from sesim_mmagic.engine.domain_mapping import DomainMappingHook
 from sesim_mmagic.engine.hook_checks import check_hooks
+from sesim_mmagic.engine.hooks.results import ResultsHook
+from sesim_mmagic.engine.hooks.translations import SaveTranslationsHook
 from sesim_mmagic.engine.memory import keep_freed_memory
 from sesim_mmagic.engine.metric_check import finish_test, prepare_test
+from sesim_mmagic.engine.resume import ResumeFromConfig
 from sesim_mmagic.engine.work_dir import (
     check_start,
     check_test,
     earlier_training,
-    overwrite_test,
-    overwrite_training,
 )
 from sesim_mmagic.utils.checkpoints import check_checkpoint
 from sesim_mmagic.utils.files import write_atomically
@@ -156,6 +157,10 @@ def prepare_start(cfg, overwrite=False):
         raise ValueError('--resume goes on with a training, --overwrite removes it: choose one.')
     if cfg.get('load_from'):
         check_checkpoint(cfg.load_from)
+    if Path(cfg.work_dir).exists() and not Path(cfg.work_dir).is_dir():
+        raise ValueError(
+            f"The work directory '{cfg.work_dir}' is a file: choose another --work-dir."
+        )
     if not _is_first_rank(cfg):  # the first one looks for all; later the training loop does
         return
     if overwrite:  # what is there goes when all checks are done, see train
@@ -164,12 +169,11 @@ def prepare_start(cfg, overwrite=False):
     cfg.load_from = check_start(cfg.work_dir, bool(cfg.get('resume')), cfg.get('load_from'))
 
 
-def prepare_test_folder(cfg, overwrite=False):
+def prepare_test_folder(cfg):
     """Check that a test does not mix its pictures with those of another.
 
     Args:
         cfg (Config): Config of the test.
-        overwrite (bool): Whether the pictures of an earlier test are removed.
 
     Raises:
         ValueError: There are pictures of an earlier test where this one writes.
@@ -177,8 +181,6 @@ def prepare_test_folder(cfg, overwrite=False):
     if not _is_first_rank(cfg):
         return
     for folder in _test_folders(cfg):
-        if overwrite:
-            overwrite_test(folder)
         check_test(folder)
 
 
@@ -266,10 +268,9 @@ def train(cfg, overwrite=False):
     """
     if not is_cuda_available():
         keep_freed_memory()
-    if overwrite and _is_first_rank(cfg):
-        overwrite_training(cfg.work_dir)
     with failures_told(cfg, 'the training did not start') as stage:
         runner = stage.runner = _build_runner(cfg)
+        runner.register_hook(ResumeFromConfig(overwrite))
         if cfg.get('domain_mapping'):
             runner.register_hook(DomainMappingHook(cfg.domain_mapping))
         runner.train()
@@ -277,12 +278,14 @@ def train(cfg, overwrite=False):
     return runner
 
 
-def test(cfg, out=None):
+def test(cfg, out=None, overwrite=False):
     """Build a Runner and test the checkpoint ``cfg.load_from``.
 
     Args:
         cfg (Config): Config of the test.
         out (str | None): File for the metrics.
+        overwrite (bool): Whether pictures and scores of an earlier test are replaced, which
+            happens when all that is known before the work has been checked.
 
     Returns:
         Runner: The runner, after testing.
@@ -296,6 +299,9 @@ def test(cfg, out=None):
             runner.register_hook(SaveMetricsHook(out))
         prepare_test(runner)
         check_hooks(runner)
+        for hook in runner.hooks:
+            if isinstance(hook, (ResultsHook, SaveTranslationsHook)):
+                hook.overwrite = overwrite
         runner.test()
         finish_test(runner)
     return runner
@@ -327,7 +333,22 @@ def _without_idle_settings(loader):
                 one.pop(name, None)
 
 
+#: Hooks that MMEngine registers by itself; it takes None in the place of these alone.
+_HOOKS_OF_MMENGINE = (
+    'runtime_info',
+    'timer',
+    'sampler_seed',
+    'logger',
+    'param_scheduler',
+    'checkpoint',
+)
+
+
 def _build_runner(cfg):
+    hooks = cfg.get('default_hooks') or {}
+    for name in [name for name, hook in hooks.items() if hook is None]:
+        if name not in _HOOKS_OF_MMENGINE:
+            hooks.pop(name)
     for part in ('train', 'val', 'test'):
         _without_idle_settings(cfg.get(f'{part}_dataloader'))
     if 'runner_type' in cfg:

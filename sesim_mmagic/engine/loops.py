@@ -10,6 +10,7 @@ from torch.utils.data import BatchSampler
 
 from sesim_mmagic.datasets.checking import remember_in
 from sesim_mmagic.datasets.left_out import settle_left_out
+from sesim_mmagic.engine.hooks.checkpoint import SafeCheckpointHook
 from sesim_mmagic.engine.metric_check import check_metrics, prepare_validation
 from sesim_mmagic.engine.resume import ResumeFromConfig
 from sesim_mmagic.registry import LOOPS
@@ -51,7 +52,8 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
         super().__init__(runner, *args, **kwargs)
         self._begin, self._samples_at_begin = 0, 0
         # Between the reading of a checkpoint and its use MMEngine calls hooks and nothing else.
-        runner.register_hook(ResumeFromConfig())
+        if not any(isinstance(hook, ResumeFromConfig) for hook in runner.hooks):
+            runner.register_hook(ResumeFromConfig())
         check_metrics(runner)
 
     def run(self):
@@ -87,7 +89,17 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
             self.run_iter(next(self.dataloader_iterator))
             self._decide_current_val_interval()
             if self._validation_due():
-                self.runner.val_loop.run()
+                self._validate()
+
+    def _validate(self):
+        """Validate. What fails there ends the training, whose iterations are saved before."""
+        try:
+            self.runner.val_loop.run()
+        except Exception:
+            for hook in self.runner.hooks:
+                if isinstance(hook, SafeCheckpointHook):
+                    hook.save_between_iterations(self.runner)
+            raise
 
     def run_iter(self, data_batch):
         """One iteration, whose random numbers follow from (seed, rank, iteration) alone.

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from mmengine.dist import barrier, is_main_process
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
@@ -12,7 +13,7 @@ from mmengine.runner import Runner
 from sesim_mmagic.engine.hook_checks import check_hooks
 from sesim_mmagic.engine.settings_diff import SettingsDiff
 from sesim_mmagic.engine.weights import plain_names, unwrapped
-from sesim_mmagic.engine.work_dir import check_start
+from sesim_mmagic.engine.work_dir import check_start, overwrite_training
 from sesim_mmagic.utils.checkpoints import last_checkpoint
 from sesim_mmagic.utils.weights import WeightsMismatch, adapt_names, differences
 
@@ -32,8 +33,11 @@ def check_state(checkpoint: dict, path: str, needs_schedule: bool) -> None:
     Raises:
         ValueError: Optimizer, schedules, logs or the iteration are missing.
     """
-    missing = [name for name in ('optimizer', 'message_hub') if name not in checkpoint]
-    if needs_schedule and 'param_schedulers' not in checkpoint:
+    missing = [] if isinstance(checkpoint.get('optimizer'), dict) else ['optimizer']
+    hub = checkpoint.get('message_hub')
+    if not isinstance(hub, dict) or not {'log_scalars', 'runtime_info'} <= set(hub):
+        missing.append('message_hub')
+    if needs_schedule and not isinstance(checkpoint.get('param_schedulers'), dict | list):
         missing.append('param_schedulers')
     if not {'iter', 'epoch'} <= set(checkpoint.get('meta') or {}):
         missing.append('iteration')
@@ -48,7 +52,8 @@ def check_state(checkpoint: dict, path: str, needs_schedule: bool) -> None:
 class ResumeFromConfig(Hook):
     """On resume the config counts, continued at the iteration that the checkpoint reached.
 
-    :class:`ResumableIterTrainLoop` registers it. MMEngine 0.10.7 takes learning rates, schedules
+    :class:`ResumableIterTrainLoop` registers it, and ``tools/train.py`` where a config has another
+    loop. MMEngine 0.10.7 takes learning rates, schedules
     and seeds from the checkpoint without a word, starts optimizers anew where their state is
     missing, and only warns where weights do not fit. Here
 
@@ -62,12 +67,17 @@ class ResumeFromConfig(Hook):
     * a seed that the config names counts.
 
     Where nothing differs, the state of the checkpoint is taken as it is, bit for bit.
+
+    Args:
+        overwrite (bool): Whether an earlier training in the work directory is removed; that
+            happens when all that is known before the work has been checked. Defaults to False.
     """
 
     # Before hooks that change what is loaded.
     priority = 'VERY_HIGH'
 
-    def __init__(self) -> None:
+    def __init__(self, overwrite: bool = False) -> None:
+        self._overwrite = overwrite
         self._has_started = False
 
     def before_run(self, runner: Runner) -> None:
@@ -79,9 +89,18 @@ class ResumeFromConfig(Hook):
         """
         if not self._has_started:  # a test of the same run comes here again
             check_hooks(runner)
+        if not self._has_started and not self._overwrite:
             start = check_start(runner.work_dir, runner._resume, runner._load_from)
             runner._load_from = start
         self._has_started = True
+
+    def before_train(self, runner: Runner) -> None:
+        """The model is built and loaded: now an earlier training may go, on rank 0."""
+        if self._overwrite:
+            if is_main_process():
+                overwrite_training(runner.work_dir)
+            barrier()
+        self._overwrite = False
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Compare, say what differs, and put the config's values into the checkpoint.
@@ -99,8 +118,9 @@ class ResumeFromConfig(Hook):
         iteration = checkpoint['meta']['iter']
         for line in diff.lines():
             runner.logger.warning(f'Resume at iteration {iteration}: {line}.')
-        _check_optimizers(runner, checkpoint['optimizer'], path)
-        if diff.touches(*_SCHEDULE) or _scales_rates_anew(runner, diff):
+        _check_optimizers(runner, checkpoint['optimizer'], path, iteration)
+        is_other = _counts(checkpoint.get('param_schedulers')) != _counts(runner.param_schedulers)
+        if is_other or diff.touches(*_SCHEDULE) or _scales_rates_anew(runner, diff):
             _take_schedule_of_config(runner, checkpoint, path)
         seed = runner._randomness_cfg.get('seed')
         if seed is not None:
@@ -128,7 +148,7 @@ def _saved(optimizers: dict, name: str | None) -> dict:
     return optimizers if name is None else optimizers[name]
 
 
-def _check_optimizers(runner: Runner, saved: dict, path: str) -> None:
+def _check_optimizers(runner: Runner, saved: dict, path: str, iteration: int) -> None:
     advice = f"Leave --resume out and set load_from='{path}': a new training from its weights."
     wrappers = _wrappers(runner.optim_wrapper)
     names = {None} if 'param_groups' in saved else set(saved)
@@ -150,6 +170,11 @@ def _check_optimizers(runner: Runner, saved: dict, path: str) -> None:
             )
         needed = _state_names(wrapper.optimizer)
         missing = {key for key in needed for one in state['state'].values() if key not in one}
+        if needed and not state['state'] and iteration >= wrapper._accumulative_counts:
+            raise ValueError(
+                f"Optimizer '{name}' of checkpoint '{path}' holds no state of the {iteration} "
+                f'iterations before. {advice}'
+            )
         if missing:
             raise ValueError(
                 f"Optimizer '{name}': {type(wrapper.optimizer).__name__} of the config needs "
@@ -169,6 +194,12 @@ def _state_names(optimizer: torch.optim.Optimizer) -> set[str]:
     return {name for name, value in probe.state[weight].items() if value is not None}
 
 
+def _counts(schedules: Any) -> dict[str | None, int]:
+    """Number of schedules, or of their states, by the name of the optimizer."""
+    schedules = schedules if isinstance(schedules, dict) else {None: schedules or []}
+    return {name: len(each) for name, each in schedules.items()}
+
+
 def _scales_rates_anew(runner: Runner, diff: SettingsDiff) -> bool:
     """Whether the learning rates follow a batch size that is another one now."""
     scales = (runner.auto_scale_lr or {}).get('enable', False)
@@ -176,7 +207,7 @@ def _scales_rates_anew(runner: Runner, diff: SettingsDiff) -> bool:
 
 
 def _take_schedule_of_config(runner: Runner, checkpoint: dict, path: str) -> None:
-    advance(runner, checkpoint['meta']['iter'], path)
+    advance(runner, checkpoint['meta']['iter'], path, checkpoint['meta']['epoch'])
     for name, wrapper in _wrappers(runner.optim_wrapper).items():
         state, now = _saved(checkpoint['optimizer'], name), wrapper.state_dict()
         for key in ('state', 'loss_scaler'):
@@ -195,13 +226,14 @@ def _take_schedule_of_config(runner: Runner, checkpoint: dict, path: str) -> Non
         checkpoint['param_schedulers'] = [s.state_dict() for s in runner.param_schedulers]
 
 
-def advance(runner: Runner, iteration: int, path: str) -> None:
+def advance(runner: Runner, iteration: int, path: str, epoch: int = 0) -> None:
     """Bring new schedules to an iteration, step by step: they multiply rates up in this order.
 
     Args:
         runner (Runner): Whose optimizers and schedules are as at iteration 0.
         iteration (int): Number of iterations that were trained.
         path (str): Name of the checkpoint, for the message.
+        epoch (int): Number of epochs. Defaults to 0: the loop counts none.
 
     Raises:
         ValueError: A schedule follows from more than the number of the iteration.
@@ -216,10 +248,11 @@ def advance(runner: Runner, iteration: int, path: str) -> None:
                 )
             # Silences the warning that no optimizer has stepped yet.
             scheduler.optimizer._global_step = 0
-        steps = [scheduler.step for scheduler in schedulers if not scheduler.by_epoch]
-        for _ in range(iteration):
-            for step in steps:
-                step()
+        for by_epoch, times in ((False, iteration), (True, epoch)):
+            steps = [s.step for s in schedulers if s.by_epoch is by_epoch]
+            for _ in range(times):
+                for step in steps:
+                    step()
 
 
 def _schedules(runner: Runner) -> Iterator[list[Any]]:

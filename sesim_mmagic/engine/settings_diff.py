@@ -80,7 +80,7 @@ class SettingsDiff:
         if self.saved is None:
             return [
                 'The checkpoint does not hold the config that it was trained with: nobody can tell '
-                'which settings are other ones now; those of the config given count.'
+                'which settings are other ones now; those of the config given count'
             ]
         return [
             f'{name}: {_short(before)} in the checkpoint, {_short(now)} in the config, which counts'

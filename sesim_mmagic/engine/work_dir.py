@@ -65,6 +65,11 @@ def check_start(work_dir: str | Path, resume: bool, load_from: str | None) -> st
         _tell_of_later_ones(load_from, found)
         return load_from
     if not Path(work_dir, POINTER).is_file():
+        if any(_iteration(file.name) >= 0 for file in found):
+            raise ValueError(
+                f"'{work_dir}' holds {names}, but no {POINTER} that names the one to resume from. "
+                f'{_what_to_resume(work_dir)}'
+            )
         if found:
             raise ValueError(
                 f"'{work_dir}' holds {names}, but no checkpoint to resume from (no {POINTER}): "
@@ -84,7 +89,7 @@ def check_start(work_dir: str | Path, resume: bool, load_from: str | None) -> st
 def _to_resume(work_dir: Path) -> str:
     checkpoint = last_checkpoint(work_dir)
     if checkpoint is None:
-        noted = Path(work_dir, POINTER).read_text().strip()
+        noted = Path(work_dir, POINTER).read_text(errors='replace').strip()
         error = f"'{work_dir / POINTER}' names '{noted}', which does not exist."
         raise FileNotFoundError(f'{error} {_what_to_resume(work_dir)}')
     try:

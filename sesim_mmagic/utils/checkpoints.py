@@ -48,7 +48,7 @@ def last_checkpoint(work_dir):
     pointer = Path(work_dir) / POINTER
     if not pointer.is_file():
         return None
-    noted = Path(pointer.read_text().strip())
+    noted = Path(pointer.read_text(errors='replace').strip().replace('\0', ''))
     for path in (Path(work_dir) / noted.name, noted):
         if path.is_file():
             return str(path)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -33,7 +34,8 @@ def events(monkeypatch):
         original = getattr(os, name)
 
         def noting(*paths, name=name, original=original, **kwargs):
-            seen.append((name, Path(paths[-1]).name))
+            if Path(paths[-1]).name != 'checked_pictures.json':
+                seen.append((name, Path(paths[-1]).name))
             original(*paths, **kwargs)
 
         monkeypatch.setattr(files.os, name, noting)
@@ -301,3 +303,29 @@ def test_resume_with_another_number_of_ranks_is_reported(config, tmp_path):
     assert torch.equal(seen[0], own['b.images'])
     log = ''.join(path.read_text() for path in tmp_path.rglob('*.log'))
     assert 'written by 2 rank(s), now there are 1' in log
+
+
+class FailOnce(Hook):
+    """Ends the validation of an iteration."""
+
+    def after_val_epoch(self, runner, metrics=None):
+        if runner.iter == 3:
+            raise KeyError('a metric')
+
+
+def test_iterations_before_a_validation_that_fails_are_saved(config, tmp_path):
+    validation = dict(
+        val_dataloader=Config.fromfile(config).test_dataloader.to_dict(),
+        val_cfg=dict(type='ValLoop'),
+        val_evaluator=dict(type='mmengine.Evaluator', metrics=[]),
+        train_cfg__val_interval=3,
+    )
+    with pytest.raises(KeyError, match='a metric'):
+        tiny.train(config, tmp_path / 'ended', FailOnce(), **validation)
+    assert last_checkpoint(tmp_path / 'ended') == str(tmp_path / 'ended/iter_3.pth')
+    log = ''.join(path.read_text() for path in (tmp_path / 'ended').rglob('*.log'))
+    assert "iter_3.pth', to go on from by --resume" in log
+    tiny.train(config, tmp_path / 'ended', resume=True, **validation)
+    tiny.train(config, tmp_path / 'whole', **validation)
+    ended, whole = (tiny.load(tmp_path / name / 'iter_6.pth') for name in ('ended', 'whole'))
+    tiny.assert_same_state(ended, whole)

@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 
 import sesim_mmagic
 from sesim_mmagic.engine import ResultsHook, read_results
-from sesim_mmagic.engine.work_dir import overwrite_test, overwrite_training
+from sesim_mmagic.engine.work_dir import overwrite_training
 from sesim_mmagic.registry import METRICS
 from tests.test_engine import tiny
 
@@ -66,9 +66,11 @@ def options(config, psnr, test_psnr=(50.0,), **more):
 
 def run_test(config, work_dir, checkpoint, psnr, **more):
     settings = options(config, [], [psnr], **more)
-    overwrite_test(work_dir / 'test')
     cfg = tiny.load_config(config, work_dir, load_from=str(work_dir / checkpoint), **settings)
-    Runner.from_cfg(cfg).test()
+    runner = Runner.from_cfg(cfg)
+    for hook in runner.hooks:
+        hook.overwrite = True
+    runner.test()
 
 
 def read(work_dir):

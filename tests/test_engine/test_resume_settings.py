@@ -163,6 +163,37 @@ def test_state_that_is_missing_is_refused(trained, tmp_path, part):
 
 
 @pytest.mark.parametrize(
+    ('part', 'content', 'message'),
+    [
+        ('optimizer', None, 'lacks: optimizer'),
+        ('message_hub', dict(a=3), 'lacks: message_hub'),
+        ('param_schedulers', 3, 'lacks: param_schedulers'),
+    ],
+)
+def test_state_of_another_shape_is_missing(trained, tmp_path, part, content, message):
+    torch.save({**tiny.load(trained[1]), part: content}, tmp_path / 'odd.pth')
+    with pytest.raises(ValueError, match=message):
+        resumed((trained[0], tmp_path / 'odd.pth'), tmp_path / 'work')
+
+
+def test_an_optimizer_without_its_moments_is_refused(trained, tmp_path):
+    content = tiny.load(trained[1])
+    content['optimizer']['generators']['state'] = {}
+    torch.save(content, tmp_path / 'odd.pth')
+    with pytest.raises(ValueError, match="'generators'.*no state of the 4 iterations.*load_from="):
+        resumed((trained[0], tmp_path / 'odd.pth'), tmp_path / 'work')
+
+
+def test_schedules_that_are_lost_are_those_of_the_config(trained, tmp_path):
+    content = tiny.load(trained[1])
+    content['param_schedulers'] = dict.fromkeys(content['param_schedulers'], [])
+    torch.save(content, tmp_path / 'odd.pth')
+    options = dict(train_cfg__max_iters=6)
+    watch, _ = resumed((trained[0], tmp_path / 'odd.pth'), tmp_path / 'work', **options)
+    assert watch.rates == unbroken_rates(trained, tmp_path / 'whole', **options)
+
+
+@pytest.mark.parametrize(
     ('options', 'message'),
     [
         (

@@ -69,6 +69,61 @@ def test_overwrite_replaces_what_was_written_and_nothing_else(trained, work, cap
     assert results['training']['iterations'] == 1 and 'tests' not in results
 
 
+def test_overwrite_removes_nothing_if_the_training_cannot_start(trained, work, capsys):
+    before = content(work)
+    wrong = ('--cfg-options', 'model.structure_loss.feature_net.pretrained=/no/such.pth')
+    fails(capsys, 'train', trained[0], '--work-dir', work, '--overwrite', *wrong)
+    # Known when the model meets the weights that it starts from.
+    other = ('--cfg-options', f'load_from={trained[1]}/iter_2.pth', 'model.generator.num_blocks=2')
+    fails(capsys, 'train', trained[0], '--work-dir', work, '--overwrite', *other)
+    assert content(work) == before
+
+
+def test_a_loop_of_mmengine_resumes_as_the_config_says(trained, work, capsys):
+    loop = ('train_cfg.type=IterBasedTrainLoop', 'train_cfg.max_iters=3', 'log_level=WARNING')
+    rate = 'optim_wrapper.generators.optimizer.lr=0.5'
+    run('train', trained[0], '--work-dir', work, '--resume', '--cfg-options', *loop, rate)
+    assert 'optimizer.lr: 0.001 in the checkpoint, 0.5 in the config' in capsys.readouterr().out
+    saved = tiny.load(work / 'iter_3.pth')['optimizer']['generators']
+    assert saved['param_groups'][0]['initial_lr'] == 0.5
+
+
+@pytest.mark.parametrize('note', [None, b'\xff\xfe\0', b''])
+def test_a_lost_pointer_is_told_with_what_can_be_resumed(trained, work, capsys, note):
+    (work / 'last_checkpoint').unlink()
+    if note is not None:
+        (work / 'last_checkpoint').write_bytes(note)
+    message = fails(capsys, 'train', trained[0], '--work-dir', work, '--resume')
+    assert "['iter_2.pth', 'own.pth']" not in message and "['iter_2.pth']" in message
+    assert '--cfg-options load_from=PATH' in message and 'last_checkpoint' in message
+
+
+def test_metrics_of_another_test_are_not_replaced(trained, work, capsys):
+    out = work / 'metrics.json'
+    out.write_text('mine')
+    arguments = ('test', trained[0], work / 'iter_2.pth', '--work-dir', work / 'other')
+    assert f"'{out}' exists: replace it by --overwrite" in fails(capsys, *arguments, '--out', out)
+    assert out.read_text() == 'mine'
+
+
+def test_scores_of_a_second_test_without_pictures(trained, work, capsys):
+    arguments = ('test', trained[0], work / 'iter_2.pth', '--work-dir', work)
+    bare = ('--cfg-options', 'default_hooks.translations=None')
+    run(*arguments, *bare)
+    before = content(work)
+    message = fails(capsys, *arguments, *bare)
+    assert "results.json' holds the scores of a test of 'iter_2.pth': replace them by" in message
+    wrong = ('--overwrite', '--cfg-options', 'model.generator.num_blocks=2')
+    fails(capsys, *arguments, *wrong)
+    assert content(work) == before
+    run(*arguments, '--overwrite', *bare)
+    assert 'which are replaced' in capsys.readouterr().out
+
+
+def test_a_file_is_no_work_directory(trained, work, capsys):
+    assert 'is a file' in fails(capsys, 'train', trained[0], '--work-dir', work / 'own.pth')
+
+
 def test_overwrite_keeps_what_it_starts_from(trained, work, capsys):
     before = content(work)
     load = ('--cfg-options', f'load_from={work}/iter_2.pth')

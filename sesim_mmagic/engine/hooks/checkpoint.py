@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from mmengine.dist import gather_object, get_rank, get_world_size, is_main_process
-from mmengine.hooks import CheckpointHook
+from mmengine.hooks import CheckpointHook, EMAHook
 from torch import nn
 
 from sesim_mmagic.engine.hooks.best_score import (
@@ -106,7 +106,7 @@ class SafeCheckpointHook(CheckpointHook):
             own = saved[get_rank() % ranks]
             checkpoint['state_dict'].update({f'{_BUFFERS}.{k}': v for k, v in own.items()})
 
-    def _save_checkpoint_with_step(self, runner, step, meta):
+    def _save_checkpoint_with_step(self, runner, step, meta, gathers=True):
         # As in MMEngine, except that the outdated file goes last and the pointer is atomic.
         outdated = self._rotate(runner, step)
         filename = self.filename_tmpl.format(step)
@@ -114,7 +114,7 @@ class SafeCheckpointHook(CheckpointHook):
         runner.message_hub.update_info('last_ckpt', path)
         # Saving is done by rank 0 alone, gathering needs every rank: it cannot wait for the
         # callback of the saving.
-        self._rank_buffers = _gather_buffers(runner.model)
+        self._rank_buffers = _gather_buffers(runner.model) if gathers else None
         runner.save_checkpoint(
             self.out_dir,
             filename,
@@ -133,6 +133,20 @@ class SafeCheckpointHook(CheckpointHook):
             if outdated is not None:
                 self.file_backend.remove(outdated)
         self.file_backend.flush()
+
+    def save_between_iterations(self, runner):
+        """Save what was trained so far, unless that is saved; called by what ends a training.
+
+        The other ranks may be elsewhere: their image buffers are not in it. While MMEngine's
+        ``EMAHook`` validates, weights and averages are exchanged, and nothing is saved.
+        """
+        path = self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(runner.iter))
+        if path == self.last_ckpt or any(isinstance(hook, EMAHook) for hook in runner.hooks):
+            return
+        meta = dict(epoch=runner.epoch, iter=runner.iter)
+        self._save_checkpoint_with_step(runner, runner.iter, meta, gathers=False)
+        if is_main_process():
+            runner.logger.warning(f"Saved before the end: '{path}', to go on from by --resume.")
 
     def after_val_epoch(self, runner, metrics):
         """Save the checkpoint if it is the best.

@@ -50,11 +50,14 @@ class ResultsHook(Hook):
     what belongs to the iterations before. Rank 0 writes.
 
     Raises:
-        ValueError: On resume and in a test, if there is a ``results.json`` that cannot be read.
+        ValueError: On resume and in a test, if there is a ``results.json`` that cannot be read; in
+            a test if it holds the scores of such a test, and nobody said that they may go.
     """
 
     # After the best checkpoint was saved and the pictures of the test were.
     priority = 'LOWEST'
+    #: Whether the scores of an earlier test of the same checkpoint may go.
+    overwrite = False
 
     def __init__(self):
         self._results = None
@@ -104,6 +107,26 @@ class ResultsHook(Hook):
         """Write the results of the whole training."""
         if is_main_process():
             self._write_training(runner)
+
+    def before_test(self, runner):
+        """Look for the scores of an earlier test: they do not go unasked.
+
+        A test that follows a training in one run replaces its own.
+        """
+        if self._trained:
+            return
+        tested = self._tested_weights(runner)['checkpoint']
+        split = _split(runner.test_dataloader.dataset, 'test')
+        tests = (read_results(runner.work_dir) or {}).get('tests', ())
+        if not any((t['checkpoint'], t['split']) == (tested, split) for t in tests):
+            return
+        message = f"'{Path(runner.work_dir, RESULTS)}' holds the scores of a test of '{tested}'"
+        if not self.overwrite:
+            raise ValueError(
+                f'{message}: replace them by --overwrite (tools/test.py), or choose another '
+                '--work-dir.'
+            )
+        runner.logger.warning(f'--overwrite: {message}, which are replaced.')
 
     def before_test_epoch(self, runner):
         """Count anew."""

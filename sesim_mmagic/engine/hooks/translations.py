@@ -47,6 +47,8 @@ class SaveTranslationsHook(Hook):
     """
 
     priority = 'LOW'
+    #: Whether the pictures of an earlier test may go, see :meth:`before_test`.
+    overwrite = False
 
     def __init__(self, out_dir=None, title=None, paired=None, max_rows=200, validations=False):
         self.out_dir = out_dir
@@ -86,13 +88,14 @@ class SaveTranslationsHook(Hook):
     def before_test(self, runner):
         """Look for the pictures of an earlier test: they must not mix with those of this one.
 
-        A test that follows a training in one run replaces those of the same work directory.
+        A test that follows a training in one run replaces those of the same work directory, and
+        so does one that is to overwrite.
 
         Raises:
             ValueError: There are some, and nobody said that they may go.
         """
         self._folder = Path(self.out_dir or Path(runner.work_dir, 'test'))
-        if not self._trained:
+        if not (self._trained or self.overwrite):
             check_test(self._folder)
         elif is_main_process():
             overwrite_test(self._folder)
