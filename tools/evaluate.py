@@ -40,12 +40,7 @@ def parse_args(argv=None):
         metavar=('HEIGHT', 'WIDTH'),
         help='size that the real pictures are brought to (default: that of the translations)',
     )
-    parser.add_argument(
-        '--max-image-pixels',
-        type=int,
-        metavar='N',
-        help='refuse to read pictures of more pixels (default: 178956970)',
-    )
+    command_line.add_max_image_pixels(parser)
     command_line.add_out(parser, help='JSON file for the scores')
     return parser.parse_args(argv)
 

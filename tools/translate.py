@@ -67,12 +67,7 @@ def _add_speed(group):
         help='compute larger pictures in strips of about N pixels, to the same result; 0 for '
         f'never (default: {STRIP_PIXELS})',
     )
-    group.add_argument(
-        '--max-image-pixels',
-        type=int,
-        metavar='N',
-        help='refuse to read pictures of more pixels (default: 178956970)',
-    )
+    command_line.add_max_image_pixels(group)
 
 
 def _add_styles(group):

@@ -136,7 +136,7 @@ def in_one_line(error: BaseException) -> str:
         error = error.args[0]  # its text is the representation of its argument
     text = str(error)
     if 'Original Traceback' in text:  # of a data loading worker; its last line is the message
-        text = text.strip().splitlines()[-1]
+        text = text.strip().splitlines()[-1].partition(': ')[2] or text
     message = ' '.join(text.split()) or type(error).__name__
     if 'weights_only' in message:
         return (

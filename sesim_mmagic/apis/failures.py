@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import build_from_cfg
 from mmengine.runner import Runner
 
-from sesim_mmagic.apis.command_line import DEBUG, USER_ERRORS, CommandError, in_one_line
+from sesim_mmagic.apis.command_line import DEBUG, USER_ERRORS, CommandError, describe, in_one_line
 from sesim_mmagic.engine.metric_check import ScoresMissing
 from sesim_mmagic.utils.checkpoints import TrainingStopped
 from sesim_mmagic.utils.weights import WeightsMismatch
@@ -42,10 +42,15 @@ def failures_told(cfg: Config, doing: str) -> Iterator[SimpleNamespace]:
             _log_traceback(stage.runner, error)
             # `runner.iter` would build the training loop of a config that is only tested.
             iteration = stage.runner.message_hub.runtime_info.get('iter', 0)
+            # Of a training that was resumed those count that were trained since.
+            loop = stage.runner._train_loop
+            iteration = iteration if getattr(loop, 'iterations_done', iteration) else 0
         if isinstance(error, WeightsMismatch):  # the model does not know the checkpoint's name
             raise WeightsMismatch(error.model, error.lines, cfg.load_from) from None
         if isinstance(error, (ScoresMissing, TrainingStopped)):
             raise CommandError(str(error), 1) from None
+        if isinstance(error, USER_ERRORS) and iteration:
+            raise CommandError(describe(error)[0], 1) from error
         if isinstance(error, (*USER_ERRORS, CommandError)):
             raise
         component = _component_of(error)

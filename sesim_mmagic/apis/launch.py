@@ -151,8 +151,6 @@ def prepare_start(cfg, overwrite=False):
         FileNotFoundError: The checkpoint does not exist.
         ValueError: The checkpoint is damaged, or the work directory holds another training.
     """
-    if cfg.get('domain_mapping') and not cfg.get('load_from'):
-        raise ValueError('domain_mapping renames the domains of load_from, which is not set')
     if overwrite and cfg.get('resume'):
         raise ValueError('--resume goes on with a training, --overwrite removes it: choose one.')
     if cfg.get('load_from'):
@@ -165,8 +163,10 @@ def prepare_start(cfg, overwrite=False):
         return
     if overwrite:  # what is there goes when all checks are done, see train
         _check_not_inside(cfg.get('load_from'), cfg.work_dir)
-        return
-    cfg.load_from = check_start(cfg.work_dir, bool(cfg.get('resume')), cfg.get('load_from'))
+    else:
+        cfg.load_from = check_start(cfg.work_dir, bool(cfg.get('resume')), cfg.get('load_from'))
+    if cfg.get('domain_mapping') and not cfg.get('load_from'):
+        raise ValueError('domain_mapping renames the domains of load_from, which is not set')
 
 
 def prepare_test_folder(cfg):

@@ -14,6 +14,7 @@ from threading import Lock
 from typing import NamedTuple
 
 from mmengine.dist import is_main_process
+from mmengine.fileio import LocalBackend, get_file_backend
 from mmengine.logging import print_log
 from rich.console import Console
 from rich.progress import track
@@ -124,7 +125,7 @@ def find_broken(paths: Sequence[str], max_pixels: int | None = None) -> dict[str
     :func:`remember_in` says where that is noted beyond this process.
 
     Args:
-        paths (Sequence[str]): Files on this machine.
+        paths (Sequence[str]): Files; only those on this machine are looked at.
         max_pixels (int, optional): Most pixels of a picture. Defaults to None: Pillow's limit.
 
     Returns:
@@ -132,7 +133,10 @@ def find_broken(paths: Sequence[str], max_pixels: int | None = None) -> dict[str
     """
     begin = time.monotonic()
     limit = MAX_PIXELS if max_pixels is None else max_pixels
-    known = {path: _memory.find(path) for path in dict.fromkeys(paths)}
+    local = [
+        path for path in dict.fromkeys(paths) if isinstance(get_file_backend(path), LocalBackend)
+    ]
+    known = {path: _memory.find(path) for path in local}
     new = [path for path, entry in known.items() if not entry or entry.pixels > limit]
     broken = _check('Headers of pictures', new, limit, decode=False)
     entries = {path: _memory.find(path) for path in known if path not in broken}

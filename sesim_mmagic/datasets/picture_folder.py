@@ -6,7 +6,7 @@ from pathlib import Path, PurePath
 
 import torch
 from mmengine.dist import is_main_process
-from mmengine.fileio import BaseStorageBackend, LocalBackend
+from mmengine.fileio import BaseStorageBackend
 from mmengine.logging import print_log
 
 from sesim_mmagic.utils.images import UnusablePicture, shown
@@ -31,7 +31,6 @@ class PictureFolder:
 
     def __init__(self, folder: str, backend: BaseStorageBackend) -> None:
         self.folder = str(folder)
-        self.is_local = isinstance(backend, LocalBackend)
         self._all = {self._label(path): path for path in list_pictures(folder, backend)}
         self._left_out: frozenset[str] = frozenset()
 
@@ -81,7 +80,7 @@ class PictureFolder:
 def leave_out_broken(
     folders: Sequence[PictureFolder], skip_broken: bool, max_pixels: int | None
 ) -> None:
-    """Check the pictures of a data set that lie on this machine.
+    """Check the pictures of a data set.
 
     Args:
         folders (Sequence[PictureFolder]): Their pictures.
@@ -92,16 +91,37 @@ def leave_out_broken(
         BrokenPictures: If there are such, and they are not to be left out.
         ValueError: If none is left in a folder.
     """
-    paths = [path for folder in folders if folder.is_local for path in folder.paths]
-    broken = find_broken(paths, max_pixels)
-    if not broken:
-        return
-    if not skip_broken:
-        raise BrokenPictures(broken)
-    lines = [f'  {shown(path)}: {reason}' for path, reason in broken.items()]
-    _say('\n'.join([f'{len(broken)} of {len(paths)} pictures are left out (skip_broken):', *lines]))
-    for folder in folders:
+    broken = broken_to_skip(
+        [p for folder in folders for p in folder.paths], skip_broken, max_pixels
+    )
+    for folder in folders if broken else ():
         folder.leave_out(folder.labels_of(broken))
+
+
+def broken_to_skip(
+    paths: Sequence[str], skip_broken: bool, max_pixels: int | None
+) -> dict[str, str]:
+    """Check pictures; those that are to be left out are named in the log.
+
+    Args:
+        paths (Sequence[str]): Their files.
+        skip_broken (bool): Whether those that cannot be used are left out.
+        max_pixels (int, optional): Most pixels of a picture.
+
+    Returns:
+        dict[str, str]: What is wrong, by path.
+
+    Raises:
+        BrokenPictures: If pictures cannot be used, and they are not to be left out.
+    """
+    broken = find_broken(paths, max_pixels)
+    if broken and not skip_broken:
+        raise BrokenPictures(broken)
+    if broken:
+        lines = [f'  {shown(path)}: {reason}' for path, reason in broken.items()]
+        count = f'{len(broken)} of {len(paths)} pictures are left out (skip_broken):'
+        _say('\n'.join([count, *lines]))
+    return broken
 
 
 class StandIns:

@@ -33,7 +33,7 @@ class UnpairedFolderDataset(CheckedPictures, UnpairedImageDataset):
 
     All pictures are looked at when the data set is built (see :func:`find_broken`). For one that
     turns bad later, while a training lasts, the next one stands in (see :class:`StandIns`); for
-    the pictures of a validation the next pair does.
+    the pictures of a validation, and with ``skip_broken`` of a test, the next pair does.
 
     Args:
         data_root (str): Folder with ``trainA``, ``trainB``, ``testA`` and ``testB``, perhaps
@@ -147,7 +147,7 @@ class UnpairedFolderDataset(CheckedPictures, UnpairedImageDataset):
 
     def _folder(self, path: str) -> PictureFolder:
         if not self.file_backend.isdir(path):
-            raise FileNotFoundError(f'folder {str(path)!r} does not exist; {LAYOUT}')
+            raise FileNotFoundError(f'{str(path)!r} is no folder; {LAYOUT}')
         return PictureFolder(path, self.file_backend)
 
     def choose(self) -> None:
@@ -232,7 +232,7 @@ class UnpairedFolderDataset(CheckedPictures, UnpairedImageDataset):
 
     def __getitem__(self, index: int) -> dict:
         """A sample; ``index`` may count on through passes (see ``ResumableSampler``)."""
-        if self.split == 'test':
+        if self.split == 'test' and not self.skip_broken:
             return self._sample(index)
         return self.with_stand_ins(partial(self._sample, index))
 

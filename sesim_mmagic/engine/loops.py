@@ -1,6 +1,7 @@
 """Training loop that resumes without reading again what was already trained on."""
 
 import logging
+from contextlib import contextmanager
 
 from mmengine.dist import get_rank, get_world_size
 from mmengine.logging import print_log
@@ -37,7 +38,8 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
       names no seed, a new process draws another one before it reads the checkpoint.
     * So is the list of pictures that are left out, which all ranks share (see
       :func:`~sesim_mmagic.datasets.left_out.settle_left_out`).
-    * What a validation would stumble over is looked for before the first iteration.
+    * What a validation would stumble over is looked for before the first iteration. Where reading
+      data or a validation fails all the same, a checkpoint is written before the training ends.
 
     None of this is a hook that a list of hooks in a config could leave out.
 
@@ -62,6 +64,7 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
         Raises:
             ValueError: Nothing is left to train.
         """
+        self._begin = self._iter
         self._check_iterations()
         if self.runner.val_loop is not None:
             prepare_validation(self.runner)
@@ -86,20 +89,36 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
         hub.update_info(_LENGTH_KEY, len(self.dataloader.dataset))
         while self._iter < self._max_iters and not self.stop_training:
             self.runner.model.train()
-            self.run_iter(next(self.dataloader_iterator))
+            with self._saved_before_end():
+                data_batch = next(self.dataloader_iterator)
+            self.run_iter(data_batch)
             self._decide_current_val_interval()
             if self._validation_due():
-                self._validate()
+                with self._saved_before_end():
+                    self.runner.val_loop.run()
 
-    def _validate(self):
-        """Validate. What fails there ends the training, whose iterations are saved before."""
+    @contextmanager
+    def _saved_before_end(self):
+        """Between two iterations. What fails there ends the training, which is saved before."""
         try:
-            self.runner.val_loop.run()
+            yield
         except Exception:
-            for hook in self.runner.hooks:
+            hooks = self.runner.hooks if self.iterations_done else ()
+            for hook in hooks:
                 if isinstance(hook, SafeCheckpointHook):
-                    hook.save_between_iterations(self.runner)
+                    self._save(hook)
             raise
+
+    def _save(self, hook):
+        try:
+            hook.save_between_iterations(self.runner)
+        except Exception as error:  # what ends the training is the other error
+            print_log(f'No checkpoint could be saved: {error}', 'current', logging.ERROR)
+
+    @property
+    def iterations_done(self):
+        """Iterations that this process has trained."""
+        return self._iter - self._begin
 
     def run_iter(self, data_batch):
         """One iteration, whose random numbers follow from (seed, rank, iteration) alone.
@@ -155,7 +174,7 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
             )
 
     def _continue_data(self):
-        self._begin, self._samples_at_begin = self._iter, self._consumed_samples()
+        self._samples_at_begin = self._consumed_samples()
         own = self._samples_at_begin // get_world_size()
         sampler = self._resumable_sampler()
         if sampler is None:

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 from mmengine.dist import all_gather_object, get_dist_info
-from mmengine.fileio import get_file_backend
 from mmengine.logging import print_log
 from PIL import Image
 
-from sesim_mmagic.datasets.picture_folder import PictureFolder, leave_out_broken
-from sesim_mmagic.datasets.sources import load_picture
+from sesim_mmagic.datasets.picture_folder import broken_to_skip
+from sesim_mmagic.datasets.sources import list_pictures, load_picture
 from sesim_mmagic.registry import METRICS, MODELS
 
 from . import set_scores
@@ -119,7 +118,7 @@ class DistributionScores(TranslationMetric):
         self.real_size = real_size
         self.skip_broken = skip_broken
         self.max_image_pixels = max_image_pixels
-        self._real: PictureFolder | None = None
+        self._real: list[str] | None = None
         self._fake_sizes: set[tuple[int, int]] = set()
         self._folder_pictures: list[Seen] = []
         self._warned = False
@@ -155,14 +154,14 @@ class DistributionScores(TranslationMetric):
         """Pictures of ``real_folder``, looked at when they are first asked for."""
         if self._real is None:
             try:
-                folder = PictureFolder(self.real_folder, get_file_backend(self.real_folder))
+                paths = list_pictures(self.real_folder)
             except (FileNotFoundError, ValueError) as error:
                 raise FileNotFoundError(
                     f'DistributionScores: real_folder: {error}; name a folder of real pictures'
                 ) from None
-            leave_out_broken([folder], self.skip_broken, self.max_image_pixels)
-            self._real = folder
-        return self._real.paths
+            broken = broken_to_skip(paths, self.skip_broken, self.max_image_pixels)
+            self._real = [path for path in paths if path not in broken]
+        return self._real
 
     def _features(
         self,

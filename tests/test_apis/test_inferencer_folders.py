@@ -62,7 +62,7 @@ def statuses(result):
 
 
 def names(*args, **kwargs):
-    return [one.name.as_posix() for one in find_inputs(*args, **kwargs).inputs]
+    return [one.name.as_posix() for one in find_inputs(*args, **kwargs)]
 
 
 def test_folders_keep_their_structure(folder, inferencer, tmp_path):
@@ -86,7 +86,7 @@ def test_patterns_files_and_folders(folder, tmp_path):
     assert names([folder / 'in', folder / '3.png'], out) == ['0', 'deep/5', '3']
     # The same picture twice is translated once.
     assert names([folder / '3.png', str(folder / '3.png'), folder], out)[0] == '3'
-    assert len(find_inputs([folder / '3.png', folder], out).inputs) == 6
+    assert len(find_inputs([folder / '3.png', folder], out)) == 6
     # A name with the signs of a pattern is a name first.
     write(folder / 'a[1].png')
     assert names(str(folder / 'a[1].png'), out) == ['a[1]']
@@ -97,9 +97,9 @@ def test_what_is_not_looked_for(folder, tmp_path):
     write(folder / '.hidden.png')
     write(folder / '.cache/thumb.png')
     write(folder / 'out/0.png')  # translations of an earlier run
-    assert len(find_inputs(folder, folder / 'out').inputs) == 6
+    assert len(find_inputs(folder, folder / 'out')) == 6
     assert names(str(folder / '*/*.png'), folder / 'out') == ['in/0']
-    assert len(find_inputs(folder, tmp_path / 'elsewhere').inputs) == 7
+    assert len(find_inputs(folder, tmp_path / 'elsewhere')) == 7
     # A file that is named is taken, whatever its suffix.
     assert names(folder / 'notes.txt', tmp_path / 'elsewhere') == ['notes']
 

@@ -163,7 +163,7 @@ class SeSimInferencer(BaseInferencer):
         target = checked_target(self.model, target_domain)
         if styles is not None:
             self._check_styles(styles)
-        found, left_out = find_inputs(inputs, out_dir)
+        found = find_inputs(inputs, out_dir)
         if out_dir is None:
             outputs = OutputArrays(count)
         else:
@@ -176,7 +176,7 @@ class SeSimInferencer(BaseInferencer):
                 self._translate_video(batch[0].one, target, styles, batch_size, outputs)
             else:
                 self._translate_batch(batch, target, styles, outputs)
-        return dict(self.postprocess(found, outputs, remaining), left_out=left_out)
+        return dict(self.postprocess(found, outputs, remaining), left_out=found.notes)
 
     # ------------------------------------------------------------------- steps
 

@@ -7,7 +7,7 @@ import os
 import stat
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
@@ -77,12 +77,17 @@ class Input:
         return [place, status.st_size, status.st_mtime_ns]
 
 
-class FoundInputs(NamedTuple):
-    """What is to be translated, and what is not."""
+class FoundInputs(list[Input]):
+    """What is to be translated, and what is not.
 
-    inputs: list[Input]
-    #: A line for each folder and pattern of which files were left out.
-    notes: list[str]
+    Args:
+        inputs (Iterable[Input]): What is to be translated.
+        notes (Sequence[str]): A line for each folder and pattern of which files were left out.
+    """
+
+    def __init__(self, inputs: Iterable[Input], notes: Sequence[str]) -> None:
+        super().__init__(inputs)
+        self.notes = list(notes)
 
 
 def find_inputs(inputs: Any, out_dir: str | Path | None = None) -> FoundInputs:

@@ -34,7 +34,7 @@ class OutputFolder:
         overwrite (bool): Whether translations that are there are made again. Defaults to False.
 
     Raises:
-        OSError: The folder cannot be written to.
+        NotADirectoryError: The folder is a file.
         ValueError: It holds translations that something else made, or ``translations.jsonl`` is
             no such record.
     """
@@ -52,24 +52,33 @@ class OutputFolder:
         self.failures: dict[Input, str] = {}
         self._record = self.folder / RECORD
         self._noted: dict[str, list] = {}
-        if self._record.is_file() and not overwrite:
-            self._noted = _read_record(self._record, made_by)
-        lines = [made_by, *(dict(output=k, source=v) for k, v in self._noted.items())]
-        # Written anew: a killed run may have left half a line.
-        write_atomically(self._record, ''.join(json.dumps(line) + '\n' for line in lines))
-        (self.folder / FAILED).unlink(missing_ok=True)
+        self._made_by = made_by
+        if self.folder.exists() and not self.folder.is_dir():
+            raise NotADirectoryError(f"'{folder}' is a file: choose a folder for translations.")
+        if self._record.is_file():
+            try:
+                self._noted = _read_record(self._record, made_by)
+            except ValueError:
+                if not overwrite:
+                    raise
 
     def files(self, one: Input) -> list[Path]:
         """The files of an input's translations, one for each style."""
         return [self.folder / name for name in self._names(one)]
 
     def remaining(self, inputs: Iterable[Input]) -> list[Input]:
-        """The inputs that are not translated yet.
+        """The inputs that are not translated yet; from now on the folder has its record.
 
         Raises:
+            OSError: The folder cannot be written to.
             ValueError: A translation would overwrite its source, or a file of something else.
         """
-        return [one for one in inputs if not self._is_done(one)]
+        remaining = [one for one in inputs if not self._is_done(one)]
+        lines = [self._made_by, *(dict(output=k, source=v) for k, v in self._noted.items())]
+        # Written anew: a killed run may have left half a line.
+        write_atomically(self._record, ''.join(json.dumps(line) + '\n' for line in lines))
+        (self.folder / FAILED).unlink(missing_ok=True)
+        return remaining
 
     def begin(self, one: Input) -> None:
         """Note an input that is about to be translated, and remove what is out of date."""
@@ -123,7 +132,7 @@ class OutputFolder:
             of = 'is no translation of this model' if noted is None else f"is of '{noted[0]}'"
             raise ValueError(
                 f"'{existing[0]}' is where the translation of '{one}' would go, but it {of}: "
-                'overwrite it, or choose another output folder.'
+                'overwrite it (--overwrite), or choose another output folder.'
             )
         return noted == source and len(existing) == len(self.files(one))
 
@@ -138,7 +147,7 @@ def _read_record(path: Path, made_by: dict[str, Any]) -> dict[str, list]:
     if other:
         raise ValueError(
             f"'{path.parent}' holds translations that were made otherwise "
-            f'({", ".join(other)}): overwrite them, or choose another output folder.'
+            f'({", ".join(other)}): overwrite them (--overwrite), or choose another output folder.'
         )
     for number, text in enumerate(others, start=2):
         line = _line(text)
@@ -162,7 +171,7 @@ def _line(text: str) -> Any:
 def _no_record(path: Path, problem: str) -> ValueError:
     return ValueError(
         f"'{path}' is no record of translations ({problem}): move it away, overwrite the "
-        'translations, or choose another output folder.'
+        'translations (--overwrite), or choose another output folder.'
     )
 
 

@@ -129,8 +129,10 @@ class ResultsHook(Hook):
         runner.logger.warning(f'--overwrite: {message}, which are replaced.')
 
     def before_test_epoch(self, runner):
-        """Count anew."""
+        """Count anew; read what other tests came to, while there is nothing to lose yet."""
         self._sources.clear()
+        if is_main_process() and not self._trained:
+            self._results = read_results(runner.work_dir) or {}
 
     def after_test_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         """Count the sources of a batch."""
@@ -141,8 +143,6 @@ class ResultsHook(Hook):
         pictures = self._sources.total()
         if not is_main_process():
             return
-        if not self._trained:
-            self._results = read_results(runner.work_dir) or {}
         dataset = runner.test_dataloader.dataset
         test = dict(
             split=_split(dataset, 'test'),
