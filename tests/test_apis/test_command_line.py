@@ -43,6 +43,11 @@ def foreign():
         (ZeroDivisionError('division by zero'), 1, 'unexpected ZeroDivisionError in test_command'),
         (KeyError('no such key'), 1, "no such key (SESIM_DEBUG=1 shows more)"),
         (AssertionError(), 1, 'AssertionError'),
+        (
+            ValueError('Caught it in worker 0.\nOriginal Traceback (most recent call last):\n'
+                       "  File 'x.py'\nValueError: picture 'a: b.png' is too small\n"),
+            2, "error: picture 'a: b.png' is too small",
+        ),
     ],
 )  # fmt: skip
 def test_errors_are_one_line(capsys, error, code, message):

@@ -271,6 +271,13 @@ def test_translations_of_something_else_are_not_taken_for_ones_own(folder, infer
         inferencer(folder, out)
     assert tree(out) == ['0.png', '1.png', 'translations.jsonl']
     assert np.array_equal(cv2.imread(str(out / '0.png')), old)
+    write(tmp_path / 'foreign/1.png')
+    with pytest.raises(ValueError, match=r'no translation of this model: .*\(--overwrite\)'):
+        other(folder, tmp_path / 'foreign')
+    assert tree(tmp_path / 'foreign') == ['1.png']  # it is nobody's folder of translations yet
+    # What is overwritten leaves the record of the rest as it is.
+    inferencer(folder / '3.png', out, overwrite=True)
+    assert statuses(inferencer([folder / '0.png', folder / '3.png'], out)) == ['skipped'] * 2
     other(folder, out, overwrite=True)
     assert not np.array_equal(cv2.imread(str(out / '0.png')), old)
     assert statuses(other(folder, out)) == ['skipped'] * 6

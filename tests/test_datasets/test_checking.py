@@ -18,6 +18,7 @@ from sesim_mmagic.datasets.checking import MEMORY, BrokenPictures, find_broken, 
 from sesim_mmagic.datasets.config_checks import check_pictures, set_picture_options
 from sesim_mmagic.datasets.left_out import settle_left_out
 from sesim_mmagic.datasets.picture_folder import CheckedPictures
+from sesim_mmagic.utils.images import UnusablePicture
 from tests.test_datasets.test_unpaired_folders import build
 
 SIDE = 12
@@ -155,6 +156,24 @@ def test_many_pictures_are_not_decoded_but_their_headers_read(data, log, monkeyp
     assert list(find_broken(paths)) == [paths[3]]
     assert any('of 5 the header alone' in text for text in log)
     assert list(find_broken(paths[:5])) == [paths[1], paths[3]]
+
+
+def test_pictures_elsewhere_are_not_looked_at():
+    assert find_broken(['http://127.0.0.1:9/1.png', 'https://127.0.0.1:9/2.png']) == {}
+
+
+def test_a_test_goes_on_without_a_picture_that_turns_bad_if_it_may(data):
+    for skip_broken in (True, False):
+        dataset = unpaired(data, split='test', skip_broken=skip_broken)
+        damage(data / 'testA/0.png')
+        if not skip_broken:
+            continue
+        sample = dataset[0]['data_samples']
+        assert sample.img_a_path.endswith('testA/1.png') and sample.img_a_repeated
+        assert not dataset[1]['data_samples'].img_a_repeated
+        (data / 'testA/0.png').write_bytes((data / 'testA/1.png').read_bytes())
+    with pytest.raises(UnusablePicture, match=r'testA/0\.png'):
+        dataset[0]
 
 
 def test_the_next_picture_stands_in_whichever_worker_meets_it(data, log):

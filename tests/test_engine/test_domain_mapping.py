@@ -65,6 +65,9 @@ def test_a_mapping_needs_a_checkpoint(trained, tmp_path):
     cfg.domain_mapping = dict(b='sunny')
     with pytest.raises(ValueError, match='domain_mapping renames the domains of load_from'):
         launch.prepare_start(cfg)
+    cfg.resume, cfg.work_dir = True, str(trained[1].parent)  # there it was renamed already
+    launch.prepare_start(cfg)
+    assert cfg.load_from == str(trained[1])
 
 
 def test_both_directions_and_wrappers():

@@ -4,7 +4,10 @@ import shutil
 
 import pytest
 from mmengine.hooks import Hook
+from mmengine.runner import Runner
 
+from sesim_mmagic.apis.command_line import CommandError
+from sesim_mmagic.apis.failures import failures_told
 from tests.test_engine import tiny
 from tests.test_engine.test_resume import Interrupt
 
@@ -68,3 +71,66 @@ def test_a_picture_that_turns_bad_is_replaced_on_resume_too(data, tmp_path):
             config, tmp_path / 'broken', Damage(victim), Interrupt(3, 'after_train_iter'), **SKIP
         )
     tiny.assert_same_state(end_of(config, tmp_path / 'broken', resume=True), unbroken)
+
+
+class Vanish(Hook):
+    """Moves a folder away in the middle of a training."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter == 2:
+            self.folder.rename(self.folder.with_suffix('.away'))
+
+
+def test_pictures_that_vanish_cost_no_iteration(data, tmp_path):
+    config = tiny.write_config(tmp_path / 'config.py', data)
+    unbroken = end_of(config, tmp_path / 'unbroken')
+    rarely = dict(default_hooks__checkpoint__interval=100)
+    with pytest.raises(RuntimeError, match='5 pictures in a row cannot be read any more'):
+        tiny.train(config, tmp_path / 'broken', Vanish(data / 'trainA'), **rarely)
+    assert [path.name for path in (tmp_path / 'broken').glob('*.pth')] == ['iter_3.pth']
+    (data / 'trainA.away').rename(data / 'trainA')
+    resumed = end_of(config, tmp_path / 'broken', resume=True, **rarely)
+    tiny.assert_same_state(resumed, unbroken)
+
+
+class TooFew(Hook):
+    """What a metric may raise at its first validation."""
+
+    def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        raise ValueError('kid needs at least 2 real pictures')
+
+
+def test_a_validation_that_fails_costs_no_iteration(data, tmp_path):
+    config = tiny.write_config(tmp_path / 'config.py', data)
+    cfg = tiny.load_config(config, tmp_path / 'work', default_hooks__checkpoint__interval=100)
+    cfg.merge_from_dict(
+        dict(
+            val_dataloader=cfg.test_dataloader,
+            val_cfg=dict(type='ValLoop'),
+            val_evaluator=dict(type='mmengine.Evaluator', metrics=[]),
+        )
+    )
+    cfg.train_cfg.val_interval = 4
+    for checkpoint, code in ((None, 1), ('iter_4.pth', 2)):
+        cfg.experiment_name, cfg.resume = f'too_few{code}', checkpoint is not None
+        cfg.load_from = checkpoint and str(tmp_path / 'work' / checkpoint)
+        hook = TooFew() if code == 1 else Refuse()
+        runner = Runner.from_cfg(cfg)
+        runner.register_hook(hook)
+        with pytest.raises((CommandError, ValueError), match='kid needs') as ended:
+            with failures_told(cfg, 'the training did not start') as stage:
+                stage.runner = runner
+                runner.train()
+        # A user's error has 2, unless a part of the work was done.
+        assert getattr(ended.value, 'code', 2) == code
+        assert [p.name for p in (tmp_path / 'work').glob('*.pth')] == ['iter_4.pth']
+
+
+class Refuse(Hook):
+    """What is known before the first iteration of a training that goes on."""
+
+    def before_train(self, runner):
+        raise ValueError('kid needs at least 2 real pictures')

@@ -291,6 +291,7 @@ def test_results_that_cannot_be_read(config, trained, tmp_path):
     (tmp_path / 'iter_6.pth').symlink_to(trained[0] / 'iter_6.pth')
     with pytest.raises(ValueError, match=r"results\.json' does not hold"):
         run_test(config, tmp_path, 'iter_6.pth', 1.0)
+    assert not (tmp_path / 'test').exists()  # said before the work
     assert (tmp_path / 'results.json').read_text() == content
 
 

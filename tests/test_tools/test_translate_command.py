@@ -127,7 +127,7 @@ def test_it_ends_with_2_where_it_cannot_work(model, folder, tmp_path, capsys):
         ('--target-domain c', "not 'c'"),
         ('--batch-size 0', 'batch_size must be positive'),
         ('--strip-pixels -1', 'strip_pixels must be positive'),
-        ('--max-image-pixels 0', 'max_image_pixels must be positive'),
+        ('--max-image-pixels 0', 'a whole number of at least 1 is expected'),
     ):
         assert reason in fails(capsys, 'translate', folder, *options, *setting.split())
     assert tree(out) == ['0.png', 'translations.jsonl']
