@@ -43,19 +43,20 @@ def parse_args(argv=None):
 def main(argv=None):
     """Check the pictures, train with a progress line, translate."""
     args = parse_args(argv)
-    from mmengine.config import Config
     from mmengine.device import get_device
 
+    from sesim_mmagic.apis import launch, settings
     from sesim_mmagic.apis.single_image import prepare_single, translate_single
     from sesim_mmagic.datasets.config_checks import set_picture_options
 
     config = args.config or CONFIGS / (SMALL if get_device() == 'cpu' else PAPER)
-    if not Path(config).is_file():
-        raise FileNotFoundError(f"Config '{config}' does not exist.")
-    cfg = Config.fromfile(config)
+    cfg = launch.read_config(config)
+    options = command_line.read_options(args.cfg_options)
+    settings.check_options(cfg, options)
     cfg.log_level = 'WARNING'  # the progress line and the report say it all
-    cfg.merge_from_dict(command_line.read_options(args.cfg_options))
+    cfg.merge_from_dict(options)
     set_picture_options(cfg, max_image_pixels=args.max_image_pixels)
+    settings.check_components(cfg)
     prepare_single(
         cfg, args.source, args.look, args.out, args.iterations, args.resume, args.overwrite
     )

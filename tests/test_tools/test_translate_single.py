@@ -145,6 +145,9 @@ def test_errors_come_before_the_training(files, done, tmp_path, capsys, monkeypa
     assert 'take one of configs/single_image' in message(
         source, look, '--config', other, '--out', tmp_path / 'out'
     )
+    for setting in ('load_form=x', 'model.buffer_sze=3'):
+        found = message(source, look, *options, '--cfg-options', setting)
+        assert 'did you mean' in found
     assert not (tmp_path / 'out').exists()
     (tmp_path / 'last_checkpoint').write_text('x.pth')
     assert 'holds another training' in message(source, look, '--config', config, '--out', tmp_path)
