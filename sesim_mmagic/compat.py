@@ -14,6 +14,7 @@ import importlib.util
 import inspect
 import io
 import pickle
+import re
 import sys
 import warnings
 from collections.abc import Callable
@@ -28,6 +29,7 @@ applied: list[str] = []
 def apply() -> None:
     """Repair what is broken now, and have the rest repaired when it is imported; idempotent."""
     silence_diffusers()
+    silence_transformers()
     repair_mmcv_ext()
     _when_imported('numpy', repair_numpy_bool8)
     _when_imported('torch', repair_batch_norm_backward)
@@ -53,6 +55,16 @@ def silence_diffusers() -> None:
     )
 
 
+def silence_transformers() -> None:
+    """Keep PyTorch's warning about ``torch.jit.script`` from everybody who imports MMagic.
+
+    Why: MMagic imports diffusers, that imports a speech model of transformers, and that has a
+    function scripted. The warning is PyTorch's for every caller, so it is silenced only while that
+    module is imported. For: transformers < 4.50 on torch >= 2.12. Goes with these.
+    """
+    _finder.silenced['transformers.models.vits.modeling_vits'] = '`torch.jit.script` is deprecated'
+
+
 def _note(name: str) -> None:
     if name not in applied:
         applied.append(name)
@@ -63,9 +75,11 @@ class _RepairingFinder(MetaPathFinder):
 
     def __init__(self) -> None:
         self.repairs: dict[str, Callable[[ModuleType], None]] = {}
+        #: Beginnings of a warning that a module is not to give while it is imported.
+        self.silenced: dict[str, str] = {}
 
     def find_spec(self, name: str, path=None, target=None) -> ModuleSpec | None:
-        if name not in self.repairs:
+        if name not in self.repairs and name not in self.silenced:
             return None
         others = (f for f in sys.meta_path if f is not self and hasattr(f, 'find_spec'))
         spec = next(filter(None, (f.find_spec(name, path, target) for f in others)), None)
@@ -74,8 +88,14 @@ class _RepairingFinder(MetaPathFinder):
         execute = spec.loader.exec_module
 
         def execute_and_repair(module: ModuleType) -> None:
-            execute(module)
-            self.repairs[name](module)
+            if name in self.silenced:
+                with warnings.catch_warnings():
+                    warnings.filterwarnings('ignore', re.escape(self.silenced[name]))
+                    execute(module)
+            else:
+                execute(module)
+            if name in self.repairs:
+                self.repairs[name](module)
 
         # Set on the loader's instance: the module keeps its own loader, source and all.
         spec.loader.exec_module = execute_and_repair

@@ -331,9 +331,11 @@ def test_mmagic_is_imported_without_warnings_that_nobody_can_change(python):
     """And a warning of anybody else is shown."""
     code = (
         'import sesim_mmagic, mmagic.models, warnings\n'
-        'warnings.warn("`UNet2DConditionModel` is deprecated, says somebody", FutureWarning)'
+        'for name in ("UNet2DConditionModel", "torch.jit.script"):\n'
+        '    warnings.warn(f"`{name}` is deprecated, says somebody", FutureWarning)'
     )
     run = subprocess.run([python, '-c', code], capture_output=True, text=True, check=True)
     assert [line for line in run.stderr.splitlines() if 'Warning' in line] == [
-        '<string>:2: FutureWarning: `UNet2DConditionModel` is deprecated, says somebody'
+        f'<string>:3: FutureWarning: `{name}` is deprecated, says somebody'
+        for name in ('UNet2DConditionModel', 'torch.jit.script')
     ]
