@@ -51,11 +51,13 @@ def loop(*datasets):
 
 @pytest.fixture
 def run(tmp_path):
-    def test(*samples, model=OneSided, metrics=None, logger=None, datasets=None, **kwargs):
+    def test(
+        *samples, model=OneSided, metrics=None, logger=None, datasets=None, work='work', **kwargs
+    ):
         hook = SaveTranslationsHook(**kwargs)
         runner = SimpleNamespace(
             model=model(),
-            work_dir=str(tmp_path / 'work'),
+            work_dir=str(tmp_path / work),
             cfg=SimpleNamespace(filename='horse2zebra.py'),
             logger=logger or Mock(),
             test_loop=loop(*([object()] if datasets is None else datasets)),
@@ -65,7 +67,7 @@ def run(tmp_path):
         for i, one in enumerate(samples):
             hook.after_test_iter(runner, i, outputs=[one])
         hook.after_test_epoch(runner, metrics)
-        return tmp_path / 'work' / 'test'
+        return tmp_path / work / 'test'
 
     return test
 
@@ -181,8 +183,8 @@ def test_sources_of_one_name_in_several_data_sets_are_all_saved(run):
         dataroot_a, data_root = '/other/testA', '/other'
 
     first, second = sample('/data/testA/1.png', value=1), sample('/other/testA/1.png', value=2)
-    for datasets in ([Folders(first), Other(second)], None):
-        folder = run(first, second, datasets=datasets)
+    for work, datasets in (('known', [Folders(first), Other(second)]), ('unknown', None)):
+        folder = run(first, second, datasets=datasets, work=work)
         names = files(folder / 'translations/zebra')
         assert len(names) == 2 and names[1] == '1.png'
         assert cv2.imread(str(folder / 'translations/zebra' / names[0])).mean() == 2

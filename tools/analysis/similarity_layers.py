@@ -107,16 +107,16 @@ def distances_of(maps_a, maps_b):
 def main(argv=None):
     """Print the distances and draw the figure."""
     args = parse_args(argv)
-    settings = dict(layers=args.layers, feature_net=args.feature_net)
-    loss = build(dict(type='sesim_mmagic.FSeSimLoss', **settings))
-    with naming_the_option():
-        loss.init_weights()
     pictures = [read_square(path, args.side) for path in (args.picture_a, args.picture_b)]
     points_a = clicked_points(pictures[0]) if args.click else args.points
     points_b = args.points_b or points_a
     if len(points_b) != len(points_a):
         raise ValueError(f'--points-b: {len(points_b)} points for {len(points_a)} of picture A')
     points = points_a, points_b
+    settings = dict(layers=args.layers, feature_net=args.feature_net)
+    loss = build(dict(type='sesim_mmagic.FSeSimLoss', **settings))
+    with naming_the_option():
+        loss.init_weights()  # may take a download: mistakes are told before
     maps = [
         loss.similarity_maps(to_images(picture), of_picture)
         for picture, of_picture in zip(pictures, points, strict=True)
