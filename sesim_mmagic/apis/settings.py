@@ -263,7 +263,9 @@ def _components(cfg: Config) -> Iterator[tuple[str, object, registry.Registry]]:
         evaluator = cfg.get(f'{part}_evaluator') if part != 'train' else None
         is_list = isinstance(evaluator, (list, tuple))
         for index, each in enumerate(evaluator if is_list else [evaluator]):
-            is_evaluator = isinstance(each, Mapping) and 'metrics' in each
+            is_evaluator = isinstance(each, Mapping) and (
+                'metrics' in each or each.get('type') in registry.EVALUATOR.module_dict
+            )
             kinds = registry.EVALUATOR if is_evaluator else registry.METRICS
             yield f'{part}_evaluator' + (f'.{index}' if is_list else ''), each, kinds
     hooks = cfg.get('default_hooks')

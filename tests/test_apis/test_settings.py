@@ -25,6 +25,7 @@ MMAGIC = [
     'basicvsr_pp/basicvsr-pp_c128n25_600k_ntire-decompress-track1.py',
     'deblurganv2/deblurganv2_fpn-mobilenet_1xb1_gopro.py',
     'ttsr/ttsr-rec_x4c64b16_1xb9-200k_CUFED.py',
+    'fastcomposer/fastcomposer_8xb16_FFHQ.py',
 ]
 CYCLEGAN = ROOT / 'cyclegan/cyclegan-fsesim_resnet-w24_1xb4_procedural64.py'
 
