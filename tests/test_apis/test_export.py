@@ -364,4 +364,6 @@ def test_command_line(tmp_path, capsys):
     assert metadata['checkpoint'] == 'weights.pth'
     assert metadata['checkpoint_sha256'] == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     assert 'tflite' in fails(capsys, 'export', *common, 'tflite')
-    assert 'gone.pth' in fails(capsys, 'export', *common, 'onnx', '--model', 'gone.pth')
+    assert '--overwrite' in fails(capsys, 'export', *common, 'onnx')
+    gone = ['onnx', '--overwrite', '--model', 'gone.pth']
+    assert 'gone.pth' in fails(capsys, 'export', *common, *gone)

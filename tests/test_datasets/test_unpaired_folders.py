@@ -204,7 +204,7 @@ def test_missing_folder(picture_folders, side, test_mode):
     root = picture_folders()
     folder = root / f'{"test" if test_mode else "train"}{side}'
     shutil.rmtree(folder)
-    with pytest.raises(FileNotFoundError, match=f"{folder}' does not exist.*testA and testB"):
+    with pytest.raises(FileNotFoundError, match=f"{folder}' is no folder.*testA and testB"):
         build(root, test_mode=test_mode)
     build(root, test_mode=not test_mode)
 
@@ -269,7 +269,7 @@ def test_validation_folders(picture_folders):
     with pytest.raises(ValueError, match=r"valA \(3 pictures\).*'1' and '2'"):
         build(root, split='val', paired=True)
     shutil.rmtree(root / 'valB')
-    with pytest.raises(FileNotFoundError, match="valB' does not exist"):
+    with pytest.raises(FileNotFoundError, match="valB' is no folder"):
         build(root, split='val')
 
 
