@@ -335,7 +335,7 @@ def test_mmagic_is_imported_without_warnings_that_nobody_can_change(python):
         '    warnings.warn(f"`{name}` is deprecated, says somebody", FutureWarning)'
     )
     run = subprocess.run([python, '-c', code], capture_output=True, text=True, check=True)
-    assert [line for line in run.stderr.splitlines() if 'Warning' in line] == [
+    assert [line for line in run.stderr.splitlines() if 'Warning: ' in line] == [
         f'<string>:3: FutureWarning: `{name}` is deprecated, says somebody'
         for name in ('UNet2DConditionModel', 'torch.jit.script')
     ]
