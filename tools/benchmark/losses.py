@@ -51,7 +51,7 @@ from sesim_mmagic.losses import FSeSimLoss, LSeSimLoss
 SHAPES = ((1, 256, 64, 64), (1, 512, 32, 32), (1, 512, 32, 32))
 # Processes are forked from one that has imported what takes seconds, and computed nothing.
 NEW_PROCESS = multiprocessing.get_context('forkserver')
-NEW_PROCESS.set_forkserver_preload(['mmagic.models', 'sesim_mmagic.losses'])
+NEW_PROCESS.set_forkserver_preload(['sesim_mmagic', 'mmagic.models', 'sesim_mmagic.losses'])
 FEATURE_NET = dict(type='sesim_mmagic.VGG16Features', pretrained=None, seed=0)
 # Name, class and patch size of what is measured.
 LOSSES = (
