@@ -51,7 +51,9 @@ def assert_same_frames(path, wanted, folder):
     found = frames_of(path)
     assert len(found) == len(wanted)
     for left, right in zip(found, frames_of(folder / 'wanted.mp4'), strict=True):
-        assert np.abs(left.astype(int) - right).mean() < 0.5
+        # Translated in other batches, a pixel is rounded otherwise and a block coded otherwise; the
+        # styles of the test below are 5 levels and more apart.
+        assert np.abs(left.astype(int) - right).mean() < 2
 
 
 @pytest.mark.parametrize('batch_size', [1, 3])

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+from mmengine.logging import MMLogger
 
 from tests.test_engine import tiny
 from tests.test_tools.test_command_line import fails, tool
@@ -43,6 +44,7 @@ def content(folder):
 
 
 def run(name, *arguments):
+    MMLogger._instance_dict.clear()  # two runs of one second would share a logger
     tool(name).main([str(argument) for argument in arguments])
 
 
