@@ -72,11 +72,22 @@ def test_every_frame_is_translated(model, video, tmp_path, batch_size):
     assert statuses(SeSimInferencer(model)(tmp_path / 'in', out)) == ['skipped'] * 2
 
 
-def test_a_style_lasts_the_whole_video(video, tmp_path):
+def test_a_style_lasts_the_whole_video(video, tmp_path, monkeypatch):
+    written, write = {}, VideoWriter.write
+
+    def record(writer, frame):
+        written.setdefault(writer, []).append(np.asarray(frame, int))
+        write(writer, frame)
+
+    monkeypatch.setattr(VideoWriter, 'write', record)
     model = build(config(STYLED, 'MultiModalTranslator', two_sided=False, decode_batch=2))
     styles = draw_styles(3, 3, seed=1)
     SeSimInferencer(model)(video, tmp_path / 'out', styles=styles, batch_size=2)
+    monkeypatch.undo()
     wanted = [list(each) for each in translate_into_styles(model, frames_of(video), styles)]
+    # Before they are coded, frames are the same but for rounding.
+    for frames, right in zip(written.values(), zip(*wanted, strict=True), strict=True):
+        assert np.abs(np.stack(frames) - np.stack(right)).max() <= 1
     for i in range(3):
         path = tmp_path / f'out/walk_{i + 1}.mp4'
         assert_same_frames(path, [each[i] for each in wanted], tmp_path)
