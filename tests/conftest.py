@@ -21,6 +21,12 @@ def fixed_seeds():
     torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def proxies_of_this_test(monkeypatch):
+    """``urllib`` keeps the proxies of its first request: those of one test are not the next's."""
+    monkeypatch.setattr('urllib.request._opener', None)
+
+
 @pytest.fixture
 def applied(monkeypatch):
     """The list of applied repairs of the host, empty for the length of one test."""
