@@ -1,4 +1,4 @@
-"""Repairs of the host: what MMagic 1.2.0 and MMEngine 0.10 need on a current stack.
+"""Repairs of MMagic: what MMagic 1.2.0 and MMEngine 0.10 need on a current stack.
 
 Each repair says why it exists, which versions it is for and when it can go; each looks for the
 fault first and leaves a healthy host alone. Nothing outside this file patches anything.

@@ -2,7 +2,7 @@
 
 MMEngine imports ``<scope>.registry`` itself when it meets the type ``<scope>.<name>``; the modules
 behind a registry are imported at its first look-up (``locations``). MMEngine walks from a child to
-its parents without triggering *their* locations, hence the host's location stands first in each
+its parents without triggering *their* locations, hence MMagic's location stands first in each
 list: with ``default_scope='sesim_mmagic'`` MMagic's own types are found too.
 """
 

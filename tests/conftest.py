@@ -29,7 +29,7 @@ def proxies_of_this_test(monkeypatch):
 
 @pytest.fixture
 def applied(monkeypatch):
-    """The list of applied repairs of the host, empty for the length of one test."""
+    """The list of applied repairs of MMagic, empty for the length of one test."""
     from sesim_mmagic import compat
 
     monkeypatch.setattr(compat, 'applied', [])

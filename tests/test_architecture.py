@@ -13,7 +13,7 @@ ROOT = Path(sesim_mmagic.__file__).parent
 PACKAGE = ROOT.name
 MODULES = sorted(ROOT.rglob('*.py'))
 # Folders and files that may know the host, MMagic.
-HOST_ROOMS = {'translators', 'evaluation', 'apis', 'datasets', 'registry', 'compat'}
+MMAGIC_ROOMS = {'translators', 'evaluation', 'apis', 'datasets', 'registry', 'compat'}
 # What each room of the package may import from the others.
 ARROWS = {
     'version': set(),
@@ -112,13 +112,13 @@ def test_utils_know_nothing_of_openmmlab(path):
 
 
 @pytest.mark.parametrize('path', by_room('losses', 'networks'), ids=lambda path: path.name)
-def test_losses_and_networks_do_not_know_the_host(path):
+def test_losses_and_networks_do_not_know_mmagic(path):
     assert foreign(path) <= {'torch', 'torchvision', 'numpy', 'mmengine'}
 
 
 @pytest.mark.parametrize('path', MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_only_some_rooms_know_mmagic(path):
-    if room_of(name_of(path)[0]) not in HOST_ROOMS:
+    if room_of(name_of(path)[0]) not in MMAGIC_ROOMS:
         assert not foreign(path) & {'mmagic', 'mmcv'}
 
 

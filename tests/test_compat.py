@@ -242,7 +242,7 @@ def test_sqrtm_with_disp_is_left_alone(applied):
     assert fid.linalg is linalg and applied == []
 
 
-def test_fid_of_the_host_runs():
+def test_fid_of_mmagic_runs():
     from mmagic.evaluation.metrics.fid import FrechetInceptionDistance
 
     covariance = np.diag([1.0, 4.0])

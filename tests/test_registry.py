@@ -9,7 +9,7 @@ from mmengine.registry import DefaultScope
 from sesim_mmagic import compat, registry
 
 # A type of MMagic's and of MMEngine's (where it has one) behind each child registry.
-HOST_TYPES = {
+MMAGIC_TYPES = {
     'RUNNERS': ['Runner'],
     'LOOPS': ['MultiValLoop', 'IterBasedTrainLoop'],
     'HOOKS': ['ReduceLRSchedulerHook', 'CheckpointHook'],
@@ -39,12 +39,12 @@ def root(name):
 
 
 @pytest.mark.parametrize('scope', ['mmagic', 'sesim_mmagic'])
-@pytest.mark.parametrize('name', HOST_TYPES)
+@pytest.mark.parametrize('name', MMAGIC_TYPES)
 def test_host_types_are_found(no_default_scope, scope, name):
     DefaultScope.get_instance('test', scope_name=scope)
     with root(name).switch_scope_and_registry(None) as found_from:
         assert found_from.scope == scope
-        for type_name in HOST_TYPES[name]:
+        for type_name in MMAGIC_TYPES[name]:
             found = found_from.get(type_name)
             assert found is not None and found.__name__.startswith(type_name)
 

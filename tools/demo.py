@@ -2,7 +2,7 @@
 
     python tools/demo.py [--out work_dirs/demo] [--layout matched]
 
-Makes the procedural world, trains both for about the same time on one core each, tests both
+Makes the synthetic shapes, trains both for about the same time on one core each, tests both
 against the known truth, prints a table and writes one HTML page.
 """
 
@@ -17,7 +17,7 @@ from runs import Run, execute_all
 from sesim_mmagic.apis import command_line
 
 ROOT = Path(__file__).resolve().parent.parent
-CONFIG = ROOT / 'configs/fsesim/fsesim_resnet-w24_1xb4_procedural64.py'
+CONFIG = ROOT / 'configs/fsesim/fsesim_resnet-w24_1xb4_shapes64.py'
 #: Title, iterations, settings of each training. A step without structure loss is shorter; the
 #: numbers of iterations make the times alike and, unlike a time limit, the results repeatable.
 METHODS = {
@@ -32,7 +32,10 @@ def parse_args():
     parser = argparse.ArgumentParser(description='Train FSeSim and its baseline on the CPU.')
     parser.add_argument('--out', default='work_dirs/demo', help='folder for everything')
     parser.add_argument(
-        '--layout', choices=('mismatch', 'matched'), default='mismatch', help='layout of the world'
+        '--layout',
+        choices=('mismatch', 'matched'),
+        default='mismatch',
+        help='layout of the dataset',
     )
     parser.add_argument('--seed', type=int, default=2022, help='seed of the trainings')
     parser.add_argument(
@@ -41,9 +44,11 @@ def parse_args():
     return parser.parse_args()
 
 
-def make_runs(out, world, seed, scale):
+def make_runs(out, dataset, seed, scale):
     """One run a method."""
-    data = {f'{name}_dataloader.dataset.data_root': str(world) for name in ('train', 'val', 'test')}
+    data = {
+        f'{name}_dataloader.dataset.data_root': str(dataset) for name in ('train', 'val', 'test')
+    }
     return {
         name: Run(
             title,
@@ -85,7 +90,7 @@ def write_page(out, header, lines):
     ]
     write_report(
         out / 'index.html',
-        'The procedural world: textured to flat',
+        'The synthetic shapes: textured to flat',
         ('input', *header[1:], 'truth'),
         rows,
         tables=[('Scores', header, lines)],
@@ -97,11 +102,11 @@ def write_page(out, header, lines):
 def main():
     """Run the demo."""
     args = parse_args()
-    from sesim_mmagic.datasets.procedural_world import write_world
+    from sesim_mmagic.datasets.synthetic_shapes import write_shapes
 
     out = Path(args.out)
-    world = write_world(out / 'world', layout=args.layout, num_train=2000)
-    runs = make_runs(out, world, args.seed, args.scale)
+    dataset = write_shapes(out / 'dataset', layout=args.layout, num_train=2000)
+    runs = make_runs(out, dataset, args.seed, args.scale)
     execute_all(runs.values())
     header, lines = table(runs)
     widths = [max(len(row[i]) for row in (header, *lines)) for i in range(len(header))]

@@ -6,7 +6,7 @@ model = dict(
     cycle_weight=0.0,
     structure_loss=dict(
         type='sesim_mmagic.FSeSimLoss',
-        normalise=False,
+        normalize=False,
         feature_net=dict(type='sesim_mmagic.VGG16Features', pretrained='torchvision'),
     ),
 )

@@ -10,7 +10,7 @@ model = dict(
         type='sesim_mmagic.FSeSimLoss',
         layers=('relu2_2', 'relu3_1'),
         num_patches=128,
-        normalise=False,
+        normalize=False,
         loss_weight=1.0,
         feature_net=dict(type='sesim_mmagic.VGG16Features', pretrained=None, seed=0, width=0.5),
     ),

@@ -8,7 +8,7 @@ model = dict(
         type='sesim_mmagic.FSeSimLoss',
         layers=('relu1_2', 'relu2_2'),
         num_patches=128,
-        normalise=False,
+        normalize=False,
         feature_net=dict(type='sesim_mmagic.VGG16Features', pretrained=None, seed=0, width=0.5),
     ),
 )

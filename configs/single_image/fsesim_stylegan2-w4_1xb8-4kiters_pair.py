@@ -23,7 +23,7 @@ random_loss = dict(
     type='sesim_mmagic.FSeSimLoss',
     num_patches=-1,
     distance='cos',
-    normalise=True,
+    normalize=True,
     loss_weight=1.0,
     feature_net=dict(type='sesim_mmagic.VGG16Features', pretrained=None, seed=0),
 )

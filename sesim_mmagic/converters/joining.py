@@ -188,7 +188,7 @@ def _heads_config(heads: Variant, generator: Variant, layers: Any) -> dict[str, 
         choices = [layers] if layers else [_LSESIM_LAYERS]
         fitting = [c for c in choices if tuple(_WIDTHS.get(name) for name in c) == channels]
         settings = dict(
-            normalise=False,  # as the authors train heads
+            normalize=False,  # as the authors train heads
             feature_net=dict(
                 type='sesim_mmagic.VGG16Features', pretrained='torchvision', channel_order='rgb'
             ),

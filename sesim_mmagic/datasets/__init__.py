@@ -1,12 +1,12 @@
-"""Datasets, samplers and transforms of unpaired pictures, and the procedural world."""
+"""Datasets, samplers and transforms of unpaired pictures, and the synthetic shapes."""
 
 from .appearance import AppearanceView
 from .formatting import PackDomains
 from .paired_folder import PairedFolderDataset
-from .procedural_world import write_world
 from .random_state import seeded_generators
 from .samplers import ResumableSampler
 from .single_image_pair import SingleImagePairDataset
+from .synthetic_shapes import write_shapes
 from .transforms import CheckSize, LoadPicture, LoadPicturePair
 from .unpaired_folders import UnpairedFolderDataset
 
@@ -21,5 +21,5 @@ __all__ = [
     'SingleImagePairDataset',
     'UnpairedFolderDataset',
     'seeded_generators',
-    'write_world',
+    'write_shapes',
 ]

@@ -209,12 +209,12 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
         """Samples of all ranks before this iteration; says where they were counted otherwise."""
         known, now = self.runner.message_hub.runtime_info, self._iter * self._samples_a_step
         consumed = known.get(_SAMPLES_KEY, now)
-        ranks, world = known.get(_RANKS_KEY, get_world_size()), get_world_size()
+        written, ranks = known.get(_RANKS_KEY, get_world_size()), get_world_size()
         length = known.get(_LENGTH_KEY, len(self.dataloader.dataset))
         lines = []
-        if ranks != world:
+        if written != ranks:
             lines.append(
-                f'The checkpoint was written by {ranks} rank(s), now there are {world}: training '
+                f'The checkpoint was written by {written} rank(s), now there are {ranks}: training '
                 'goes on, but not bit for bit.'
             )
         if consumed != now:

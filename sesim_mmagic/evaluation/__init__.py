@@ -5,7 +5,7 @@ from .diversity import LPIPSDiversity
 from .feature_networks import InceptionFeatures, PooledFeatures
 from .lpips_distance import LPIPSDistance
 from .mode_coverage import ModeCoverage
-from .paired_metrics import PairedMetric, PairedScores, ProceduralScores
+from .paired_metrics import PairedMetric, PairedScores, SyntheticScores
 from .patch_distance import PatchDistance
 from .segmentation import SegmentationScores
 from .segmentors import PaletteSegmentor, TorchScriptSegmentor
@@ -23,7 +23,7 @@ __all__ = [
     'PaletteSegmentor',
     'PatchDistance',
     'PooledFeatures',
-    'ProceduralScores',
+    'SyntheticScores',
     'SegmentationScores',
     'StructureDistance',
     'TorchScriptSegmentor',

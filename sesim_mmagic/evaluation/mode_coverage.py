@@ -1,4 +1,4 @@
-"""Whether a multi-modal translator covers the modes of the procedural world."""
+"""Whether a multi-modal translator covers the modes of the synthetic shapes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,8 +8,8 @@ from scipy.ndimage import binary_erosion
 from scipy.stats import entropy
 from skimage.color import rgb2gray
 
-from sesim_mmagic.datasets.procedural import PALETTE
-from sesim_mmagic.datasets.procedural_modes import check_modes, mode_colours, render_mode
+from sesim_mmagic.datasets.shape_modes import check_modes, mode_colours, render_mode
+from sesim_mmagic.datasets.shape_scenes import PALETTE
 from sesim_mmagic.registry import METRICS
 
 from . import scores
@@ -23,7 +23,7 @@ _ENOUGH_PIXELS = 16
 
 @METRICS.register_module()
 class ModeCoverage(TranslationMetric):
-    """Which modes of the procedural world the translations of flat pictures are in.
+    """Which modes of the synthetic shapes the translations of flat pictures are in.
 
     Every translation belongs to its nearest mode: the one whose rendering of the source's label
     map has the nearest colour and texture. Of both pictures each class of the label map, without
@@ -52,7 +52,7 @@ class ModeCoverage(TranslationMetric):
             ``fakes_{target_domain}`` of shape (N, 3, H, W), or one, ``fake_{target_domain}``.
         source_domain (str): Domain A: samples hold ``img_{source_domain}``, a flat picture, which
             is its own label map.
-        modes (int): Number of modes of the world, 2 or more.
+        modes (int): Number of modes of the dataset, 2 or more.
         **kwargs: Those of :class:`TranslationMetric`.
 
     Raises:
@@ -72,7 +72,7 @@ class ModeCoverage(TranslationMetric):
         """Of each translation of a source its mode, distances and structure.
 
         Raises:
-            ValueError: If the source is no flat picture of the world, or sizes differ.
+            ValueError: If the source is no flat picture of the dataset, or sizes differ.
         """
         labels = self._labels(sample)
         pictures = self._translations(sample, labels.shape)
@@ -111,7 +111,7 @@ class ModeCoverage(TranslationMetric):
         if np.abs(PALETTE[labels].astype(int) - source).max() > _FLAT_TOLERANCE:
             raise ValueError(
                 f'ModeCoverage: {key} ({sample.get(f"{key}_path")}) is no flat picture of the '
-                'procedural world; source_domain must be its domain A, unscaled'
+                'synthetic shapes; source_domain must be its domain A, unscaled'
             )
         return labels
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sesim_mmagic.datasets.procedural import PALETTE
+from sesim_mmagic.datasets.shape_scenes import PALETTE
 from sesim_mmagic.registry import METRICS
 
 from . import scores
@@ -100,8 +100,8 @@ class PairedScores(PairedMetric):
 
 
 @METRICS.register_module()
-class ProceduralScores(PairedMetric):
-    """Structure and style of translations into the flat style of the procedural world.
+class SyntheticScores(PairedMetric):
+    """Structure and style of translations into the flat style of the synthetic shapes.
 
     Pixels are classed by the nearest colour of the palette. ``foreground_iou``, ``miou`` (four
     classes) and ``miou_permuted`` (best renaming of the three foreground classes) come from the
@@ -113,7 +113,7 @@ class ProceduralScores(PairedMetric):
         source_domain (str, optional): See :class:`PairedMetric`.
     """
 
-    default_prefix = 'procedural'
+    default_prefix = 'synthetic'
 
     def score(self, truth: np.ndarray, picture: np.ndarray) -> dict[str, Any]:
         """Scores of one translation, and its confusion matrix."""

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sesim_mmagic.datasets.procedural import PALETTE
+from sesim_mmagic.datasets.shape_scenes import PALETTE
 from sesim_mmagic.registry import MODELS
 
 from .scores import segment_by_palette
@@ -86,7 +86,7 @@ class PaletteSegmentor(nn.Module):
 
     Args:
         palette (Sequence[Sequence[int]]): RGB colour of each class, 8 bits.
-            Defaults to that of the procedural world.
+            Defaults to that of the synthetic shapes.
     """
 
     def __init__(self, palette: Sequence[Sequence[int]] = PALETTE) -> None:

@@ -17,7 +17,7 @@ ALL_POSITIONS = dict(
     type='sesim_mmagic.FSeSimLoss',
     num_patches=-1,
     distance='cos',
-    normalise=True,
+    normalize=True,
     loss_weight=1.0,
 )
 # Even parts are never below half of this: 2 x 2 positions of VGG16's deepest layer.

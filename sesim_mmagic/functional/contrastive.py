@@ -22,7 +22,7 @@ def info_nce(
 ) -> Tensor:
     """Cross-entropy of finding each row's positive among all rows.
 
-    Rows are L2-normalised. For an image with rows ``q``, ``p`` and ``o`` the logits of its n-th
+    Rows are L2-normalized. For an image with rows ``q``, ``p`` and ``o`` the logits of its n-th
     row are ``[q_n p^T, q_n o^T, p_n o^T] / temperature`` and the label is n (Zheng et al., CVPR
     2021, Eq. 5, as trained).
 

@@ -14,7 +14,7 @@ def gram_matrix(features: Tensor) -> Tensor:
 
     Returns:
         Tensor: Shape (B, C, C), ``F F^T / (C H W)`` with ``F`` the features of one image as
-        a (C, H W) matrix (Gatys et al., CVPR 2016; normalised as in Johnson et al., ECCV 2016).
+        a (C, H W) matrix (Gatys et al., CVPR 2016; normalized as in Johnson et al., ECCV 2016).
     """
     with full_precision(features) as (flat,):
         flat = flat.flatten(2)

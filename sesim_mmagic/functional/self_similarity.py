@@ -51,7 +51,7 @@ def sample_positions(
 
 
 def self_similarity(
-    features: Tensor, positions: Tensor, patch_size: int, normalise: bool = True
+    features: Tensor, positions: Tensor, patch_size: int, normalize: bool = True
 ) -> Tensor:
     """Similarity of query positions to the keys in a window around each of them.
 
@@ -66,7 +66,7 @@ def self_similarity(
             ``patch_size // 2`` up and left of the query, moved inside the map at its
             borders. If the map is not larger than the window both ways, the keys are all
             positions.
-        normalise (bool): Compare directions (cosine similarity, values in [-1, 1]) or, if
+        normalize (bool): Compare directions (cosine similarity, values in [-1, 1]) or, if
             False, scaled dot products squashed by ``tanh(x / 10)``. Defaults to True.
 
     Returns:
@@ -91,7 +91,7 @@ def self_similarity(
         keys = (wide - wide.mean(dim=(2, 3), keepdim=True)).flatten(2)
         queries = keys.index_select(2, positions)
         # Scales go to the queries and to the windows: both are smaller than the map.
-        if normalise:
+        if normalize:
             queries = F.normalize(queries, dim=1)
         else:
             queries = queries / keys.shape[1]
@@ -100,7 +100,7 @@ def self_similarity(
         if windowed:
             window = _window_positions(positions, height, width, patch_size)
             similarity = similarity.gather(2, window.expand(similarity.shape[0], -1, -1))
-        if not normalise:
+        if not normalize:
             return torch.tanh(similarity / 10)
         # Not vector_norm, which is five times slower over a dimension that is not the last.
         norms = keys.square().sum(dim=1).clamp_min(1e-24).sqrt()
@@ -134,7 +134,7 @@ def spatial_distance(
     source_map: Tensor,
     target_map: Tensor,
     distance: str = 'cos',
-    normalised: bool = True,
+    normalized: bool = True,
     reduction: str = 'mean',
 ) -> Tensor:
     """Distance between two self-similarity maps of the same queries and keys.
@@ -147,7 +147,7 @@ def spatial_distance(
         target_map (Tensor): Shape (B, N, K), same queries and keys as ``source_map``.
         distance (str): ``'cos'``: one minus the cosine of the two rows, averaged over rows;
             ``'l1'``: mean absolute difference, scaled by ``K / (K // 4)``. Defaults to 'cos'.
-        normalised (bool): Whether the maps come from normalised features. If False, the
+        normalized (bool): Whether the maps come from normalized features. If False, the
             differences go through smooth L1 (beta 1), as in the authors' training.
             Defaults to True.
         reduction (str): ``'mean'`` over queries and images, or ``'none'``: the distance of
@@ -178,10 +178,10 @@ def spatial_distance(
         source, target = _keep_most_similar(source, target, num_kept)
         if distance == 'cos':
             similarity = F.cosine_similarity(source, target, dim=2)
-            rows = _difference(torch.ones_like(similarity), similarity, normalised)
+            rows = _difference(torch.ones_like(similarity), similarity, normalized)
         else:
             scale = num_keys / num_kept
-            rows = _difference(scale * source, scale * target, normalised).mean(dim=2)
+            rows = _difference(scale * source, scale * target, normalized).mean(dim=2)
         return reduce(rows, reduction)
 
 
@@ -207,6 +207,6 @@ def _keep_most_similar(source: Tensor, target: Tensor, num_kept: int) -> tuple[T
     return source * kept, target * kept
 
 
-def _difference(source: Tensor, target: Tensor, normalised: bool) -> Tensor:
-    compare = F.l1_loss if normalised else F.smooth_l1_loss
+def _difference(source: Tensor, target: Tensor, normalized: bool) -> Tensor:
+    compare = F.l1_loss if normalized else F.smooth_l1_loss
     return compare(source, target, reduction='none')

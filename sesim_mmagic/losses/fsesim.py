@@ -27,7 +27,7 @@ class FSeSimLoss(FeatureLoss):
         patch_size (int): Side of the window of keys, in positions of the layer's map.
             Defaults to 64.
         distance (str): 'cos' or 'l1'. Defaults to 'cos'.
-        normalise (bool): Compare normalised features (cosine) or, if False, raw ones, as the
+        normalize (bool): Compare normalized features (cosine) or, if False, raw ones, as the
             authors' training scripts do. Defaults to True.
         loss_weight (float): Factor on the loss. Defaults to 10.
         feature_net (dict): Config of the feature network; ``layers`` is added.
@@ -43,7 +43,7 @@ class FSeSimLoss(FeatureLoss):
         num_patches: int = 256,
         patch_size: int = 64,
         distance: str = 'cos',
-        normalise: bool = True,
+        normalize: bool = True,
         loss_weight: float = 10.0,
         feature_net: dict | None = None,
     ) -> None:
@@ -54,8 +54,8 @@ class FSeSimLoss(FeatureLoss):
         self.num_patches = num_patches
         self.patch_size = patch_size
         self.distance = distance
-        check_flags(self, normalise=normalise)
-        self.normalise = normalise
+        check_flags(self, normalize=normalize)
+        self.normalize = normalize
 
     def compare(self, source: list[Tensor], translated: list[Tensor]) -> Tensor:
         """Weighted spatial distance between two lists of feature maps, a scalar."""
@@ -63,7 +63,7 @@ class FSeSimLoss(FeatureLoss):
         for pair in zip(source, translated, strict=True):
             positions = self._draw_positions(pair[0])
             maps = (self._similarity(features, positions) for features in pair)
-            distances.append(spatial_distance(*maps, self.distance, self.normalise))
+            distances.append(spatial_distance(*maps, self.distance, self.normalize))
         return self.loss_weight * torch.stack(distances).mean()
 
     def similarity_maps(
@@ -81,7 +81,7 @@ class FSeSimLoss(FeatureLoss):
 
         Returns:
             list[Tensor]: For each layer shape (B, N, h, w), cosine similarity in [-1, 1], or in
-            (-1, 1) what ``normalise=False`` makes of it.
+            (-1, 1) what ``normalize=False`` makes of it.
 
         Raises:
             ValueError: If there is no point or one lies outside the image.
@@ -99,19 +99,19 @@ class FSeSimLoss(FeatureLoss):
             [int(y * height) * width + int(x * width) for x, y in points], device=features.device
         )
         # A window that is not smaller than the map holds every position in row-major order.
-        maps = self_similarity(features, positions, max(height, width), self.normalise)
+        maps = self_similarity(features, positions, max(height, width), self.normalize)
         return maps.unflatten(2, (height, width))
 
     def _draw_positions(self, features: Tensor) -> Tensor:
         return sample_positions(*features.shape[2:], self.num_patches, device=features.device)
 
     def _similarity(self, features: Tensor, positions: Tensor) -> Tensor:
-        return self_similarity(features, positions, self.patch_size, self.normalise)
+        return self_similarity(features, positions, self.patch_size, self.normalize)
 
     def extra_repr(self) -> str:
         return (
             f'num_patches={self.num_patches}, patch_size={self.patch_size}, '
-            f'distance={self.distance!r}, normalise={self.normalise}, '
+            f'distance={self.distance!r}, normalize={self.normalize}, '
             f'loss_weight={self.loss_weight}'
         )
 

@@ -39,7 +39,7 @@ class LSeSimLoss(FSeSimLoss, LearnedStructureLoss):
             ``img_{domain}_aug`` (see ``AppearanceView``). Defaults to True.
         heads (str, optional): File with the state dict of trained heads, such as the authors'
             ``latest_net_F.pth``. Defaults to None: normal distribution of deviation 0.02.
-        **kwargs: ``distance``, ``normalise``, ``loss_weight``, ``feature_net`` of
+        **kwargs: ``distance``, ``normalize``, ``loss_weight``, ``feature_net`` of
             :class:`FSeSimLoss`.
 
     Raises:

@@ -127,7 +127,7 @@ class ResidualBlock(nn.Module):
 class UpsampleConv(nn.Module):
     """Doubling 3 x 3 convolution, blur, noise, leaky ReLU: (B, C, H, W) -> (B, D, 2 H, 2 W).
 
-    The weights of an output channel are normalised (StyleGAN2's demodulation with the style 1).
+    The weights of an output channel are normalized (StyleGAN2's demodulation with the style 1).
     Noise is drawn anew in training. At test time it is the same for every picture of a size, drawn
     on the CPU with a fixed seed, so that a picture has one translation.
     """

@@ -140,7 +140,7 @@ class NoisyMap(LocalMap):
         return layer
 
 
-class NormalisedMap(RowMap):
+class NormalizedMap(RowMap):
     """Another map times a scale plus a shift, both (B, C, 1, 1), of float32 or wider."""
 
     def __init__(self, source: RowMap, scale: Tensor, shift: Tensor) -> None:
@@ -174,7 +174,7 @@ class Plan:
         self.largest = max(self.largest, source.size)
         return source
 
-    def normalise(
+    def normalize(
         self,
         source: RowMap,
         groups: int,
@@ -225,7 +225,7 @@ class StripRun(Plan):
             whole[:, :, begin:end] = rows
         return whole
 
-    def normalise(
+    def normalize(
         self,
         source: RowMap,
         groups: int,
@@ -241,7 +241,7 @@ class StripRun(Plan):
             scale, shift = scale * weight, shift * weight
         if bias is not None:
             shift = shift + bias.to(shift)
-        return NormalisedMap(source, *(x[:, :, None, None].to(like) for x in (scale, shift)))
+        return NormalizedMap(source, *(x[:, :, None, None].to(like) for x in (scale, shift)))
 
     def _moments(self, source: RowMap, groups: int) -> tuple[Tensor, Tensor, Tensor]:
         """Mean and variance (B, groups) of the whole map in float64; a tensor of the type to use.

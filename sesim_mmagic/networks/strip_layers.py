@@ -83,7 +83,7 @@ def _residual_block(block, source, run):
 
 
 @register_layers('mmagic.models.editors.cyclegan.cyclegan_modules.ResidualBlockWithDropout')
-def _host_residual_block(block, source, run):
+def _mmagic_residual_block(block, source, run):
     return run.keep(SumMap(source, layer_output(block.block, source, run)), always=True)
 
 
@@ -185,7 +185,7 @@ def _upsample_conv(layer, source, run):
 
 @register_layers(InstanceNorm)
 def _instance_norm(layer, source, run):
-    return run.normalise(source, source.channels, 1e-5)
+    return run.normalize(source, source.channels, 1e-5)
 
 
 @register_layers(nn.InstanceNorm2d, nn.BatchNorm2d)
@@ -194,12 +194,12 @@ def _norm(layer, source, run):
         return LocalMap(source, layer, Window())
     if isinstance(layer, nn.BatchNorm2d):
         raise _refused(layer, 'it takes statistics of the batch')
-    return run.normalise(source, source.channels, layer.eps, layer.weight, layer.bias)
+    return run.normalize(source, source.channels, layer.eps, layer.weight, layer.bias)
 
 
 @register_layers(nn.GroupNorm)
 def _group_norm(layer, source, run):
-    return run.normalise(source, layer.num_groups, layer.eps, layer.weight, layer.bias)
+    return run.normalize(source, layer.num_groups, layer.eps, layer.weight, layer.bias)
 
 
 def _single(layer, values, reason='unequal sides'):

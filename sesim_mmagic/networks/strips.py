@@ -1,6 +1,6 @@
 """Pictures of any size through a network, strip by strip, as if it had seen them whole.
 
-Normalisation looks at a whole map: tiles that are translated one by one have other means and
+Normalization looks at a whole map: tiles that are translated one by one have other means and
 variances and do not fit together. Here each norm first gets the moments of its whole map from one
 pass over strips of it; then strips are all that the layers behind it need. The result is that of
 the whole picture up to rounding. :mod:`.row_maps` does the work, :mod:`.strip_layers` knows layers.
@@ -127,7 +127,7 @@ def _adaptive_block(block, features, run, affine):
     for index, conv in enumerate((block.conv1, block.conv2)):
         scale, shift = affine[:, index].unbind(1)
         hidden = layer_output(conv, hidden, run)
-        hidden = run.normalise(hidden, hidden.channels, 1e-5, scale, shift)
+        hidden = run.normalize(hidden, hidden.channels, 1e-5, scale, shift)
         if index == 0:
             hidden = LocalMap(hidden, torch.relu, Window())
     return run.keep(SumMap(features, hidden), always=True)

@@ -1,7 +1,7 @@
 """StyleGAN2's blocks (Karras et al., CVPR 2020) as encoder-decoder and as discriminator.
 
 The networks of single-image translation (CUT, Park et al., ECCV 2020, Sec. 4.4; Zheng et al.,
-CVPR 2021). There is no style code, and no normalisation that looks at more than a neighbourhood:
+CVPR 2021). There is no style code, and no normalization that looks at more than a neighbourhood:
 only convolutions with equalised learning rates.
 """
 

@@ -198,7 +198,7 @@ class OneSidedTranslator(DomainTranslator):
         fake = self.image_buffers[self.target_domain].query(translated)
         fake_loss = self.gan_loss(discriminate(fake), target_is_real=False, is_disc=True)
         real_loss = self.gan_loss(discriminate(target), target_is_real=True, is_disc=True)
-        # Halved as in CycleGAN: the discriminator learns at half the generator's pace.
+        # Halved as in CycleGAN: the discriminator learns at half the generator's lr_scale.
         penalties = discriminator_penalties(discriminate, target, fake, **self.penalty_weights)
         return {'loss_gan_d': 0.5 * (fake_loss + real_loss), **penalties}
 

@@ -65,7 +65,7 @@ def picture(height, width):
 
 
 def deterministic(model):
-    """The host's models translate in training mode: their dropout has to go."""
+    """MMagic's models translate in training mode: their dropout has to go."""
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0

@@ -48,7 +48,7 @@ def network(**more):
     return one_sided(generator={**NET, **more})
 
 
-def host_network(**more):
+def mmagic_network(**more):
     return {**HOST, 'generator': {**HOST['generator'], **more}}
 
 
@@ -96,12 +96,12 @@ HOSTILE = {
     'init_cfg of the generator': network(init_cfg=PRETRAINED),
     'init_cfg of the model': one_sided(init_cfg=PRETRAINED),
     'init_cfg in a list': network(init_cfg=[PRETRAINED]),
-    'init_cfg of MMagic': host_network(init_cfg=PRETRAINED),
+    'init_cfg of MMagic': mmagic_network(init_cfg=PRETRAINED),
     # what mmcv looks up by name, a dotted name too
-    'norm': host_network(norm_cfg=RUN),
-    'argument of a norm': host_network(norm_cfg=dict(type='IN', out=PICKLE)),
-    'padding': host_network(padding_mode='evil_scope.module'),
-    'activation': host_network(act_cfg=RUN),
+    'norm': mmagic_network(norm_cfg=RUN),
+    'argument of a norm': mmagic_network(norm_cfg=dict(type='IN', out=PICKLE)),
+    'padding': mmagic_network(padding_mode='evil_scope.module'),
+    'activation': mmagic_network(act_cfg=RUN),
     # keys and values of odd kinds
     'a key of two words': one_sided(**{'a key': RUN}),
     'a key that is a number': dict(ONE_SIDED, **{'generator': {3: RUN, 'type': NET['type']}}),

@@ -27,7 +27,7 @@ MMAGIC = [
     'ttsr/ttsr-rec_x4c64b16_1xb9-200k_CUFED.py',
     'fastcomposer/fastcomposer_8xb16_FFHQ.py',
 ]
-CYCLEGAN = ROOT / 'cyclegan/cyclegan-fsesim_resnet-w24_1xb4_procedural64.py'
+CYCLEGAN = ROOT / 'cyclegan/cyclegan-fsesim_resnet-w24_1xb4_shapes64.py'
 
 
 def load(config, *options):

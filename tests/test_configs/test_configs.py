@@ -9,7 +9,7 @@ from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.runner import Runner
 from PIL import Image
 
-from sesim_mmagic.datasets import write_world
+from sesim_mmagic.datasets import write_shapes
 from sesim_mmagic.registry import HOOKS, METRICS, MODELS
 
 ROOT = Path(__file__).resolve().parents[2] / 'configs'
@@ -22,7 +22,7 @@ SIDE = 64
 def test_there_is_a_config_for_every_promised_task():
     promised = (
         'horse2zebra', 'zebra2horse', 'apple2orange', 'cat2dog', 'summer2winter', 'cityscapes',
-        'kaokore', 'procedural', 'cyclegan', 'pix2pix', 'no-structure', 'pixel', 'perceptual',
+        'kaokore', 'synthetic', 'cyclegan', 'pix2pix', 'no-structure', 'pixel', 'perceptual',
         'cut', 'fastcut', 'lsesim', 'monet2photo', 'photo2monet', 'sincut',
         'winter2summer', 'night2day', 'edges2handbags',
     )  # fmt: skip
@@ -42,7 +42,7 @@ def make_data(root, val_dataset):
             picture(root / f'{name}.png', seed)
         return
     if 'modes' in val_dataset.data_root:
-        write_world(root, num_train=3, num_val=3, num_test=3, modes=4)
+        write_shapes(root, num_train=3, num_val=3, num_test=3, modes=4)
         return
     for index in range(3):
         if val_dataset.type == 'sesim_mmagic.PairedFolderDataset':

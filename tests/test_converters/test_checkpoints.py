@@ -74,10 +74,10 @@ def test_both_directions_of_cyclegan(tmp_path):
     )
     model = init_translator(None, written(checkpoint, tmp_path), device='cpu')
     for domain, letter in (('zebra', 'A'), ('horse', 'B')):
-        twin = published.resnet(WIDTH, 2, blur=False)
-        twin.load_state_dict(CYCLE[letter])
+        reference = published.resnet(WIDTH, 2, blur=False)
+        reference.load_state_dict(CYCLE[letter])
         (found,) = translate(model, picture(), domain)
-        assert agree(found, by_hand(twin, picture()))
+        assert agree(found, by_hand(reference, picture()))
     found = split(checkpoint, 'it').files
     assert sorted(found) == [f'latest_net_{kind}_{way}.pth' for kind in 'DG' for way in 'AB']
     for letter in ('A', 'B'):
@@ -87,11 +87,11 @@ def test_both_directions_of_cyclegan(tmp_path):
 
 def test_one_generator_of_cyclegan_is_enough(tmp_path):
     checkpoint, _ = join({'horse2zebra.pth': CYCLE['A']}, 'horse', 'zebra')
-    twin = published.resnet(WIDTH, 2, blur=False)
-    twin.load_state_dict(CYCLE['A'])
+    reference = published.resnet(WIDTH, 2, blur=False)
+    reference.load_state_dict(CYCLE['A'])
     model = init_translator(None, written(checkpoint, tmp_path), device='cpu')
     (found,) = translate(model, picture())
-    assert agree(found, by_hand(twin, picture()))
+    assert agree(found, by_hand(reference, picture()))
 
 
 def test_single_image_model_translates(tmp_path):
@@ -124,7 +124,7 @@ def test_the_embedded_config_builds_a_model_that_takes_every_tensor(files, back)
     assert config.model.data_preprocessor.output_channel_order == 'RGB'
     if 'feature_net' in config.model.get('structure_loss', {}):
         config.model.structure_loss.feature_net.update(pretrained=None, seed=0)
-        assert config.model.structure_loss.normalise is False  # as the authors train heads
+        assert config.model.structure_loss.normalize is False  # as the authors train heads
     init_default_scope(config.default_scope)
     model = MODELS.build(config.model)
     found = model.load_state_dict(checkpoint['state_dict'], strict=False)
@@ -245,11 +245,11 @@ def test_trained_models_translate_the_same_as_published_files(order, ema, tmp_pa
     found = split(checkpoint, 'it')
     assert found.swapped == (order != 'RGB') and found.averaged == bool(ema)
     assert found.left_out == ['image_buffers']
-    twin = published.resnet(WIDTH, 5)
-    twin.load_state_dict(found.files['latest_net_G.pth'])
+    reference = published.resnet(WIDTH, 5)
+    reference.load_state_dict(found.files['latest_net_G.pth'])
     model = init_translator(None, written(checkpoint, tmp_path), device='cpu')
     (expected,) = translate(model, picture())
-    assert agree(by_hand(twin, picture()), expected)
+    assert agree(by_hand(reference, picture()), expected)
 
 
 @torch.no_grad()
@@ -257,9 +257,9 @@ def test_discriminators_and_perceptrons_that_saw_bgr():
     network, checkpoint = trained()
     found = split(checkpoint, 'it').files
     rgb = torch.rand(1, 3, 40, 40)
-    twin = published.patch_gan(WIDTH)
-    twin.load_state_dict(found['latest_net_D.pth'])
-    assert torch.allclose(twin(rgb), network.discriminators['zebra'](rgb.flip(1)), atol=1e-4)
+    reference = published.patch_gan(WIDTH)
+    reference.load_state_dict(found['latest_net_D.pth'])
+    assert torch.allclose(reference(rgb), network.discriminators['zebra'](rgb.flip(1)), atol=1e-4)
     mlps = published.perceptrons((3, 2 * WIDTH, *[4 * WIDTH] * 3), 6)
     mlps.load_state_dict(found['latest_net_F.pth'])
     patches = torch.rand(5, 3)

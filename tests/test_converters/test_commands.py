@@ -16,13 +16,13 @@ NAMES = 'latest_net_G.pth', 'latest_net_D.pth', 'latest_net_F.pth'
 
 @pytest.fixture
 def files(tmp_path):
-    twins = (
+    references = (
         published.resnet(4, 5),
         published.patch_gan(4),
         published.perceptrons((3, 8, 16, 16, 16), 6),
     )
-    for name, twin in zip(NAMES, twins, strict=True):
-        torch.save(twin.state_dict(), tmp_path / name)
+    for name, reference in zip(NAMES, references, strict=True):
+        torch.save(reference.state_dict(), tmp_path / name)
     return [tmp_path / name for name in NAMES]
 
 
@@ -55,9 +55,9 @@ def test_two_directions_and_old_statistics(tmp_path, capsys):
     paths = []
     for name in ('G_A', 'G_B'):
         paths.append(str(tmp_path / f'latest_net_{name}.pth'))
-        twin = published.resnet(4, 2, blur=False, statistics=True)
+        reference = published.resnet(4, 2, blur=False, statistics=True)
         # As PyTorch 0.3 wrote files.
-        torch.save(twin.state_dict(), paths[-1], _use_new_zipfile_serialization=False)
+        torch.save(reference.state_dict(), paths[-1], _use_new_zipfile_serialization=False)
     arguments = [paths[0], '--back', paths[1], *domains(tmp_path)]
     tool('converters/to_sesim').main(arguments)
     assert '27 unused running statistics of norms left out' in capsys.readouterr().out

@@ -116,13 +116,13 @@ def test_published_files(name, network, kind, expected, constants):
     assert same(to_published(converted.state_dict), state_dict)
 
 
-def test_the_twins_of_these_tests_have_the_tensors_of_published_files():
-    for name, twin in {
+def test_the_references_of_these_tests_have_the_tensors_of_published_files():
+    for name, reference in {
         'single_modal/latest_net_G.pth': published.resnet(64, 9),
         'single_modal/latest_net_D.pth': published.patch_gan(64, 3),
         'single_modal/latest_net_F.pth': published.heads((256, 512, 512)),
     }.items():
-        shapes = {k: tuple(v.shape) for k, v in twin.state_dict().items()}
+        shapes = {k: tuple(v.shape) for k, v in reference.state_dict().items()}
         assert list(shapes.items()) == list(listed(name).items())
 
 
@@ -202,39 +202,39 @@ def test_golden_output_of_the_authors_tensors(shapes, scale, side, seed, mean, s
 @pytest.mark.parametrize('blur', [True, False])
 @pytest.mark.parametrize('dropout', [True, False])
 @torch.no_grad()
-def test_generators_give_what_their_twins_give(blur, dropout):
-    twin = published.resnet(4, 3, blur=blur, dropout=dropout).eval()
+def test_generators_give_what_their_references_give(blur, dropout):
+    reference = published.resnet(4, 3, blur=blur, dropout=dropout).eval()
     images = torch.rand(1, 3, 32, 24) * 2 - 1
-    assert torch.allclose(loaded(twin.state_dict())(images), twin(images), atol=1e-5)
+    assert torch.allclose(loaded(reference.state_dict())(images), reference(images), atol=1e-5)
 
 
 @pytest.mark.parametrize('blur', [True, False])
 @torch.no_grad()
-def test_discriminators_give_what_their_twins_give(blur):
-    twin = published.patch_gan(4, 2, blur=blur).eval()
+def test_discriminators_give_what_their_references_give(blur):
+    reference = published.patch_gan(4, 2, blur=blur).eval()
     images = torch.rand(1, 3, 40, 48) * 2 - 1
-    assert torch.allclose(loaded(twin.state_dict())(images), twin(images), atol=1e-5)
+    assert torch.allclose(loaded(reference.state_dict())(images), reference(images), atol=1e-5)
 
 
 @torch.no_grad()
-def test_perceptrons_give_what_their_twins_give():
-    twin = published.perceptrons((3, 8, 16), 5)
-    loss = loaded(twin.state_dict())
+def test_perceptrons_give_what_their_references_give():
+    reference = published.perceptrons((3, 8, 16), 5)
+    loss = loaded(reference.state_dict())
     assert isinstance(loss, PatchNCELoss) and loss.channels == (3, 8, 16)
     for i, channels in enumerate(loss.channels):
         patches = torch.rand(7, channels)
         name = f'mlp_{i}'
-        assert torch.equal(loss.get_submodule(name)(patches), twin[name](patches))
+        assert torch.equal(loss.get_submodule(name)(patches), reference[name](patches))
 
 
 @torch.no_grad()
-def test_heads_give_what_their_twins_give():
-    twin = published.heads((256, 512, 512))
-    loss = loaded(twin.state_dict())
+def test_heads_give_what_their_references_give():
+    reference = published.heads((256, 512, 512))
+    loss = loaded(reference.state_dict())
     for i, channels in enumerate((256, 512, 512)):
         features = torch.rand(1, channels, 2, 2)
         name = f'conv_{i}'
-        assert torch.equal(loss.heads[name](features), twin[name](features))
+        assert torch.equal(loss.heads[name](features), reference[name](features))
 
 
 # ------------------------------------------------------------------------- round trips
@@ -247,8 +247,8 @@ SIZES = dict(deadline=None, max_examples=25)
     st.integers(1, 6), st.integers(1, 4), st.integers(1, 3), st.booleans(), st.sampled_from([1, 3])
 )
 def test_resnet_of_any_size(width, blocks, downs, dropout, channels):
-    twin = published.resnet(width, blocks, downs, True, dropout, channels=channels)
-    variant = identify(twin.state_dict(), 'G')
+    reference = published.resnet(width, blocks, downs, True, dropout, channels=channels)
+    variant = identify(reference.state_dict(), 'G')
     assert variant.blur and variant.norm == 'instance'
     assert variant.settings == dict(
         in_channels=channels,
@@ -258,14 +258,14 @@ def test_resnet_of_any_size(width, blocks, downs, dropout, channels):
         num_downsamplings=downs,
         dropout=0.5 * dropout,
     )
-    assert same(to_published(loaded(twin.state_dict()).state_dict()), twin.state_dict())
+    assert same(to_published(loaded(reference.state_dict()).state_dict()), reference.state_dict())
 
 
 @settings(**SIZES)
 @given(st.integers(1, 6), st.integers(1, 4), st.booleans(), st.booleans())
 def test_cyclegan_of_any_size(width, blocks, dropout, statistics):
-    twin = published.resnet(width, blocks, 2, False, dropout, statistics)
-    converted = to_ours(twin.state_dict())
+    reference = published.resnet(width, blocks, 2, False, dropout, statistics)
+    converted = to_ours(reference.state_dict())
     assert not converted.variant.blur and converted.variant.norm == 'instance'
     assert converted.variant.settings == dict(
         in_channels=3,
@@ -275,19 +275,19 @@ def test_cyclegan_of_any_size(width, blocks, dropout, statistics):
         use_dropout=dropout,
     )
     plain = published.resnet(width, blocks, 2, False, dropout)
-    plain.load_state_dict(twin.state_dict(), strict=False)
+    plain.load_state_dict(reference.state_dict(), strict=False)
     assert len(converted.statistics) == statistics * 3 * (5 + 2 * blocks)
-    assert same(to_published(loaded(twin.state_dict()).state_dict()), plain.state_dict())
+    assert same(to_published(loaded(reference.state_dict()).state_dict()), plain.state_dict())
 
 
 @settings(**SIZES)
 @given(st.integers(1, 6), st.integers(1, 5), st.booleans())
 def test_patch_gan_of_any_size(width, count, blur):
-    twin = published.patch_gan(width, count, blur)
-    variant = identify(twin.state_dict(), 'D')
+    reference = published.patch_gan(width, count, blur)
+    variant = identify(reference.state_dict(), 'D')
     name = 'num_layers' if blur else 'num_conv'
     assert variant.settings == {'in_channels': 3, 'base_channels': width, name: count}
-    assert same(to_published(loaded(twin.state_dict()).state_dict()), twin.state_dict())
+    assert same(to_published(loaded(reference.state_dict()).state_dict()), reference.state_dict())
 
 
 @settings(**SIZES)
@@ -316,11 +316,13 @@ def test_wide_stylegan2_is_capped():
 
 
 def test_old_statistics_are_named_and_left_out():
-    twin = published.resnet(2, 1, blur=False, statistics=True)
-    dropped = to_ours(twin.state_dict()).statistics
+    reference = published.resnet(2, 1, blur=False, statistics=True)
+    dropped = to_ours(reference.state_dict()).statistics
     assert 'model.2.running_mean' in dropped and 'model.10.conv_block.2.running_var' in dropped
     # PyTorch 0.3 did not count batches.
-    older = {k: v for k, v in twin.state_dict().items() if not k.endswith('num_batches_tracked')}
+    older = {
+        k: v for k, v in reference.state_dict().items() if not k.endswith('num_batches_tracked')
+    }
     assert to_ours(older).statistics == [n for n in dropped if 'num_batches' not in n]
 
 

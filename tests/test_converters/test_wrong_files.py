@@ -13,7 +13,7 @@ from sesim_mmagic.converters import identify, split, to_ours, to_published
 from . import published
 from .published import constant, is_constant, listed
 
-TWINS = {
+REFERENCES = {
     'ResNet': published.resnet(2, 2),
     'CycleGAN': published.resnet(2, 2, blur=False),
     'PatchGAN': published.patch_gan(2, 3),
@@ -24,7 +24,7 @@ TWINS = {
 
 
 def states():
-    found = {name: dict(twin.state_dict()) for name, twin in TWINS.items()}
+    found = {name: dict(reference.state_dict()) for name, reference in REFERENCES.items()}
     for name in ('single_image/latest_net_G.pth', 'single_image/latest_net_D.pth'):
         found[name] = {
             n: constant(n, shape) if is_constant(n) else torch.zeros(shape)
@@ -130,17 +130,17 @@ def test_foreign_files(state_dict, words):
 
 
 def test_batch_norm_is_named():
-    twin = published.resnet(2, 1, blur=False)
-    twin.model[2] = nn.BatchNorm2d(2)
-    refused(twin.state_dict(), 'batch norm', "'model.2.weight'")
+    reference = published.resnet(2, 1, blur=False)
+    reference.model[2] = nn.BatchNorm2d(2)
+    refused(reference.state_dict(), 'batch norm', "'model.2.weight'")
 
 
 def test_blur_in_one_direction_alone_is_named():
     blurred, strided = (published.resnet(2, 1, blur=blur).model for blur in (True, False))
     down = published.Numbered([*blurred[:13], *strided[11:]])
     up = published.Numbered([*strided[:11], *blurred[13:]])
-    for twin, which in ((down, 'down'), (up, 'up')):
-        refused(twin.state_dict(), f'blur-pooled {which} sampling alone')
+    for reference, which in ((down, 'down'), (up, 'up')):
+        refused(reference.state_dict(), f'blur-pooled {which} sampling alone')
 
 
 def test_identify_says_what_it_found_for_our_names_too():

@@ -120,12 +120,12 @@ def test_kaokore_with_a_broken_picture_leaves_nothing(refused, paintings, tmp_pa
     assert stems(tmp_path) == {'images'}
 
 
-def test_procedural_world(run, refused, tmp_path, capsys):
+def test_synthetic_shapes(run, refused, tmp_path, capsys):
     arguments = ['--out', tmp_path / 'w', '--size', 16, '--train', 2, '--val', 3, '--test', 1]
-    for _ in range(2):  # an equal world is left as it is
-        run('procedural_world', *arguments, '--layout', 'matched')
+    for _ in range(2):  # an equal dataset is left as it is
+        run('synthetic_shapes', *arguments, '--layout', 'matched')
         printed = capsys.readouterr().out
         assert '2 + 2 training pictures, 3 validation and 1 test pairs of 16 x 16' in printed
     assert stems(tmp_path / 'w' / 'trainB') == {'00000', '00001'}
     assert stems(tmp_path / 'w' / 'valB') == {'00000', '00001', '00002'}
-    assert 'other parameters' in refused('procedural_world', *arguments, '--layout', 'mismatch')
+    assert 'other parameters' in refused('synthetic_shapes', *arguments, '--layout', 'mismatch')

@@ -356,7 +356,7 @@ def test_a_picture_smaller_than_the_crop(picture_folders):
         dataset[0]
 
 
-def test_is_a_dataset_of_the_host():
+def test_is_a_dataset_of_mmagic():
     from mmagic.datasets import UnpairedImageDataset
 
     assert issubclass(UnpairedFolderDataset, UnpairedImageDataset)

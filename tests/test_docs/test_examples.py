@@ -20,7 +20,7 @@ if not GUIDE.is_dir():
     pytest.skip('the guide is not here', allow_module_level=True)
 PAGES = {
     'gradient_field.py': 'new_structure_loss.md',
-    'gradient_field_procedural64.py': 'new_structure_loss.md',
+    'gradient_field_shapes64.py': 'new_structure_loss.md',
     'test_gradient_field.py': 'new_structure_loss.md',
     'own_data.py': 'own_data.md',
     'own_data_cpu.py': 'own_data.md',
@@ -61,7 +61,7 @@ def test_pages_quote_the_files(name):
 
 def test_a_new_loss_trains(on_path, picture_folders, tmp_path):
     data = picture_folders(('trainA', 'trainB', 'valA', 'valB'), count=4, size=(32, 32))
-    cfg = Config.fromfile(EXAMPLES / 'gradient_field_procedural64.py')
+    cfg = Config.fromfile(EXAMPLES / 'gradient_field_shapes64.py')
     logs, runner = train(
         cfg,
         tmp_path / 'work',
@@ -77,7 +77,7 @@ def test_a_new_loss_trains(on_path, picture_folders, tmp_path):
 def test_a_new_loss_reaches_the_generator(on_path, picture_folders, tmp_path):
     """With the loss alone the edges of the translation become those of the source."""
     data = picture_folders(('trainA', 'trainB', 'valA', 'valB'), count=4, size=(32, 32))
-    cfg = Config.fromfile(EXAMPLES / 'gradient_field_procedural64.py')
+    cfg = Config.fromfile(EXAMPLES / 'gradient_field_shapes64.py')
     logs, _ = train(
         cfg,
         tmp_path / 'work',

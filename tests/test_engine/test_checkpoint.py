@@ -13,7 +13,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from sesim_mmagic.engine import SafeCheckpointHook
-from sesim_mmagic.evaluation import PairedScores, ProceduralScores
+from sesim_mmagic.evaluation import PairedScores, SyntheticScores
 from sesim_mmagic.registry import METRICS
 from sesim_mmagic.utils import files
 from sesim_mmagic.utils.checkpoints import last_checkpoint
@@ -115,8 +115,8 @@ LESS = (
 )
 GREATER = (
     'paired/psnr paired/ssim paired/boundary_f1 distribution/density_clean distribution/coverage '
-    'procedural/foreground_iou procedural/miou procedural/miou_permuted procedural/boundary_f1 '
-    'procedural/psnr procedural/ssim procedural/style segmentation/pixel_accuracy '
+    'synthetic/foreground_iou synthetic/miou synthetic/miou_permuted synthetic/boundary_f1 '
+    'synthetic/psnr synthetic/ssim synthetic/style segmentation/pixel_accuracy '
     'segmentation/class_accuracy segmentation/miou segmentation/map diversity/lpips'
 )
 
@@ -135,7 +135,7 @@ def test_rule_of_every_score_is_known():
 def test_scores_of_the_metrics_have_a_rule():
     """Whatever the metrics of the package call their scores, the hook knows them."""
     truth = np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8)
-    for kind in (PairedScores, ProceduralScores):
+    for kind in (PairedScores, SyntheticScores):
         metric = kind(target_domain='b')
         scores = metric.compute_metrics([metric.score(truth, truth)])
         for key in scores:

@@ -10,8 +10,8 @@ import torch.multiprocessing as mp
 from PIL import Image
 
 from sesim_mmagic.apis.launch import leave_job
-from sesim_mmagic.datasets.procedural import LAYOUTS, PALETTE, draw_labels, sample_scene
-from sesim_mmagic.datasets.procedural_modes import render_mode
+from sesim_mmagic.datasets.shape_modes import render_mode
+from sesim_mmagic.datasets.shape_scenes import LAYOUTS, PALETTE, draw_labels, sample_scene
 from sesim_mmagic.evaluation import PairedScores, StructureDistance
 from tests.test_evaluation.samples import SOURCE, TARGET, evaluate, sample, tensor
 
@@ -20,7 +20,7 @@ VGG = dict(type='sesim_mmagic.VGG16Features', pretrained=None, seed=0, width=0.1
 LOSS = dict(type='sesim_mmagic.FSeSimLoss', layers=('relu2_2',), num_patches=-1, feature_net=VGG)
 METRICS = dict(
     PairedScores=dict(),
-    ProceduralScores=dict(source_domain=None),
+    SyntheticScores=dict(source_domain=None),
     StructureDistance=dict(source_domain=SOURCE, loss=LOSS),
     LPIPSDiversity=dict(lpips=dict(backbone=None, seed=0)),
     PatchDistance=dict(num_patches=64, num_directions=8),

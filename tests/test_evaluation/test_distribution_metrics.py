@@ -1,4 +1,4 @@
-"""FID, KID, density and coverage against slow twins; what counts, what is kept."""
+"""FID, KID, density and coverage against slow references; what counts, what is kept."""
 
 import logging
 import random
@@ -73,14 +73,14 @@ def features(images):
     return torch.cat([maps[layer].mean((2, 3)) for layer in LAYERS], 1).double().numpy()
 
 
-def fid_twin(real, fake):
+def fid_reference(real, fake):
     means = real.mean(0) - fake.mean(0)
     covariances = np.cov(real.T), np.cov(fake.T)
     root = sqrtm(covariances[0] @ covariances[1]).real
     return means @ means + np.trace(covariances[0] + covariances[1] - 2 * root)
 
 
-def kid_twin(real, fake):
+def kid_reference(real, fake):
     """Unbiased squared MMD: pairs of a picture with itself are left out."""
 
     def kernel(x, y):
@@ -100,7 +100,7 @@ def kid_twin(real, fake):
     return mean(real, real) + mean(fake, fake) - 2 * mean(real, fake)
 
 
-def density_coverage_twin(real, fake, k):
+def density_coverage_reference(real, fake, k):
     hits = np.zeros((len(real), len(fake)))
     for i, centre in enumerate(real):
         radius = sorted(np.linalg.norm(centre - other) for other in real)[k]  # [0] is itself
@@ -111,21 +111,21 @@ def density_coverage_twin(real, fake, k):
 
 def expected(reals, fakes, k=5):
     real, fake = features(reals), features(fakes)
-    density, coverage = density_coverage_twin(real, fake, k)
-    return dict(fid=fid_twin(real, fake), density=density, coverage=coverage)
+    density, coverage = density_coverage_reference(real, fake, k)
+    return dict(fid=fid_reference(real, fake), density=density, coverage=coverage)
 
 
 def check(found, wanted):
     assert {key: found[key] for key in wanted} == pytest.approx(wanted, rel=1e-4, abs=1e-7)
 
 
-def test_scores_against_their_twins(reals, fakes):
+def test_scores_against_their_references(reals, fakes):
     found = evaluate(wrapped(reals, fakes))
     assert set(found) == set(SCORES)
     check(found, expected(reals, fakes))
     assert found['fid'] > 0.01 and 0 < found['coverage'] < 1 and found['density'] != 1
     # A subset as large as the sets holds them all.
-    assert found['kid'] == pytest.approx(kid_twin(features(reals), features(fakes)), rel=1e-4)
+    assert found['kid'] == pytest.approx(kid_reference(features(reals), features(fakes)), rel=1e-4)
     assert found['kid_std'] == 0
 
 
@@ -134,7 +134,7 @@ def test_kid_of_subsets(reals, fakes):
     samples = wrapped(reals, fakes)
     options = dict(scores=['kid'], kid_subset_size=12)
     found = evaluate(samples, **options, kid_subsets=400)
-    full = kid_twin(features(reals), features(fakes))
+    full = kid_reference(features(reals), features(fakes))
     assert found['kid'] == pytest.approx(full, abs=4 * found['kid_std'] / 400**0.5)
     assert found['kid_std'] > 0.1 * abs(full)
     again, other = (evaluate(samples, **options, kid_subsets=400, seed=seed) for seed in (0, 1))
@@ -159,7 +159,7 @@ def test_domains_of_unequal_size_count_every_picture_once(reals, fakes, counts):
     reals, fakes = reals[: counts[0]], fakes[: counts[1]]
     found = evaluate(wrapped(reals, fakes), kid_subset_size=10, kid_subsets=1000)
     check(found, expected(reals, fakes))
-    full = kid_twin(features(reals), features(fakes))
+    full = kid_reference(features(reals), features(fakes))
     assert found['kid'] == pytest.approx(full, abs=4 * found['kid_std'] / 1000**0.5)
 
 
@@ -191,7 +191,7 @@ def test_pictures_of_several_sizes(reals, fakes):
         [sample(*pair, i) for i, pair in enumerate(zip(reals, cut, strict=True))], batch=10
     )
     fake = np.concatenate([features([picture]) for picture in cut])
-    assert found['fid'] == pytest.approx(fid_twin(features(reals), fake), rel=1e-4)
+    assert found['fid'] == pytest.approx(fid_reference(features(reals), fake), rel=1e-4)
 
 
 @pytest.mark.parametrize('error', [-0.4, 0.4])
@@ -267,7 +267,7 @@ def test_a_changed_picture_is_noticed(reals, fakes):
     changed[3, :8] = 255
     found = tools.evaluate(wrapped(changed, fakes), metric)  # under the same path
     assert sum(counts) == 80 + 41
-    fid = fid_twin(features(changed), features(fakes))
+    fid = fid_reference(features(changed), features(fakes))
     assert found['distribution/fid_vgg16_random'] == pytest.approx(fid, rel=1e-4)
 
 

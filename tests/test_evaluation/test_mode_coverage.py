@@ -1,4 +1,4 @@
-"""Modes of the procedural world that translations are in."""
+"""Modes of the synthetic shapes that translations are in."""
 
 import numpy as np
 import pytest
@@ -8,14 +8,14 @@ import torch.multiprocessing as mp
 from scipy.ndimage import gaussian_filter
 
 from sesim_mmagic.apis.launch import leave_job
-from sesim_mmagic.datasets.procedural import (
+from sesim_mmagic.datasets.shape_modes import MODES, mode_colours, render_mode
+from sesim_mmagic.datasets.shape_scenes import (
     LAYOUTS,
     PALETTE,
     draw_labels,
     render_scene,
     sample_scene,
 )
-from sesim_mmagic.datasets.procedural_modes import MODES, mode_colours, render_mode
 from sesim_mmagic.evaluation import ModeCoverage
 from sesim_mmagic.evaluation.mode_coverage import nearest_modes, segment_by_mode
 from tests.test_evaluation.samples import SOURCE, TARGET, evaluate, sample, tensor
@@ -170,9 +170,9 @@ def test_without_texture_the_colour_is_right():
 def test_another_texture_in_the_right_colours(monkeypatch):
     """A mode is colour and texture: what has the texture of none is nearest to a plain mode."""
     plain = MODES[1].__class__('plain', MODES[1].palette)
-    from sesim_mmagic.datasets import procedural_modes
+    from sesim_mmagic.datasets import shape_modes
 
-    monkeypatch.setattr(procedural_modes, 'MODES', (plain, *MODES[1:]))
+    monkeypatch.setattr(shape_modes, 'MODES', (plain, *MODES[1:]))
     labels = SCENES[0]
     pictures = np.stack([np.array(plain.palette, np.uint8)[labels], render_mode(labels, 1)])
     modes, distances = nearest_modes(pictures, labels, 2)
@@ -182,9 +182,9 @@ def test_another_texture_in_the_right_colours(monkeypatch):
 def test_rows_and_columns_are_two_textures(monkeypatch):
     rows = MODES[1]
     columns = rows.__class__('turned', rows.palette, MODES[5].texture, rows.contrast)
-    from sesim_mmagic.datasets import procedural_modes
+    from sesim_mmagic.datasets import shape_modes
 
-    monkeypatch.setattr(procedural_modes, 'MODES', (rows, columns))
+    monkeypatch.setattr(shape_modes, 'MODES', (rows, columns))
     labels = SCENES[0]
     shifted_phase = np.roll(truths(labels, [0, 1]), (3, 3), (1, 2))
     modes, _ = nearest_modes(shifted_phase, labels, 2)

@@ -9,14 +9,14 @@ import torch.multiprocessing as mp
 from mmengine.registry import DefaultScope
 
 from sesim_mmagic.apis.launch import leave_job
-from sesim_mmagic.datasets.procedural import (
+from sesim_mmagic.datasets.shape_scenes import (
     LAYOUTS,
     PALETTE,
     draw_labels,
     render_scene,
     sample_scene,
 )
-from sesim_mmagic.evaluation import LPIPSDistance, PairedScores, ProceduralScores, scores
+from sesim_mmagic.evaluation import LPIPSDistance, PairedScores, SyntheticScores, scores
 from sesim_mmagic.registry import METRICS
 from tests.test_evaluation.samples import evaluate, sample, tensor
 
@@ -38,18 +38,18 @@ def noisy(picture, seed, sigma=70):
 
 def test_a_perfect_translation():
     result = evaluate(
-        [sample(truth, truth, i) for i, (truth, _) in enumerate(scenes(4))], 'ProceduralScores'
+        [sample(truth, truth, i) for i, (truth, _) in enumerate(scenes(4))], 'SyntheticScores'
     )
-    assert result == {f'procedural/{name}': 1 for name in NAMES} | {'procedural/psnr': np.inf}
+    assert result == {f'synthetic/{name}': 1 for name in NAMES} | {'synthetic/psnr': np.inf}
 
 
 def test_copying_the_source():
     result = evaluate(
         [sample(truth, source, i) for i, (truth, source) in enumerate(scenes(4))],
-        'ProceduralScores',
+        'SyntheticScores',
     )
-    assert result['procedural/style'] == 0
-    assert result['procedural/foreground_iou'] < 0.6
+    assert result['synthetic/style'] == 0
+    assert result['synthetic/foreground_iou'] < 0.6
 
 
 def test_swapped_colours():
@@ -58,41 +58,41 @@ def test_swapped_colours():
         sample(truth, swapped[scores.segment_by_palette(truth, PALETTE)], i)
         for i, (truth, _) in enumerate(scenes(4))
     ]
-    result = evaluate(samples, 'ProceduralScores')
-    assert result['procedural/miou_permuted'] == result['procedural/foreground_iou'] == 1
-    assert result['procedural/boundary_f1'] == result['procedural/style'] == 1
-    assert result['procedural/miou'] < 0.4
+    result = evaluate(samples, 'SyntheticScores')
+    assert result['synthetic/miou_permuted'] == result['synthetic/foreground_iou'] == 1
+    assert result['synthetic/boundary_f1'] == result['synthetic/style'] == 1
+    assert result['synthetic/miou'] < 0.4
 
 
 def test_values_against_the_functions():
     """IoU over the pixels of all pictures, the other scores averaged over pictures."""
     pairs = [(truth, noisy(truth, i)) for i, (truth, _) in enumerate(scenes(5))]
-    result = evaluate([sample(*pair, number=i) for i, pair in enumerate(pairs)], 'ProceduralScores')
+    result = evaluate([sample(*pair, number=i) for i, pair in enumerate(pairs)], 'SyntheticScores')
     joined = [np.concatenate(images) for images in zip(*pairs, strict=True)]
     labels = [scores.segment_by_palette(image, PALETTE) for image in joined]
     confusion = scores.confusion_matrix(*labels, 4)
-    assert result['procedural/miou'] == pytest.approx(scores.mean_iou(confusion))
-    assert result['procedural/foreground_iou'] == pytest.approx(scores.foreground_iou(confusion))
+    assert result['synthetic/miou'] == pytest.approx(scores.mean_iou(confusion))
+    assert result['synthetic/foreground_iou'] == pytest.approx(scores.foreground_iou(confusion))
     permuted = scores.mean_iou_best_permutation(confusion)
-    assert result['procedural/miou_permuted'] == pytest.approx(permuted)
+    assert result['synthetic/miou_permuted'] == pytest.approx(permuted)
     for name, function in dict(psnr=scores.psnr, ssim=scores.ssim).items():
         mean = np.mean([function(*pair) for pair in pairs])
-        assert result[f'procedural/{name}'] == pytest.approx(mean)
+        assert result[f'synthetic/{name}'] == pytest.approx(mean)
     style = np.mean([scores.style_share(fake, PALETTE) for _, fake in pairs])
-    assert result['procedural/style'] == pytest.approx(style)
+    assert result['synthetic/style'] == pytest.approx(style)
     f1 = [
         scores.boundary_f1(
             *[scores.label_boundaries(scores.segment_by_palette(x, PALETTE)) for x in pair]
         )
         for pair in pairs
     ]
-    assert result['procedural/boundary_f1'] == pytest.approx(np.mean(f1))
+    assert result['synthetic/boundary_f1'] == pytest.approx(np.mean(f1))
 
 
 def test_batches_do_not_matter():
     samples = [sample(truth, noisy(truth, i), i) for i, (truth, _) in enumerate(scenes(5))]
-    assert evaluate(samples, 'ProceduralScores', batch=1) == evaluate(
-        samples, 'ProceduralScores', batch=5
+    assert evaluate(samples, 'SyntheticScores', batch=1) == evaluate(
+        samples, 'SyntheticScores', batch=5
     )
 
 
@@ -133,8 +133,8 @@ def test_translations_are_rounded_as_they_are_saved():
     result = evaluate([sample(truth, fake)], 'PairedScores')
     assert result['paired/psnr'] == pytest.approx(scores.psnr(truth, saved))
     for error in (-0.4, 0.4):
-        result = evaluate([sample(truth, tensor(truth) + error)], 'ProceduralScores')
-        assert result['procedural/psnr'] == np.inf
+        result = evaluate([sample(truth, tensor(truth) + error)], 'SyntheticScores')
+        assert result['synthetic/psnr'] == np.inf
 
 
 def test_prefix():
@@ -143,24 +143,24 @@ def test_prefix():
     assert 'sketches/psnr' in result
 
 
-def test_in_the_evaluator_of_the_host():
+def test_in_the_evaluator_of_mmagic():
     """As MultiValLoop and MultiTestLoop use it, beside another metric with the same sampler."""
-    from mmagic.evaluation import Evaluator as HostEvaluator
+    from mmagic.evaluation import Evaluator as MMagicEvaluator
 
     samples = [sample(truth, noisy(truth, i), i) for i, (truth, _) in enumerate(scenes(4))]
     loader = SimpleNamespace(dataset=range(4))
     with DefaultScope.overwrite_default_scope('mmagic'):
         metrics = [
             METRICS.build(dict(type=f'sesim_mmagic.{name}', target_domain='flat'))
-            for name in ('ProceduralScores', 'PairedScores')
+            for name in ('SyntheticScores', 'PairedScores')
         ]
-        evaluator = HostEvaluator(metrics)
+        evaluator = MMagicEvaluator(metrics)
     model = SimpleNamespace(data_preprocessor=None)
     evaluator.prepare_metrics(model, loader)
     groups = evaluator.prepare_samplers(model, loader)
     assert len(groups) == 1 and groups[0][1] is loader  # pictures are translated once
     evaluator.process(samples, dict(inputs=None), groups[0][0])
-    expected = evaluate(samples, 'ProceduralScores') | evaluate(samples, 'PairedScores')
+    expected = evaluate(samples, 'SyntheticScores') | evaluate(samples, 'PairedScores')
     assert evaluator.evaluate() == expected
 
 
@@ -169,7 +169,7 @@ def on_a_rank(rank, address, queue):
     dist.init_process_group('gloo', init_method=address, rank=rank, world_size=2)
     samples = [sample(truth, noisy(truth, i), i) for i, (truth, _) in enumerate(scenes(5))]
     dealt = [samples[i % 5] for i in range(6)][rank::2]  # the first picture comes twice
-    result = evaluate(dealt, 'ProceduralScores', batch=1, size=5)
+    result = evaluate(dealt, 'SyntheticScores', batch=1, size=5)
     if rank == 0:
         queue.put(result)
     leave_job()
@@ -179,30 +179,30 @@ def test_two_ranks_count_every_picture_once(tmp_path):
     queue = mp.get_context('spawn').SimpleQueue()
     mp.spawn(on_a_rank, (f'file://{tmp_path}/rendezvous', queue), nprocs=2)
     samples = [sample(truth, noisy(truth, i), i) for i, (truth, _) in enumerate(scenes(5))]
-    whole = evaluate(samples, 'ProceduralScores')
+    whole = evaluate(samples, 'SyntheticScores')
     assert queue.get() == pytest.approx(whole)
 
 
 def test_no_translation():
     truth = next(scenes(1))[0]
-    with pytest.raises(ValueError, match=r'ProceduralScores: a sample has no fake_flat.*img_flat'):
-        evaluate([sample(truth, None)], 'ProceduralScores')
+    with pytest.raises(ValueError, match=r'SyntheticScores: a sample has no fake_flat.*img_flat'):
+        evaluate([sample(truth, None)], 'SyntheticScores')
 
 
 def test_no_truth():
     data_sample = sample(*[next(scenes(1))[0]] * 2)
     del data_sample.img_flat
     with pytest.raises(ValueError, match=r'no img_flat.*pipeline must load that domain'):
-        evaluate([data_sample], 'ProceduralScores')
+        evaluate([data_sample], 'SyntheticScores')
 
 
 def test_sizes_that_differ():
     truth = next(scenes(1))[0]
     with pytest.raises(ValueError, match='translation is 60 x 64 pixels, its truth 64 x 64'):
-        evaluate([sample(truth, truth[:60])], 'ProceduralScores')
+        evaluate([sample(truth, truth[:60])], 'SyntheticScores')
 
 
-@pytest.mark.parametrize('metric', [PairedScores, ProceduralScores])
+@pytest.mark.parametrize('metric', [PairedScores, SyntheticScores])
 def test_pictures_that_are_no_pair(metric):
     truth = next(scenes(1))[0]
     data_sample = sample(truth, truth)

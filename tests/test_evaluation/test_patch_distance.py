@@ -121,7 +121,7 @@ def test_transport_in_one_dimension():
     assert sliced_wasserstein(first, first.flip(0), directions) == pytest.approx(0, abs=1e-6)
 
 
-def test_transport_is_that_of_the_host(host):
+def test_transport_is_that_of_mmagic(host):
     """Up to its own directions, which are drawn from the global state."""
     first, second = torch.randn(2, 200, 147) * torch.tensor([1, 1.3]).view(2, 1, 1)
     directions = draw_directions(147, 4096, torch.Generator().manual_seed(0))

@@ -1,4 +1,4 @@
-"""Scores against slow, independent twins, and values that can be told by hand."""
+"""Scores against slow, independent references, and values that can be told by hand."""
 
 from itertools import permutations
 
@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, jaccard_score
 from sklearn.metrics import confusion_matrix as sklearn_confusion
 
-from sesim_mmagic.datasets.procedural import (
+from sesim_mmagic.datasets.shape_scenes import (
     LAYOUTS,
     PALETTE,
     draw_labels,
@@ -29,7 +29,7 @@ def label_pair(rng, shape=(13, 17)):
     return truth, found
 
 
-def test_segmentation_twin(rng):
+def test_segmentation_reference(rng):
     picture = rng.integers(0, 256, (7, 9, 3), dtype=np.uint8)
     labels = scores.segment_by_palette(picture, PALETTE)
     assert labels.shape == (7, 9)
@@ -42,7 +42,7 @@ def test_segmentation_twin(rng):
             assert squares[labels[row, column]] == min(squares)
 
 
-def test_style_twin(rng):
+def test_style_reference(rng):
     noise = rng.integers(-60, 61, (12, 12, 3))
     picture = np.clip(PALETTE[rng.integers(0, 4, (12, 12))] + noise, 0, 255).astype(np.uint8)
     near = 0
@@ -111,7 +111,7 @@ def test_foreground_iou_without_foreground():
     assert scores.foreground_iou(np.array([[4, 1], [0, 0]])) == 0
 
 
-def test_permuted_iou_twin(rng):
+def test_permuted_iou_reference(rng):
     truth, found = label_pair(rng)
     confusion = scores.confusion_matrix(truth, found, 4)
     best = 0
@@ -137,7 +137,7 @@ def test_the_background_is_not_renamed(rng):
     assert scores.mean_iou_best_permutation(confusion) == 0
 
 
-def boundary_twin(labels):
+def boundary_reference(labels):
     boundary = np.zeros(labels.shape, bool)
     height, width = labels.shape
     for row in range(height):
@@ -149,12 +149,12 @@ def boundary_twin(labels):
     return boundary
 
 
-def test_label_boundaries_twin(rng):
+def test_label_boundaries_reference(rng):
     labels = rng.integers(0, 3, (9, 14))
-    np.testing.assert_array_equal(scores.label_boundaries(labels), boundary_twin(labels))
+    np.testing.assert_array_equal(scores.label_boundaries(labels), boundary_reference(labels))
 
 
-def f1_twin(truth, found, tolerance):
+def f1_reference(truth, found, tolerance):
     def share(of, near):
         places = np.argwhere(of)
         hits = 0
@@ -171,10 +171,10 @@ def f1_twin(truth, found, tolerance):
 
 
 @pytest.mark.parametrize('tolerance', [0, 1, 2])
-def test_boundary_f1_twin(rng, tolerance):
+def test_boundary_f1_reference(rng, tolerance):
     truth, found = rng.random((2, 15, 19)) < 0.15
     score = scores.boundary_f1(truth, found, tolerance)
-    assert score == pytest.approx(f1_twin(truth, found, tolerance))
+    assert score == pytest.approx(f1_reference(truth, found, tolerance))
     assert 0 < score < 1
 
 
@@ -209,14 +209,14 @@ def test_edges_lie_where_luminance_changes():
     assert not scores.picture_edges(np.full((32, 32, 3), 200, np.uint8)).any()
 
 
-def test_psnr_twin(rng):
+def test_psnr_reference(rng):
     truth, picture = rng.integers(0, 256, (2, 12, 12, 3), dtype=np.uint8)
     error = np.mean((truth.astype(float) - picture) ** 2)
     assert scores.psnr(truth, picture) == pytest.approx(10 * np.log10(255**2 / error))
     assert scores.psnr(truth, truth) == float('inf')
 
 
-def test_ssim_twin(rng):
+def test_ssim_reference(rng):
     """The formula of Wang et al. (2004), channel by channel, without the border of 5 pixels."""
     truth = rng.integers(0, 256, (24, 30, 3), dtype=np.uint8)
     picture = np.clip(truth + rng.normal(0, 40, truth.shape), 0, 255).astype(np.uint8)

@@ -10,7 +10,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, jaccard_sco
 from torch import nn
 
 from sesim_mmagic.apis.launch import leave_job
-from sesim_mmagic.datasets.procedural import PALETTE
+from sesim_mmagic.datasets.shape_scenes import PALETTE
 from sesim_mmagic.evaluation import PaletteSegmentor, SegmentationScores, TorchScriptSegmentor
 from sesim_mmagic.evaluation.segmentors import IMAGENET_MEAN, IMAGENET_STD
 from sesim_mmagic.registry import MODELS
@@ -126,7 +126,7 @@ def test_labels_are_resized_to_the_picture(tmp_path, factor):
 
 
 def test_labels_with_a_palette(tmp_path):
-    """As the procedural world writes them: numbers that viewers show as colours."""
+    """As the synthetic shapes writes them: numbers that viewers show as colours."""
     truth, _ = label_maps(0, ignored=0)
     image = Image.fromarray(truth.astype(np.uint8))
     image.putpalette(PALETTE.tobytes())

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from sesim_mmagic.datasets.procedural import LAYOUTS, draw_labels, render_scene, sample_scene
+from sesim_mmagic.datasets.shape_scenes import LAYOUTS, draw_labels, render_scene, sample_scene
 from sesim_mmagic.evaluation import StructureDistance
 from sesim_mmagic.evaluation.structure_distance import cut_tiles
 from sesim_mmagic.functional import self_similarity, spatial_distance
@@ -111,7 +111,7 @@ def test_the_usual_loss():
     metric = StructureDistance(TARGET, SOURCE)
     loss = metric.loss
     assert type(loss).__name__ == 'FSeSimLoss' and not loss.feature_net.weights_ready
-    assert (loss.num_patches, loss.distance, loss.normalise, loss.loss_weight) == (-1, 'cos', 1, 1)
+    assert (loss.num_patches, loss.distance, loss.normalize, loss.loss_weight) == (-1, 'cos', 1, 1)
     assert loss.patch_size == 64 and loss.feature_net.layers == ('relu3_1', 'relu4_1', 'relu4_3')
     assert loss.feature_net.pretrained == 'torchvision'
 

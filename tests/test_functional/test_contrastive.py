@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from sesim_mmagic.functional import info_nce, self_similarity
 from tests.golden import field, printed, smooth
 
-# Patch size, normalised: loss, norm of its gradient by the target features; computed with the
+# Patch size, normalized: loss, norm of its gradient by the target features; computed with the
 # authors' code (float32, CPU).
 GOLDEN = [
     (8, True, 1.1369637, 1.6879758),
@@ -16,13 +16,13 @@ GOLDEN = [
 ]
 
 
-@pytest.mark.parametrize('patch_size, normalise, loss, gradient', GOLDEN)
-def test_golden_values(patch_size, normalise, loss, gradient):
+@pytest.mark.parametrize('patch_size, normalize, loss, gradient', GOLDEN)
+def test_golden_values(patch_size, normalize, loss, gradient):
     source = smooth(field((2, 8, 16, 16), 1))
     target = (source + 0.5 * smooth(field((2, 8, 16, 16), 2))).requires_grad_()
     other = smooth(field((2, 8, 16, 16), 3))
     positions = (37 * torch.arange(32)) % 256
-    maps = [self_similarity(x, positions, patch_size, normalise) for x in (source, target, other)]
+    maps = [self_similarity(x, positions, patch_size, normalize) for x in (source, target, other)]
     value = info_nce(*maps, temperature=0.07)
     value.backward()
     assert value.item() == pytest.approx(loss, abs=printed(loss))
@@ -48,7 +48,7 @@ def looped_info_nce(query, positive, other, temperature, reduction='mean'):
 
 
 @pytest.mark.parametrize('others', [None, 1, 7], ids=['none', 'one', 'more-than-rows'])
-def test_agrees_with_looped_twin(others):
+def test_agrees_with_looped_reference(others):
     torch.manual_seed(0)
     query, positive = torch.randn(2, 3, 5, 6, dtype=torch.float64)
     query.requires_grad_()

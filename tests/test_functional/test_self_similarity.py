@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 
 from sesim_mmagic.functional import sample_positions, self_similarity, spatial_distance
 from tests.golden import field, printed, smooth
-from tests.test_functional.looped_twin import looped_self_similarity, looped_spatial_distance
+from tests.test_functional.looped_reference import looped_self_similarity, looped_spatial_distance
 
-# Patch size, normalised, distance: mean of the source map, loss, norm of its gradient by the
+# Patch size, normalized, distance: mean of the source map, loss, norm of its gradient by the
 # target features; computed with the authors' code (float32, CPU).
 GOLDEN = [
     (8, True, 'cos', 0.2410705, 0.0209157, 0.0486287),
@@ -25,14 +25,14 @@ def golden_features():
     return source, target
 
 
-@pytest.mark.parametrize('patch_size, normalise, distance, mean, loss, gradient', GOLDEN)
-def test_golden_values(patch_size, normalise, distance, mean, loss, gradient):
+@pytest.mark.parametrize('patch_size, normalize, distance, mean, loss, gradient', GOLDEN)
+def test_golden_values(patch_size, normalize, distance, mean, loss, gradient):
     source, target = golden_features()
     target.requires_grad_()
     positions = (37 * torch.arange(32)) % 256
-    source_map = self_similarity(source, positions, patch_size, normalise)
-    target_map = self_similarity(target, positions, patch_size, normalise)
-    value = spatial_distance(source_map, target_map, distance, normalise)
+    source_map = self_similarity(source, positions, patch_size, normalize)
+    target_map = self_similarity(target, positions, patch_size, normalize)
+    value = spatial_distance(source_map, target_map, distance, normalize)
     value.backward()
     assert source_map.shape == (2, 32, min(patch_size, 16) ** 2)
     assert source_map.mean().item() == pytest.approx(mean, abs=printed(mean))
@@ -40,14 +40,14 @@ def test_golden_values(patch_size, normalise, distance, mean, loss, gradient):
     assert target.grad.norm().item() == pytest.approx(gradient, abs=printed(gradient))
 
 
-@pytest.mark.parametrize('normalise', [True, False])
+@pytest.mark.parametrize('normalize', [True, False])
 @pytest.mark.parametrize('distance', ['cos', 'l1'])
 @pytest.mark.parametrize(
     'height, width, patch_size',
     [(9, 14, 4), (14, 9, 5), (6, 11, 6), (11, 6, 7), (7, 7, 64), (5, 12, 2)],
     ids=['wide-even', 'tall-odd', 'as-high-as-map', 'wider-than-map', 'larger', 'smallest'],
 )
-def test_agrees_with_looped_twin(height, width, patch_size, distance, normalise):
+def test_agrees_with_looped_reference(height, width, patch_size, distance, normalize):
     torch.manual_seed(height * width)
     source = torch.randn(3, 6, height, width, dtype=torch.float64)
     target = (source + 0.3 * torch.randn_like(source)).requires_grad_()
@@ -57,24 +57,24 @@ def test_agrees_with_looped_twin(height, width, patch_size, distance, normalise)
         (self_similarity, spatial_distance),
         (looped_self_similarity, looped_spatial_distance),
     ):
-        maps = [similarity(x, positions, patch_size, normalise) for x in (source, target)]
-        value = compare(*maps, distance, normalise)
+        maps = [similarity(x, positions, patch_size, normalize) for x in (source, target)]
+        value = compare(*maps, distance, normalize)
         values.append(torch.stack([value.detach(), maps[0].sum(), maps[1].detach().sum()]))
         gradients.append(torch.autograd.grad(value, target)[0])
     torch.testing.assert_close(values[0], values[1], rtol=1e-9, atol=1e-10)
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-9, atol=1e-11)
 
 
-@pytest.mark.parametrize('normalise', [True, False])
+@pytest.mark.parametrize('normalize', [True, False])
 @pytest.mark.parametrize('distance', ['cos', 'l1'])
-def test_distances_of_single_queries(distance, normalise):
+def test_distances_of_single_queries(distance, normalize):
     torch.manual_seed(0)
     maps = torch.randn(2, 3, 7, 12, dtype=torch.float64)
-    rows = spatial_distance(*maps, distance, normalise, reduction='none')
-    looped = looped_spatial_distance(*maps, distance, normalise, reduction='none')
+    rows = spatial_distance(*maps, distance, normalize, reduction='none')
+    looped = looped_spatial_distance(*maps, distance, normalize, reduction='none')
     assert rows.shape == (3, 7) and rows.std() > 0.01
     torch.testing.assert_close(rows, looped)
-    torch.testing.assert_close(rows.mean(), spatial_distance(*maps, distance, normalise))
+    torch.testing.assert_close(rows.mean(), spatial_distance(*maps, distance, normalize))
 
 
 @settings(max_examples=60, deadline=None)
@@ -115,17 +115,17 @@ def test_positions_follow_their_generator():
 
 
 @pytest.mark.parametrize('patch_size', [3, 9])
-@pytest.mark.parametrize('normalise', [True, False])
+@pytest.mark.parametrize('normalize', [True, False])
 @pytest.mark.parametrize('distance', ['cos', 'l1'])
-def test_gradcheck(patch_size, normalise, distance):
+def test_gradcheck(patch_size, normalize, distance):
     torch.manual_seed(0)
     source = torch.randn(2, 3, 5, 6, dtype=torch.float64)
     target = torch.randn(2, 3, 5, 6, dtype=torch.float64, requires_grad=True)
     positions = torch.tensor([0, 7, 13, 29])
 
     def loss(target):
-        maps = [self_similarity(x, positions, patch_size, normalise) for x in (source, target)]
-        return spatial_distance(*maps, distance, normalise)
+        maps = [self_similarity(x, positions, patch_size, normalize) for x in (source, target)]
+        return spatial_distance(*maps, distance, normalize)
 
     assert torch.autograd.gradcheck(loss, target)
 

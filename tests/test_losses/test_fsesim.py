@@ -6,7 +6,7 @@ import torch
 from sesim_mmagic.functional import sample_positions
 from sesim_mmagic.losses import FSeSimLoss, StyleLoss
 from sesim_mmagic.registry import MODELS
-from tests.test_functional.looped_twin import looped_self_similarity, looped_spatial_distance
+from tests.test_functional.looped_reference import looped_self_similarity, looped_spatial_distance
 
 TINY_VGG = dict(type='sesim_mmagic.VGG16Features', pretrained=None, seed=0, width=0.125)
 
@@ -24,9 +24,9 @@ def pictures(seed=0, batch=2, height=24, width=40, dtype=torch.float32):
 
 
 @pytest.mark.parametrize('distance', ['cos', 'l1'])
-@pytest.mark.parametrize('normalise', [True, False])
-def test_agrees_with_looped_twin(distance, normalise):
-    loss = tiny_loss(distance=distance, normalise=normalise, loss_weight=3.0).double()
+@pytest.mark.parametrize('normalize', [True, False])
+def test_agrees_with_looped_reference(distance, normalize):
+    loss = tiny_loss(distance=distance, normalize=normalize, loss_weight=3.0).double()
     source, translated = pictures(0, dtype=torch.float64), pictures(1, dtype=torch.float64)
     torch.manual_seed(5)
     value = loss(source, translated)
@@ -36,8 +36,8 @@ def test_agrees_with_looped_twin(distance, normalise):
     for layer in loss.feature_net.layers:
         height, width = features[0][layer].shape[2:]
         positions = sample_positions(height, width, 12)
-        maps = [looped_self_similarity(f[layer], positions, 4, normalise) for f in features]
-        expected += 3.0 * looped_spatial_distance(*maps, distance, normalise) / 2
+        maps = [looped_self_similarity(f[layer], positions, 4, normalize) for f in features]
+        expected += 3.0 * looped_spatial_distance(*maps, distance, normalize) / 2
     assert value.item() == pytest.approx(expected.item(), rel=1e-9)
 
 

@@ -6,7 +6,7 @@ import torch
 from sesim_mmagic.functional import sample_positions
 from sesim_mmagic.losses import LearnedStructureLoss, LSeSimLoss
 from sesim_mmagic.registry import MODELS
-from tests.test_functional.looped_twin import looped_self_similarity, looped_spatial_distance
+from tests.test_functional.looped_reference import looped_self_similarity, looped_spatial_distance
 from tests.test_functional.test_contrastive import looped_info_nce
 from tests.test_losses.test_fsesim import TINY_VGG, pictures
 
@@ -38,9 +38,9 @@ def test_heads_are_those_of_the_authors_checkpoint():
     assert set(loss.state_dict()) == {f'heads.{name}' for name in expected}, 'VGG16 was saved too'
 
 
-@pytest.mark.parametrize('normalise', [True, False])
-def test_compare_agrees_with_looped_twin(normalise):
-    loss = tiny_loss(normalise=normalise, loss_weight=3.0).double()
+@pytest.mark.parametrize('normalize', [True, False])
+def test_compare_agrees_with_looped_reference(normalize):
+    loss = tiny_loss(normalize=normalize, loss_weight=3.0).double()
     source, translated = looks(loss, 2, torch.float64)
     torch.manual_seed(5)
     value = loss.compare(source, translated)
@@ -48,12 +48,12 @@ def test_compare_agrees_with_looped_twin(normalise):
     expected = 0
     for head, *pair in zip(loss.heads.values(), source, translated, strict=True):
         positions = sample_positions(*pair[0].shape[2:], 12)
-        maps = [looped_self_similarity(head(f), positions, 4, normalise) for f in pair]
-        expected += 3.0 * looped_spatial_distance(*maps, 'cos', normalise) / 2
+        maps = [looped_self_similarity(head(f), positions, 4, normalize) for f in pair]
+        expected += 3.0 * looped_spatial_distance(*maps, 'cos', normalize) / 2
     assert value.item() == pytest.approx(expected.item(), rel=1e-8)
 
 
-def test_learn_agrees_with_looped_twin():
+def test_learn_agrees_with_looped_reference():
     """Two positives, each with its own other image; the same queries in all of them."""
     loss = tiny_loss(temperature=0.3).double()
     anchor, *others = looks(loss, 5, torch.float64)

@@ -57,7 +57,7 @@ def slow_loss(loss, source, translated):
 
 
 @pytest.mark.parametrize('temperature', [0.07, 0.5])
-def test_agrees_with_slow_twin(temperature):
+def test_agrees_with_slow_reference(temperature):
     loss = tiny_loss(temperature=temperature, loss_weight=3.0)
     source, translated = looks(2)
     expected = slow_loss(loss, source, translated)
@@ -91,19 +91,19 @@ def test_gradient():
 
 
 def test_perceptrons_learn_from_the_translation_alone():
-    loss, twin = tiny_loss(), tiny_loss()
+    loss, reference = tiny_loss(), tiny_loss()
     source, translated = looks(2)
     loss.compare(source, translated).backward()
     total = 0
     for index, (key, query) in enumerate(zip(source, translated, strict=True)):
-        head = twin.get_submodule(f'mlp_{index}')
+        head = reference.get_submodule(f'mlp_{index}')
         with torch.no_grad():
             keys = torch.nn.functional.normalize(head(key.flatten(2).mT), dim=2)
         queries = torch.nn.functional.normalize(head(query.flatten(2).mT), dim=2)
         logits = torch.bmm(queries, keys.mT) / 0.07
         total = total - logits.log_softmax(dim=2).diagonal(dim1=1, dim2=2).mean() / 3
     total.backward()
-    for ours, theirs in zip(loss.parameters(), twin.parameters(), strict=True):
+    for ours, theirs in zip(loss.parameters(), reference.parameters(), strict=True):
         assert torch.allclose(ours.grad, theirs.grad, rtol=1e-8)
 
 

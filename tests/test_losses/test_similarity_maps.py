@@ -14,7 +14,7 @@ POINTS = [(0.5, 0.26), (0.04, 0.99)]
 POSITIONS = {'relu2_2': [(3, 10), (11, 0)], 'relu3_1': [(1, 5), (5, 0)]}
 
 
-def looped_map(features, row, column, normalise):
+def looped_map(features, row, column, normalize):
     """Similarity of one query (row, column) to every position of (C, h, w)."""
     centred = features - features.mean(axis=(1, 2), keepdims=True)
     query = centred[:, row, column]
@@ -22,7 +22,7 @@ def looped_map(features, row, column, normalise):
     for i in range(result.shape[0]):
         for j in range(result.shape[1]):
             key = centred[:, i, j]
-            if normalise:
+            if normalize:
                 result[i, j] = query @ key / np.linalg.norm(query) / np.linalg.norm(key)
             else:
                 result[i, j] = np.tanh(query @ key / len(query) / 10)
@@ -38,11 +38,11 @@ def features_of(loss, images):
 
 
 @pytest.mark.parametrize('build', [fsesim, lsesim])
-@pytest.mark.parametrize('normalise', [True, False])
+@pytest.mark.parametrize('normalize', [True, False])
 @torch.no_grad()
-def test_maps_are_those_of_a_loop(build, normalise):
+def test_maps_are_those_of_a_loop(build, normalize):
     # The window of the training (4) is far smaller than the maps.
-    loss = build(normalise=normalise).double()
+    loss = build(normalize=normalize).double()
     images = pictures(0, dtype=torch.float64)
     maps = loss.similarity_maps(images, POINTS)
     assert [tuple(m.shape) for m in maps] == [(2, 2, 12, 20), (2, 2, 6, 10)]
@@ -51,7 +51,7 @@ def test_maps_are_those_of_a_loop(build, normalise):
     ):
         for b in range(2):
             for n, (row, column) in enumerate(POSITIONS[layer]):
-                expected = looped_map(features[b], row, column, normalise)
+                expected = looped_map(features[b], row, column, normalize)
                 np.testing.assert_allclose(found[b, n].numpy(), expected, rtol=1e-8, atol=1e-12)
 
 

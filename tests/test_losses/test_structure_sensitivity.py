@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sesim_mmagic.datasets.procedural import LAYOUTS, draw_labels, render_scene, sample_scene
+from sesim_mmagic.datasets.shape_scenes import LAYOUTS, draw_labels, render_scene, sample_scene
 from sesim_mmagic.losses import FSeSimLoss
 
 NUM_SCENES = 64

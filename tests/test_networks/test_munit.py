@@ -1,4 +1,4 @@
-"""Networks of multi-modal translation beside the paper's description and slow twins."""
+"""Networks of multi-modal translation beside the paper's description and slow references."""
 
 import numpy as np
 import pytest
@@ -114,7 +114,7 @@ def slow_adain(features, affine):
 
 
 @pytest.mark.parametrize('images, styles', [(1, 1), (3, 3), (1, 4), (4, 1)])
-def test_adaptive_instance_norm_agrees_with_slow_twin(images, styles):
+def test_adaptive_instance_norm_agrees_with_slow_reference(images, styles):
     features = 3 + 2 * torch.randn(images, 5, 6, 9, dtype=torch.float64)
     affine = torch.randn(styles, 2, 5, dtype=torch.float64)
     found = adaptive_instance_norm(features, affine)
@@ -133,7 +133,7 @@ def slow_block(features, convs, affine):
 
 
 @torch.no_grad()
-def test_decoder_agrees_with_slow_twin():
+def test_decoder_agrees_with_slow_reference():
     network = small().double()
     norms = [m for m in network.up_path if isinstance(m, nn.GroupNorm)]
     assert len(norms) == 2
@@ -163,7 +163,7 @@ def test_decoder_agrees_with_slow_twin():
 
 
 @torch.no_grad()
-def test_encoders_agree_with_slow_twin():
+def test_encoders_agree_with_slow_reference():
     network, images = small().double(), torch.randn(2, 3, 32, 48, dtype=torch.float64)
     plain = torch.stack([torch.ones(1, 64), torch.zeros(1, 64)], 1).double()
     convs = [m for m in network.content_encoder.modules() if isinstance(m, nn.Conv2d)]
@@ -427,7 +427,7 @@ def slow_scores(images, scale):
 
 @torch.no_grad()
 @pytest.mark.parametrize('height, width', [(32, 64), (44, 35)])
-def test_discriminator_agrees_with_slow_twin(height, width):
+def test_discriminator_agrees_with_slow_reference(height, width):
     network = MultiScaleDiscriminator(base_channels=4, num_layers=3).double()
     images = torch.randn(2, 3, height, width, dtype=torch.float64)
     found = network(images)

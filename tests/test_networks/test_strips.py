@@ -145,7 +145,7 @@ def test_one_content_in_many_styles():
 
 
 @pytest.mark.parametrize('norm', ['IN', 'BN'])
-def test_generator_of_the_host(norm):
+def test_generator_of_mmagic(norm):
     generators = pytest.importorskip('mmagic.models.editors.cyclegan.cyclegan_generator')
     network = built(
         generators.ResnetGenerator(
@@ -220,7 +220,7 @@ def test_moments_in_half_precision_are_taken_in_single():
     """A mean far from zero: bfloat16 has steps of 0.25 there."""
     image = (picture(256, 16, dtype=torch.float64) * 0.3 + 40).bfloat16()
     run = StripRun(8, image.device, image.device, image[0].numel())
-    normed = run.normalise(StoredMap(image, image.device, image.dtype), 3, 1e-5)
+    normed = run.normalize(StoredMap(image, image.device, image.dtype), 3, 1e-5)
     expected = F.instance_norm(image.double())
     found = normed.rows(0, 256).double()
     torch.testing.assert_close(found, expected, rtol=0.01, atol=0.01)

@@ -1,4 +1,4 @@
-"""StyleGAN2's encoder-decoder and discriminator beside golden values and a slow twin."""
+"""StyleGAN2's encoder-decoder and discriminator beside golden values and a slow reference."""
 
 import json
 import math
@@ -93,7 +93,7 @@ def randomised(layer):
 
 @pytest.mark.parametrize('halve', [False, True])
 @pytest.mark.parametrize('shape', [(2, 3, 8, 12), (1, 3, 6, 6)])
-def test_residual_block_agrees_with_slow_twin(halve, shape):
+def test_residual_block_agrees_with_slow_reference(halve, shape):
     block = randomised(ResidualBlock(3, 5, halve))
     features = torch.randn(shape, dtype=torch.float64)
     out = slow_conv(slow_conv(features, block.conv1, False, 0), block.conv2, halve, 2)
@@ -104,7 +104,7 @@ def test_residual_block_agrees_with_slow_twin(halve, shape):
     assert torch.allclose(same(features), (out + features) / math.sqrt(2))
 
 
-def test_upsampling_agrees_with_slow_twin():
+def test_upsampling_agrees_with_slow_reference():
     layer = randomised(UpsampleConv(3, 5, noise=False))
     features = torch.randn(2, 3, 4, 6, dtype=torch.float64)
     weight = layer.weight / math.sqrt(27)
@@ -168,7 +168,7 @@ def test_generator_keeps_the_size_and_differentiates(height, width):
 
 
 def test_a_crop_is_translated_as_in_the_whole_picture():
-    """Nothing is normalised over positions: what is far away does not matter."""
+    """Nothing is normalized over positions: what is far away does not matter."""
     torch.manual_seed(0)
     network = StyleGAN2Generator(base_channels=4, noise=False).eval()
     images = torch.rand(1, 3, 256, 256)

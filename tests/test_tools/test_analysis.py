@@ -14,11 +14,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from mmengine.registry import DefaultScope
 
-from sesim_mmagic.datasets import write_world
+from sesim_mmagic.datasets import write_shapes
 from sesim_mmagic.functional import self_similarity
 from sesim_mmagic.networks.vgg16 import VGG16Features
 from sesim_mmagic.registry import MODELS
-from tests.test_functional.looped_twin import looped_spatial_distance
+from tests.test_functional.looped_reference import looped_spatial_distance
 
 TOOLS = Path(__file__).parents[2] / 'tools/analysis'
 NAMES = ('common', 'error_maps', 'content_losses', 'similarity_layers', 'learned_maps')
@@ -52,10 +52,10 @@ def tools():
 
 
 @pytest.fixture(scope='module')
-def world(tmp_path_factory):
+def dataset(tmp_path_factory):
     """Pairs of flat (A) and textured (B) pictures of the same shapes, of 64 x 64 pixels."""
-    out = tmp_path_factory.mktemp('world') / 'world'
-    write_world(out, size=64, num_train=1, num_val=1, num_test=4)
+    out = tmp_path_factory.mktemp('dataset') / 'dataset'
+    write_shapes(out, size=64, num_train=1, num_val=1, num_test=4)
     return out
 
 
@@ -108,12 +108,12 @@ def test_absolute_errors_are_those_of_the_loss(tools, name):
     assert_is_the_loss(tools, layers, loss, batch)
 
 
-@pytest.mark.parametrize('normalise', [True, False])
+@pytest.mark.parametrize('normalize', [True, False])
 @pytest.mark.parametrize('name, patch_size', [('FSeSimLoss', 64), ('LSeSimLoss', 5)])
 @torch.no_grad()
-def test_spatial_errors_are_those_of_the_loss(tools, monkeypatch, name, patch_size, normalise):
+def test_spatial_errors_are_those_of_the_loss(tools, monkeypatch, name, patch_size, normalize):
     monkeypatch.setattr(tools['error_maps'], 'CHUNK', 37)
-    settings = dict(patch_size=patch_size, normalise=normalise, num_patches=-1, feature_net=NET)
+    settings = dict(patch_size=patch_size, normalize=normalize, num_patches=-1, feature_net=NET)
     loss = loss_of(name, layers=('relu1_2', 'relu2_1'), **settings)
     batch = images(3, 3, 20, 28)
     layers = tools['error_maps'].spatial_errors(loss, batch)
@@ -145,9 +145,9 @@ def test_patch_nce_errors_are_those_of_the_loss(tools, monkeypatch):
 
 
 @torch.no_grad()
-def test_errors_are_where_the_structure_changed(tools, world):
+def test_errors_are_where_the_structure_changed(tools, dataset):
     """A corner of the picture is another's: it has the largest errors, in rows and in columns."""
-    pictures = [cv2.imread(str(world / f'testB/0000{i}.png')) for i in (0, 1)]
+    pictures = [cv2.imread(str(dataset / f'testB/0000{i}.png')) for i in (0, 1)]
     changed = pictures[0].copy()
     changed[:32, 40:] = pictures[1][:32, 40:]
     batch = tools['common'].to_images(pictures[0], pictures[0], changed)
@@ -191,12 +191,12 @@ def run(tools, capsys, name, *argv):
 
 
 def test_structure_losses_know_the_same_structure_where_pixels_do_not(
-    tools, capsys, world, tmp_path
+    tools, capsys, dataset, tmp_path
 ):
-    """The world's two styles differ in colour everywhere, so nothing but structure is shared."""
+    """The dataset's two styles differ in colour everywhere, so nothing but structure is shared."""
     out = tmp_path / 'new/figure.png'
     options = '--feature-net', 'random', '--side', 64, '--out', out
-    pairs = '--pairs', world / 'testB', world / 'testA'
+    pairs = '--pairs', dataset / 'testB', dataset / 'testA'
     losses = table(run(tools, capsys, 'content_losses', *pairs, *options))
     assert list(losses) == [
         'pixel',
@@ -211,11 +211,11 @@ def test_structure_losses_know_the_same_structure_where_pixels_do_not(
     assert width > 7 * 128 and height > 2 * 128
 
 
-def test_missing_weights_are_given_by_the_option_of_the_tool(tools, capsys, world, tmp_path):
+def test_missing_weights_are_given_by_the_option_of_the_tool(tools, capsys, dataset, tmp_path):
     options = '--feature-net', 'no.pth', '--side', 64, '--out', tmp_path / 'figure.png'
-    pictures = world / 'testA/00000.png', world / 'testB/00000.png'
+    pictures = dataset / 'testA/00000.png', dataset / 'testB/00000.png'
     for name, argv in dict(
-        similarity_layers=pictures, content_losses=('--pairs', world / 'testB', world / 'testA')
+        similarity_layers=pictures, content_losses=('--pairs', dataset / 'testB', dataset / 'testA')
     ).items():
         with pytest.raises(SystemExit) as info:
             tools[name].main([str(argument) for argument in (*argv, *options)])
@@ -235,19 +235,19 @@ def assert_pictures(triple, *paths):
         assert np.array_equal(picture, cv2.imread(str(path)))
 
 
-def test_pairs_are_pictures_of_one_name(tools, world, tmp_path):
+def test_pairs_are_pictures_of_one_name(tools, dataset, tmp_path):
     """The other structure is that of the next pair; names in one folder alone are left out."""
     for number in (0, 1, 3):
         name = f'0000{number}.png'
-        (tmp_path / name).write_bytes((world / 'testA' / name).read_bytes())
+        (tmp_path / name).write_bytes((dataset / 'testA' / name).read_bytes())
     found = triples(
-        tools, '--feature-net', 'random', '--side', 64, '--pairs', world / 'testB', tmp_path
+        tools, '--feature-net', 'random', '--side', 64, '--pairs', dataset / 'testB', tmp_path
     )
     assert len(found) == 3
     for triple, (number, other) in zip(found, ((0, 1), (1, 3), (3, 0)), strict=True):
         folders = ('testB', number), ('testA', number), ('testA', other)
-        assert_pictures(triple, *(world / f'{f}/0000{i}.png' for f, i in folders))
-    pairs = '--pairs', world / 'testB', tmp_path
+        assert_pictures(triple, *(dataset / f'{f}/0000{i}.png' for f, i in folders))
+    pairs = '--pairs', dataset / 'testB', tmp_path
     limited = triples(tools, '--feature-net', 'random', '--side', 64, *pairs, '--limit', 2)
     assert len(limited) == 2 and np.array_equal(limited[1].other, limited[0].same)
 
@@ -270,8 +270,8 @@ def test_the_table(tools, capsys):
     }
 
 
-def test_a_recoloured_source(tools, capsys, world, tmp_path):
-    pictures = world / 'testB/00000.png', world / 'testA/00001.png'
+def test_a_recoloured_source(tools, capsys, dataset, tmp_path):
+    pictures = dataset / 'testB/00000.png', dataset / 'testA/00001.png'
     options = '--recolour', '--side', 64, '--feature-net', 'random'
     first, again, other = (
         triples(tools, *pictures, *options, '--seed', seed)[0] for seed in (0, 0, 4)
@@ -365,15 +365,15 @@ def refusal(tools, capsys, name, *argv):
         ('similarity_layers', ['A', 'B', '--click'], '--click needs a window.* give --points X,Y'),
     ],
 )
-def test_mistakes(tools, capsys, monkeypatch, world, tmp_path, name, argv, message):
+def test_mistakes(tools, capsys, monkeypatch, dataset, tmp_path, name, argv, message):
     monkeypatch.setenv('MPLBACKEND', 'Agg')
     (tmp_path / 'empty').mkdir()
     (tmp_path / 'one').mkdir()
-    (tmp_path / 'one/00002.png').write_bytes((world / 'testA/00002.png').read_bytes())
+    (tmp_path / 'one/00002.png').write_bytes((dataset / 'testA/00002.png').read_bytes())
     names = dict(
-        A=world / 'testA/00000.png',
-        B=world / 'testB/00000.png',
-        FOLDER=world / 'testA',
+        A=dataset / 'testA/00000.png',
+        B=dataset / 'testB/00000.png',
+        FOLDER=dataset / 'testA',
         ONE=tmp_path / 'one',
         EMPTY=tmp_path / 'empty',
     )
@@ -381,8 +381,8 @@ def test_mistakes(tools, capsys, monkeypatch, world, tmp_path, name, argv, messa
     assert re.search(message, refusal(tools, capsys, name, *argv))
 
 
-def test_trainings_that_do_not_fit(tools, capsys, training, world):
-    pictures = [world / f'testA/0000{i}.png' for i in range(3)]
+def test_trainings_that_do_not_fit(tools, capsys, training, dataset):
+    pictures = [dataset / f'testA/0000{i}.png' for i in range(3)]
     config, checkpoint, _ = training(LSESIM)
     other = training(LSESIM.replace('relu2_2', 'relu1_2'))[1]
     fixed, fixed_checkpoint, _ = training(LSESIM.replace('LSeSim', 'FSeSim'))
@@ -402,14 +402,14 @@ def test_trainings_that_do_not_fit(tools, capsys, training, world):
     assert 'does not learn' in refusal(tools, capsys, name, fixed, checkpoint, pictures[0])
 
 
-def test_torchvision_weights_that_cannot_be_fetched(tools, capsys, monkeypatch, world, tmp_path):
+def test_torchvision_weights_that_cannot_be_fetched(tools, capsys, monkeypatch, dataset, tmp_path):
     """No network, no cache: the default of the tools says which file is missing."""
     monkeypatch.setenv('TORCH_HOME', str(tmp_path))
     for variable in ('http_proxy', 'https_proxy', 'HTTP_PROXY', 'HTTPS_PROXY'):
         monkeypatch.setenv(variable, 'http://127.0.0.1:9')
     for variable in ('no_proxy', 'NO_PROXY'):
         monkeypatch.delenv(variable, raising=False)
-    pictures = world / 'testA/00000.png', world / 'testB/00000.png'
+    pictures = dataset / 'testA/00000.png', dataset / 'testB/00000.png'
     message = refusal(tools, capsys, 'similarity_layers', *pictures, '--side', 64)
     assert 'cannot download the VGG16 weights' in message and str(tmp_path) in message
 
@@ -421,9 +421,9 @@ def distances(output):
 
 
 @torch.no_grad()
-def test_distances_at_points(tools, capsys, world, tmp_path):
-    """Against the slow twin, at positions computed here."""
-    paths = world / 'testA/00001.png', world / 'testB/00001.png'
+def test_distances_at_points(tools, capsys, dataset, tmp_path):
+    """Against the slow reference, at positions computed here."""
+    paths = dataset / 'testA/00001.png', dataset / 'testB/00001.png'
     layers = 'relu1_2', 'relu2_2', 'relu3_1'
     options = '--feature-net', 'random', '--side', 64, '--out', tmp_path / 'x.png'
     points = '--points', '0.25,0.75', '0.99,0', '--points-b', '0.25,0.75', '0.5,0.99'
@@ -448,8 +448,8 @@ def test_distances_at_points(tools, capsys, world, tmp_path):
     assert height > 4 * 128 and width > 4 * 128
 
 
-def test_equal_pictures_have_no_distance(tools, capsys, world, tmp_path):
-    picture = world / 'testB/00002.png'
+def test_equal_pictures_have_no_distance(tools, capsys, dataset, tmp_path):
+    picture = dataset / 'testB/00002.png'
     options = '--feature-net', 'random', '--side', 64, '--out', tmp_path / 'x.png'
     output = run(tools, capsys, 'similarity_layers', picture, picture, *options)
     assert output.startswith('distance of the maps of A and B     relu1_2  relu2_2  relu3_1')

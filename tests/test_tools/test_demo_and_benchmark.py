@@ -57,13 +57,13 @@ def test_losses_benchmark_refuses_another_folder(tmp_path):
 
 ARGUMENTS = (
     'tools/benchmark/structure.py', 'mismatch', 'matched', '--methods', 'fsesim', 'lsesim',
-    '--iterations', 4, '--seeds', 1, '--pace', 2,
+    '--iterations', 4, '--seeds', 1, '--lr-scale', 2,
 )  # fmt: skip
 
 
 @pytest.fixture(scope='module')
 def comparison(tmp_path_factory):
-    """Folder and output of a comparison of two methods on two worlds."""
+    """Folder and output of a comparison of two methods on two datasets."""
     folder = tmp_path_factory.mktemp('structure')
     return folder, run(*ARGUMENTS, '--out', folder)
 
@@ -73,26 +73,26 @@ def test_structure_benchmark_at_both_budgets(comparison):
     table = (folder / 'mismatch_matched_table.md').read_text()
     assert table in output
     lines = [line.strip('| ').split(' | ') for line in table.splitlines()]
-    assert lines[0][:5] == ['world', 'budget', 'method', 'iterations', 'steps/s']
+    assert lines[0][:5] == ['dataset', 'budget', 'method', 'iterations', 'steps/s']
     assert [line[:3] for line in lines[2:]] == [
-        [world, budget, method]
+        [dataset, budget, method]
         for budget in ('equal steps', 'equal time')
-        for world in ('mismatch', 'matched')
+        for dataset in ('mismatch', 'matched')
         for method in ('FSeSim', 'LSeSim')
     ]
     results = json.loads((folder / 'mismatch_matched_results.json').read_text())
-    found = {(r['world'], r['budget'], r['method']): r for r in results}
-    for world in ('mismatch', 'matched'):
-        seconds = [found[world, 'equal steps', m]['step_seconds'] for m in ('fsesim', 'lsesim')]
+    found = {(r['dataset'], r['budget'], r['method']): r for r in results}
+    for dataset in ('mismatch', 'matched'):
+        seconds = [found[dataset, 'equal steps', m]['step_seconds'] for m in ('fsesim', 'lsesim')]
         fitting = max(2, round(4 * seconds[0] / seconds[1]))
-        assert found[world, 'equal time', 'lsesim']['run']['iterations'] == fitting
-        assert found[world, 'equal time', 'fsesim'] == {
-            **found[world, 'equal steps', 'fsesim'],
+        assert found[dataset, 'equal time', 'lsesim']['run']['iterations'] == fitting
+        assert found[dataset, 'equal time', 'fsesim'] == {
+            **found[dataset, 'equal steps', 'fsesim'],
             'budget': 'equal time',
         }
     settings = found['matched', 'equal steps', 'lsesim']['run']['settings']
     assert settings['optim_wrapper.structure_loss.optimizer.lr'] == pytest.approx(4e-4)
-    assert settings['train_dataloader.dataset.data_root'] == str(folder / 'matched/world')
+    assert settings['train_dataloader.dataset.data_root'] == str(folder / 'matched/dataset')
     grid = Image.open(folder / 'mismatch_matched_grid.png')
     assert grid.height > 1.7 * grid.width, '8 scenes: input, two translations, truth'
 
@@ -100,7 +100,7 @@ def test_structure_benchmark_at_both_budgets(comparison):
 def test_structure_benchmark_runs_nothing_twice(comparison):
     folder, output = comparison
     written = {path: path.stat().st_mtime_ns for path in folder.rglob('iter_*.pth')}
-    assert run(*ARGUMENTS, '--out', folder).endswith(output[output.index('| world') :])
+    assert run(*ARGUMENTS, '--out', folder).endswith(output[output.index('| dataset') :])
     assert {path: path.stat().st_mtime_ns for path in folder.rglob('iter_*.pth')} == written
     shorter = run(*ARGUMENTS, '--out', folder, '--steps-only')
     assert shorter.count('| equal steps |') == 4 and 'equal time' not in shorter
@@ -111,7 +111,7 @@ def test_structure_benchmark_runs_nothing_twice(comparison):
     [
         (('mismatch', 'kaokore'), 'have different scores'),
         (('mismatch', '--methods', 'lsesim'), 'must hold fsesim'),
-        (('mismatch', '--pace', '0'), 'must be positive'),
+        (('mismatch', '--lr-scale', '0'), 'must be positive'),
     ],
 )
 def test_structure_benchmark_refuses(arguments, message):
@@ -145,16 +145,16 @@ def test_a_result_of_other_settings_is_not_taken(tmp_path, monkeypatch):
 
 def test_maps_of_trained_heads(comparison, tmp_path):
     folder, _ = comparison
-    config = 'configs/lsesim/lsesim_resnet-w24_1xb4_procedural64.py'
+    config = 'configs/lsesim/lsesim_resnet-w24_1xb4_shapes64.py'
     checkpoint = folder / 'mismatch/lsesim_seed1_4iters/iter_4.pth'
-    picture = folder / 'mismatch/world/testB/00000.png'
+    picture = folder / 'mismatch/dataset/testB/00000.png'
     figure = tmp_path / 'figure/maps.png'
     command = ['tools/analysis/learned_maps.py', config, checkpoint, picture, '--out', figure]
     output = run(*command, '--side', 64)
     for layer in ('relu1_2', 'relu2_2'):
         assert re.search(rf'^{layer}: VGG16 \d\.\d\d, untrained \d\.\d\d, trained', output, re.M)
     assert Image.open(figure).width > 500
-    command[1] = 'configs/fsesim/fsesim_resnet-w24_1xb4_procedural64.py'
+    command[1] = 'configs/fsesim/fsesim_resnet-w24_1xb4_shapes64.py'
     with pytest.raises(subprocess.CalledProcessError) as error:
         run(*command)
     assert 'is FSeSimLoss, which does not learn' in error.value.stderr

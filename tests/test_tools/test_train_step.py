@@ -212,7 +212,7 @@ def test_the_floor_takes_the_best_rate_of_each_round(train_step):
     assert (floor['ms'], floor['step_over_floor']) == (1500, 2.25)
 
 
-def test_a_contestant_that_fails_says_why(train_step, tiny):
+def test_a_method_that_fails_says_why(train_step, tiny):
     spec = dict(
         config=str(tiny), cfg_options={'model.generator.type': 'Nonsense'}, device='cpu',
         precision='fp32', channels_last=False, compile=False, mode=None, augmented=False,

@@ -141,7 +141,7 @@ def test_errors_come_before_the_training(files, done, tmp_path, capsys, monkeypa
     shutil.copy(source, tmp_path / 'same.png')
     assert 'same pixels' in message(source, tmp_path / 'same.png', *options)
     assert 'must be positive, got 0' in message(source, look, *options, '--iterations', 0)
-    other = TOOLS.parent / 'configs/fsesim/fsesim_resnet-w24_1xb4_procedural64.py'
+    other = TOOLS.parent / 'configs/fsesim/fsesim_resnet-w24_1xb4_shapes64.py'
     assert 'take one of configs/single_image' in message(
         source, look, '--config', other, '--out', tmp_path / 'out'
     )

@@ -37,7 +37,7 @@ def trained(model, steps=2, **kwargs):
     return {name: value.detach() for name, value in log_vars.items()}
 
 
-def twin(build, **settings):
+def reference(build, **settings):
     """Two models of equal weights, the second one with settings."""
     plain, fast = build(structure_loss=TINY_LSESIM), build(structure_loss=TINY_LSESIM, **settings)
     fast.load_state_dict(plain.state_dict())
@@ -46,7 +46,7 @@ def twin(build, **settings):
 
 @pytest.mark.parametrize('build', BUILDERS.values(), ids=BUILDERS)
 def test_channels_last_computes_the_same(build):
-    plain, fast = (model.double() for model in twin(build, channels_last=True))
+    plain, fast = (model.double() for model in reference(build, channels_last=True))
     for name, parameter in fast.named_parameters():
         if parameter.dim() == 4:
             assert parameter.is_contiguous(memory_format=torch.channels_last), name
@@ -66,7 +66,7 @@ def test_compiled_networks_compute_the_same(build):
         compiled.append(graph)
         return graph.forward
 
-    plain, fast = twin(build, compile=dict(backend=noting))
+    plain, fast = reference(build, compile=dict(backend=noting))
     networks = [*fast.generators.values(), *fast.discriminators.values()]
     networks.append(fast.structure_loss.feature_net)
     assert all(network._compiled_call_impl is not None for network in networks)

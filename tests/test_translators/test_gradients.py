@@ -83,7 +83,7 @@ STEPS.update(
         perceptual_loss={**LOSSES['perceptual'], 'domain_invariant': True}, **kwargs
     ),
     raw_l1=lambda **kwargs: one_sided(
-        structure_loss={**TINY_FSESIM, 'distance': 'l1', 'normalise': False}, **kwargs
+        structure_loss={**TINY_FSESIM, 'distance': 'l1', 'normalize': False}, **kwargs
     ),
 )
 

@@ -8,7 +8,7 @@ from sesim_mmagic.registry import MODELS as NETWORKS
 from tests.test_translators import tiny
 
 GREY = dict(tiny.TINY_RESNET, in_channels=1, out_channels=1)
-HOST = {**tiny.HOST_NETWORKS['generator'], 'in_channels': 1, 'out_channels': 1}
+HOST = {**tiny.MMAGIC_NETWORKS['generator'], 'in_channels': 1, 'out_channels': 1}
 
 
 def grey_batch(**options):
@@ -35,14 +35,14 @@ def multi_modal(**options):
 
 
 def cyclegan(**options):
-    disc = {**tiny.HOST_NETWORKS['discriminator'], 'in_channels': 1}
+    disc = {**tiny.MMAGIC_NETWORKS['discriminator'], 'in_channels': 1}
     return tiny.cyclegan(
         generator=HOST, discriminator=disc, structure_loss=tiny.TINY_FSESIM, **options
     )
 
 
 def pix2pix(**options):
-    disc = {**tiny.HOST_NETWORKS['discriminator'], 'in_channels': 2}
+    disc = {**tiny.MMAGIC_NETWORKS['discriminator'], 'in_channels': 2}
     return tiny.pix2pix(generator=HOST, discriminator=disc, **options)
 
 

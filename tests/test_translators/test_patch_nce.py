@@ -45,7 +45,7 @@ def test_perceptrons_without_optimizer(build):
         model.train_step(batch(), wrappers)
 
 
-def normalised(data, key):
+def normalized(data, key):
     return torch.stack(data['inputs'][key]).float() / 127.5 - 1
 
 
@@ -55,7 +55,7 @@ def expected_losses(mirrored):
     generator, loss = model.generators['zebra'], model.structure_loss
     losses = []
     for key in ('img_horse', 'img_zebra'):
-        images = normalised(data, key)
+        images = normalized(data, key)
         translated = generator(images.flip(3) if mirrored else images)
         looks = [generator.encode(i, loss.layers) for i in (images, translated)]
         if mirrored:
@@ -84,7 +84,7 @@ def test_identity_is_compared_with_what_the_generator_saw():
     """A mirrored batch: the pixels of the identity term are mirrored on both sides."""
     model = one_sided(structure_loss=None, identity_weight=1.0, flip_equivariance=True)
     seed = next(s for s in range(10) if torch.manual_seed(s) and torch.rand(()) < 0.5)
-    target = normalised(batch(), 'img_zebra').flip(3)
+    target = normalized(batch(), 'img_zebra').flip(3)
     expected = (model.generators['zebra'](target) - target).abs().mean().item()
     torch.manual_seed(seed)
     log_vars = model.train_step(batch(), optim_wrappers(model))
@@ -147,7 +147,7 @@ def test_moving_average_of_cyclegan_does_the_inference():
         weights.append(next(model.generators['zebra'].parameters()).detach().clone())
     average = next(model.generator_ema.module['zebra'].parameters())
     assert torch.allclose(average, 0.7 * weights[0] + 0.3 * weights[1])
-    images = normalised(batch(), 'img_horse')
+    images = normalized(batch(), 'img_horse')
     found = model.forward_test(images, target_domain='zebra')['target']
     assert torch.equal(found, model.generator_ema.module['zebra'](images))
     assert not torch.equal(found, model.generators['zebra'](images))

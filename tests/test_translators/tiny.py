@@ -37,7 +37,7 @@ TINY_SINGLE_IMAGE = dict(
     buffer_size=0,
 )
 VIEWS = ('img_horse', 'img_zebra', 'img_horse_aug', 'img_zebra_aug')
-HOST_NETWORKS = dict(
+MMAGIC_NETWORKS = dict(
     generator=dict(
         type='ResnetGenerator', in_channels=3, out_channels=3, base_channels=4, num_blocks=1,
         norm_cfg=dict(type='IN'), use_dropout=False, padding_mode='reflect',
@@ -94,7 +94,7 @@ def cyclegan(type_='sesim_mmagic.SeSimCycleGAN', **kwargs):
     domains = ['horse', 'zebra']
     config = dict(
         type=type_,
-        **HOST_NETWORKS,
+        **MMAGIC_NETWORKS,
         default_domain='zebra',
         reachable_domains=domains,
         related_domains=domains,
@@ -106,8 +106,8 @@ def cyclegan(type_='sesim_mmagic.SeSimCycleGAN', **kwargs):
 def pix2pix(type_='sesim_mmagic.SeSimPix2Pix', **kwargs):
     config = dict(
         type=type_,
-        generator=HOST_NETWORKS['generator'],
-        discriminator={**HOST_NETWORKS['discriminator'], 'in_channels': 6},
+        generator=MMAGIC_NETWORKS['generator'],
+        discriminator={**MMAGIC_NETWORKS['discriminator'], 'in_channels': 6},
         default_domain='zebra',
         reachable_domains=['zebra'],
         related_domains=['zebra', 'horse'],

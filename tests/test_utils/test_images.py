@@ -50,7 +50,7 @@ def read_rgb(path, **kwargs):
 
 
 def over(foreground, alpha, background):
-    """Slow twin of compositing: float, one channel after the other."""
+    """Slow reference of compositing: float, one channel after the other."""
     share = alpha[..., None] / 255
     return foreground * share + np.array(background) * (1 - share)
 

@@ -40,10 +40,10 @@ def spatial_errors(loss, images):
         height, width = features.shape[2:]
         chunks = []
         for positions in torch.arange(height * width).split(CHUNK):
-            maps = self_similarity(features, positions, loss.patch_size, loss.normalise)
+            maps = self_similarity(features, positions, loss.patch_size, loss.normalize)
             source = maps[:1].expand_as(maps[1:])
             chunks.append(
-                spatial_distance(source, maps[1:], loss.distance, loss.normalise, reduction='none')
+                spatial_distance(source, maps[1:], loss.distance, loss.normalize, reduction='none')
             )
         layers.append(torch.cat(chunks, dim=1).unflatten(1, (height, width)))
     return layers

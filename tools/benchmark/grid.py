@@ -8,10 +8,10 @@ def write_grid(path, runs, domains, scenes=4):
 
     Args:
         path (Path): PNG to write.
-        runs (dict[str, dict[str, str]]): For each world the work directories by title; the same
-            titles in every world.
-        domains (dict[str, tuple[str, str]]): Source and target domain of each world.
-        scenes (int): Rows of each world. Defaults to 4.
+        runs (dict[str, dict[str, str]]): For each dataset the work directories by title; the same
+            titles in every dataset.
+        domains (dict[str, tuple[str, str]]): Source and target domain of each dataset.
+        scenes (int): Rows of each dataset. Defaults to 4.
     """
     import io
 
@@ -23,7 +23,7 @@ def write_grid(path, runs, domains, scenes=4):
     from sesim_mmagic.utils.files import write_atomically
 
     titles = ['input', *next(iter(runs.values())), 'truth']
-    rows = [row for world in runs for row in _rows(runs[world], domains[world], scenes)]
+    rows = [row for dataset in runs for row in _rows(runs[dataset], domains[dataset], scenes)]
     side = 1.25
     figure, axes = pyplot.subplots(
         len(rows), len(titles), figsize=(side * len(titles), side * len(rows) + 0.4), squeeze=False

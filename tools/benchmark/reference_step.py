@@ -47,7 +47,7 @@ class ReferenceStep:
         self.model.setup(self.options)
         self.model.parallelize()
 
-    def twin(self):
+    def reference(self):
         """The model whose multiply-adds are counted: itself."""
         return self
 
@@ -91,7 +91,7 @@ def reference_loss(folder, ours):
 
     heads = getattr(ours, 'heads', None)
     loss = SpatialCorrelativeLoss(
-        ours.distance, ours.num_patches, ours.patch_size, ours.normalise, heads is not None
+        ours.distance, ours.num_patches, ours.patch_size, ours.normalize, heads is not None
     )
     for name, head in (heads or {}).items():
         setattr(loss, name, head.requires_grad_(False))

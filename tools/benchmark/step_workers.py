@@ -1,4 +1,4 @@
-"""What a benchmark of training steps measures, each contestant in a process of its own."""
+"""What a benchmark of training steps measures, each method in a process of its own."""
 
 import ctypes
 import multiprocessing
@@ -53,7 +53,7 @@ class OurStep:
     def start(self):
         """Nothing to prepare before the first step."""
 
-    def twin(self):
+    def reference(self):
         """The same model as the counter of multiply-adds can see through it, in float32."""
         plain = dict(precision='fp32', channels_last=False, compile=False)
         return OurStep({**self.spec, **plain})
@@ -74,7 +74,7 @@ class OurStep:
         """One step of training on a batch."""
         from mmengine.logging import MessageHub
 
-        # The models of the host ask for the iteration.
+        # The models of MMagic ask for the iteration.
         MessageHub.get_current_instance().update_info('iter', self.steps)
         self.steps += 1
         self.model.train_step(data, self.optim_wrapper)
@@ -139,7 +139,7 @@ class Convolution(Matmul):
         return self.count * self.scale * 512 * 512 * 9 * 32 * 32
 
 
-CONTESTANTS = dict(ours=OurStep, reference=ReferenceStep, matmul=Matmul, convolution=Convolution)
+METHODS = dict(ours=OurStep, reference=ReferenceStep, matmul=Matmul, convolution=Convolution)
 
 
 def read_config(path, cfg_options):
@@ -158,26 +158,26 @@ def domains(model):
     return model.related_domains
 
 
-# ---------------------------------------------------------- inside a contestant's process
+# ---------------------------------------------------------- inside a method's process
 
 
 class Bench:
-    """What a worker answers about its contestant."""
+    """What a worker answers about its method."""
 
     def __init__(self, kind, spec):
         self.device = spec['device']
         torch.set_num_threads(spec['threads'])
         torch.manual_seed(0)
-        self.contestant = CONTESTANTS[kind](spec)
+        self.method = METHODS[kind](spec)
         self.memory_before = forget_peak(self.device)
-        self.contestant.start()
+        self.method.start()
 
     def seconds(self):
         """Wall-clock time of one step; its data is drawn before."""
-        data = self.contestant.data()
+        data = self.method.data()
         self.synchronise()
         start = time.perf_counter()
-        self.contestant.step(data)
+        self.method.step(data)
         self.synchronise()
         return time.perf_counter() - start
 
@@ -203,12 +203,12 @@ class Bench:
 
         Convolutions whose weights are computed from parameters, as StyleGAN2's, are in no part.
         """
-        if isinstance(self.contestant, Matmul):
-            return dict(total=self.contestant.multiply_adds())
-        twin = self.contestant.twin()
-        twin.step(twin.data())  # what is done once is no part of a step
-        with FlopCount(twin.parts()) as counter:
-            twin.step(twin.data())
+        if isinstance(self.method, Matmul):
+            return dict(total=self.method.multiply_adds())
+        reference = self.method.reference()
+        reference.step(reference.data())  # what is done once is no part of a step
+        with FlopCount(reference.parts()) as counter:
+            reference.step(reference.data())
         total = counter.total // 2
         parts = {name: flops // 2 for name, flops in counter.flops.items() if flops}
         return dict(total=total, parts={**parts, 'other': total - sum(parts.values())})
@@ -269,7 +269,7 @@ def resident_megabytes(field):
 
 
 def work(pipe, kind, spec):
-    """Build a contestant, then answer questions until the pipe closes."""
+    """Build a method, then answer questions until the pipe closes."""
     warnings.simplefilter('ignore')
     # Logs of the libraries are not to stand in the table.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -285,7 +285,7 @@ def work(pipe, kind, spec):
 
 
 class Worker:
-    """A contestant in a process of its own, idle unless asked."""
+    """A method in a process of its own, idle unless asked."""
 
     def __init__(self, kind, spec):
         context = multiprocessing.get_context('spawn')

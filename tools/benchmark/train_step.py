@@ -7,7 +7,7 @@
 A step is ``model.train_step`` on random pictures as a data loader gives them, with the optimizers
 of the config and random VGG16 weights. ``--reference`` names a checkout of
 github.com/lyndonzheng/F-LSeSim, whose step (``set_input`` and ``optimize_parameters``) is measured
-in turn with ours, in float32 whatever ours has: it knows nothing else. Each contestant lives in a
+in turn with ours, in float32 whatever ours has: it knows nothing else. Each method lives in a
 process of its own and only one runs at a time: ours, theirs, ours, theirs, so that a busy machine
 slows both, and ratios are taken round by round.
 
@@ -59,7 +59,7 @@ def precisions(spec):
 
 
 def measure(spec, repeats, warmup):
-    """Results of one config at one size, for each contestant and as ratios."""
+    """Results of one config at one size, for each method and as ratios."""
     dtypes = precisions(spec)
     rates = [f'{kind} {dtype}' for dtype in dict.fromkeys(dtypes.values()) for kind in RATES]
     with ExitStack() as stack:
@@ -97,7 +97,7 @@ def run_rounds(workers, count):
 
 
 def summary(seconds, peak_mb, counts):
-    """What is reported of one contestant."""
+    """What is reported of one method."""
     times = [1000 * value for value in seconds]
     return dict(
         median_ms=median(times),

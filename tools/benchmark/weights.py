@@ -1,22 +1,22 @@
-"""Choose the weights of structure losses on held-out scenes of the procedural world.
+"""Choose the weights of structure losses on held-out scenes of the synthetic shapes.
 
     python tools/benchmark/weights.py --methods pixel perceptual --weights 0.5 2.5 10
-        [--iterations 250] [--pace 2] [--seed 2021] [--jobs 2] [--out work_dirs/weights]
+        [--iterations 250] [--lr-scale 2] [--seed 2021] [--jobs 2] [--out work_dirs/weights]
 
 Trains every method with each weight (of the structure loss, or of CycleGAN's cycle) on the
-mismatched world and scores the validation scenes, which no test ever uses. Prints both sides of
+mismatched dataset and scores the validation scenes, which no test ever uses. Prints both sides of
 the bargain, foreground IoU (structure) and style (appearance), and their harmonic mean.
 """
 
 import argparse
 from pathlib import Path
 
+from comparisons import METHODS, make_data, make_run
 from runs import execute_all
-from worlds import METHODS, make_data, make_run
 
 from sesim_mmagic.apis import command_line
 
-WORLD = 'mismatch'
+DATASET = 'mismatch'
 
 
 def parse_args():
@@ -26,7 +26,7 @@ def parse_args():
     parser.add_argument('--methods', nargs='+', choices=weighted, required=True)
     parser.add_argument('--weights', nargs='+', type=float, required=True)
     parser.add_argument('--iterations', type=int, default=250)
-    parser.add_argument('--pace', type=float, default=2.0, help='factor on all learning rates')
+    parser.add_argument('--lr-scale', type=float, default=2.0, help='factor on all learning rates')
     parser.add_argument('--seed', type=int, default=2021)
     parser.add_argument('--jobs', type=int, default=2, help='trainings at a time, one core each')
     parser.add_argument('--out', default='work_dirs/weights', help='folder for everything')
@@ -38,7 +38,7 @@ def main():
     """Run what is missing and print the table."""
     args = parse_args()
     out = Path(args.out)
-    data = make_data(WORLD, out)
+    data = make_data(DATASET, out)
     runs = {}
     for method in args.methods:
         part = 'loss_config.cycle_loss' if method == 'cyclegan' else 'structure_loss.loss'
@@ -46,7 +46,7 @@ def main():
             settings = {f'model.{part}_weight': weight, 'test_dataloader.dataset.split': 'val'}
             folder = out / f'weight{weight:g}'
             runs[method, weight] = make_run(
-                WORLD, method, args.seed, args.iterations, args.pace, folder, data, settings
+                DATASET, method, args.seed, args.iterations, args.lr_scale, folder, data, settings
             )
     execute_all(list(runs.values()), args.jobs)
     print('\n| method | weight | foreground IoU | style | harmonic mean |\n|---|---|---|---|---|')

@@ -12,7 +12,7 @@ model = dict(
         num_patches=256,
         patch_size=64,
         distance='cos',
-        normalise=False,
+        normalize=False,
         loss_weight=10.0,
         feature_net=dict(type='sesim_mmagic.VGG16Features', pretrained='torchvision'),
     ),

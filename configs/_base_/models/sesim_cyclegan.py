@@ -24,7 +24,7 @@ model = dict(
     loss_config=dict(cycle_loss_weight=10.0, id_loss_weight=0.5),
     structure_loss=dict(
         type='sesim_mmagic.FSeSimLoss',
-        normalise=False,
+        normalize=False,
         feature_net=dict(type='sesim_mmagic.VGG16Features', pretrained='torchvision'),
     ),
 )

@@ -23,7 +23,7 @@ model = dict(
     loss_config=dict(pixel_loss_weight=100.0),
     structure_loss=dict(
         type='sesim_mmagic.FSeSimLoss',
-        normalise=False,
+        normalize=False,
         feature_net=dict(type='sesim_mmagic.VGG16Features', pretrained='torchvision'),
     ),
 )

@@ -13,7 +13,7 @@ from sesim_mmagic.registry import MODELS
 
 @MODELS.register_module()
 class GradientFieldLoss(StructureLoss):
-    """Distance between normalised gradient fields (Haber and Modersitzki, MICCAI 2006).
+    """Distance between normalized gradient fields (Haber and Modersitzki, MICCAI 2006).
 
     With n = (gx, gy) / sqrt(gx^2 + gy^2 + edge^2) of the grey picture, the loss is the mean of
     the squared Frobenius norm of n n^T (source) - n n^T (translation), averaged over scales. The

@@ -11,7 +11,7 @@ def pictures(*size, seed=0, dtype=torch.float32):
     return torch.rand(size, generator=generator, dtype=dtype) * 2 - 1
 
 
-def twin(source, translated, edge):
+def reference(source, translated, edge):
     """The formula once more, slowly and in NumPy: one scale, matrices written out."""
     fields = []
     for image in (source, translated):
@@ -24,7 +24,7 @@ def twin(source, translated, edge):
 def test_value_is_that_of_the_formula():
     source, translated = pictures(2, 3, 12, 17), pictures(2, 3, 12, 17, seed=1)
     loss = GradientFieldLoss(edge=0.1, scales=1, loss_weight=2.0)
-    expected = 2 * twin(source, translated, 0.1)
+    expected = 2 * reference(source, translated, 0.1)
     assert loss(source, translated).item() == pytest.approx(expected, rel=1e-5)
 
 
@@ -33,7 +33,7 @@ def test_coarser_scales_are_means_of_pixels():
     halves = [
         image.unfold(2, 2, 2).unfold(3, 2, 2).mean((-2, -1)) for image in (source, translated)
     ]
-    expected = (twin(source, translated, 0.05) + twin(*halves, 0.05)) / 2
+    expected = (reference(source, translated, 0.05) + reference(*halves, 0.05)) / 2
     loss = GradientFieldLoss(scales=2, loss_weight=1.0)
     assert loss(source, translated).item() == pytest.approx(expected, rel=1e-5)
 

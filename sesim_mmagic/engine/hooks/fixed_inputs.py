@@ -182,7 +182,7 @@ def _untouched(model):
     """Let a model be used by this rank alone, and leave no trace of it.
 
     MMagic's CycleGAN and Pix2Pix translate in training mode: that sets modes, draws dropout and
-    moves statistics of batch normalisation. A distributed wrapper may talk to other ranks, which
+    moves statistics of batch normalization. A distributed wrapper may talk to other ranks, which
     are not here: networks are taken out of theirs.
     """
     from sesim_mmagic.datasets.random_state import seeded_generators  # imports MMagic

@@ -1,4 +1,4 @@
-_base_ = '../fsesim/fsesim_resnet-w24_1xb4_procedural64.py'
+_base_ = '../fsesim/fsesim_resnet-w24_1xb4_shapes64.py'
 
 # The same features as FSeSim, compared as they are; the best of three weights on held-out scenes,
 # see README.md.

@@ -1,4 +1,4 @@
-"""Modes of the procedural world: looks that differ, and worlds that hold several."""
+"""Modes of the synthetic shapes: looks that differ, and datasets that hold several."""
 
 import json
 import runpy
@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sesim_mmagic.datasets import write_world
-from sesim_mmagic.datasets.procedural import LAYOUTS, draw_labels, sample_scene
-from sesim_mmagic.datasets.procedural_modes import MODES, mode_colours, render_mode
+from sesim_mmagic.datasets import write_shapes
+from sesim_mmagic.datasets.shape_modes import MODES, mode_colours, render_mode
+from sesim_mmagic.datasets.shape_scenes import LAYOUTS, draw_labels, sample_scene
 
 LUMINANCE = np.array([0.299, 0.587, 0.114])
 NUMBERS = range(len(MODES))
 SMALL = dict(size=32, num_train=6, num_test=4, seed=4, num_val=2)
-TOOL = Path(__file__).parents[2] / 'tools' / 'dataset_converters' / 'procedural_world.py'
+TOOL = Path(__file__).parents[2] / 'tools' / 'dataset_converters' / 'synthetic_shapes.py'
 
 
 def scene(number=0, size=64):
@@ -115,14 +115,14 @@ def contents(folder):
 
 
 @pytest.fixture(scope='module')
-def worlds(tmp_path_factory):
-    """Worlds of one mode and of three."""
-    folder = tmp_path_factory.mktemp('worlds')
-    return [write_world(folder / str(n), 'matched', modes=n, **SMALL) for n in (1, 3)]
+def datasets(tmp_path_factory):
+    """Datasets of one mode and of three."""
+    folder = tmp_path_factory.mktemp('datasets')
+    return [write_shapes(folder / str(n), 'matched', modes=n, **SMALL) for n in (1, 3)]
 
 
-def test_pictures_are_in_the_modes_that_are_written_down(worlds):
-    out = worlds[1]
+def test_pictures_are_in_the_modes_that_are_written_down(datasets):
+    out = datasets[1]
     modes = json.loads((out / 'modes.json').read_text())
     names = {
         f'{part}B/{name}' for part in ('train', 'val', 'test') for name in pictures(out, part + 'B')
@@ -137,26 +137,26 @@ def test_pictures_are_in_the_modes_that_are_written_down(worlds):
         assert colours <= {tuple(c) for c in mode_colours(mode).reshape(-1, 3)}
 
 
-def test_only_the_look_of_b_changes(worlds):
-    one, three = (contents(out) for out in worlds)
+def test_only_the_look_of_b_changes(datasets):
+    one, three = (contents(out) for out in datasets)
     changed = {path for path in one if one[path] != three[path]}
     assert {path.parent.name for path in changed} == {'trainB', 'valB', 'testB', ''}
     assert set(three) - set(one) == {Path('modes.json')}
-    manifest = json.loads(one[Path('world.json')])
+    manifest = json.loads(one[Path('dataset.json')])
     assert 'modes' not in manifest
-    assert json.loads(three[Path('world.json')]) == manifest | dict(modes=3)
+    assert json.loads(three[Path('dataset.json')]) == manifest | dict(modes=3)
     # Scenes of trainB, which have no label maps: the class is that of the textured pictures.
-    for file, picture in pictures(worlds[1], 'trainB').items():
+    for file, picture in pictures(datasets[1], 'trainB').items():
         mode = json.loads(three[Path('modes.json')])[f'trainB/{file}']
         ground = (mode_colours(mode)[0] == picture[..., None, :]).all(axis=-1).any(axis=-1)
-        textured = pictures(worlds[0], 'trainB')[file]
+        textured = pictures(datasets[0], 'trainB')[file]
         np.testing.assert_array_equal(ground, textured.max(axis=-1) < 100)
 
 
-def test_a_larger_world_has_the_same_modes(worlds, tmp_path):
+def test_a_larger_world_has_the_same_modes(datasets, tmp_path):
     larger = SMALL | dict(num_train=8, num_test=5, num_val=3)
-    out = write_world(tmp_path / 'larger', 'matched', modes=3, **larger)
-    small, large = contents(worlds[1]), contents(out)
+    out = write_shapes(tmp_path / 'larger', 'matched', modes=3, **larger)
+    small, large = contents(datasets[1]), contents(out)
     assert all(large[path] == small[path] for path in small if path.suffix == '.png')
     modes = [json.loads(c[Path('modes.json')]) for c in (small, large)]
     assert modes[0].items() < modes[1].items()
@@ -164,7 +164,7 @@ def test_a_larger_world_has_the_same_modes(worlds, tmp_path):
 
 def test_modes_are_equally_frequent_and_independent_of_the_folder(tmp_path):
     counts = dict(size=16, num_train=120, num_test=120, num_val=0, seed=0)
-    out = write_world(tmp_path / 'world', modes=4, **counts)
+    out = write_shapes(tmp_path / 'dataset', modes=4, **counts)
     modes = json.loads((out / 'modes.json').read_text())
     drawn = {
         folder: [modes[f'{folder}/{i:05d}.png'] for i in range(120)]
@@ -178,31 +178,31 @@ def test_modes_are_equally_frequent_and_independent_of_the_folder(tmp_path):
     assert np.mean(np.equal(*drawn.values())) == pytest.approx(0.25, abs=0.16)
 
 
-def test_an_equal_world_is_left_alone(worlds):
-    before = contents(worlds[1])
-    assert write_world(worlds[1], 'matched', modes=3, **SMALL) == worlds[1]
-    assert contents(worlds[1]) == before
+def test_an_equal_world_is_left_alone(datasets):
+    before = contents(datasets[1])
+    assert write_shapes(datasets[1], 'matched', modes=3, **SMALL) == datasets[1]
+    assert contents(datasets[1]) == before
 
 
-def test_a_world_of_other_modes_is_not_taken_for_this_one(worlds, tmp_path):
-    for out, modes in zip(worlds, (2, 4), strict=True):
+def test_a_world_of_other_modes_is_not_taken_for_this_one(datasets, tmp_path):
+    for out, modes in zip(datasets, (2, 4), strict=True):
         with pytest.raises(
             FileExistsError, match=rf"other parameters: .*asked for .*'modes': {modes}"
         ):
-            write_world(out, 'matched', modes=modes, **SMALL)
+            write_shapes(out, 'matched', modes=modes, **SMALL)
     with pytest.raises(FileExistsError, match="other parameters: .*'modes': 3"):
-        write_world(worlds[1], 'matched', **SMALL)
-    out = write_world(tmp_path / 'world', modes=2, **SMALL)
+        write_shapes(datasets[1], 'matched', **SMALL)
+    out = write_shapes(tmp_path / 'dataset', modes=2, **SMALL)
     (out / 'modes.json').unlink()
     with pytest.raises(FileExistsError, match=r'has lost its modes\.json.*delete this one'):
-        write_world(out, modes=2, **SMALL)
+        write_shapes(out, modes=2, **SMALL)
 
 
 @pytest.mark.parametrize('modes', [0, len(MODES) + 1, 1.5])
 def test_a_number_of_modes_that_there_is_not(tmp_path, modes):
     with pytest.raises(ValueError, match=rf'modes must be an integer from 1 to 6.*got {modes}'):
-        write_world(tmp_path / 'world', modes=modes, **SMALL)
-    assert not (tmp_path / 'world').exists()
+        write_shapes(tmp_path / 'dataset', modes=modes, **SMALL)
+    assert not (tmp_path / 'dataset').exists()
 
 
 def test_tool(tmp_path, monkeypatch, capsys):

@@ -12,7 +12,7 @@ CONFIG = '.mim/configs/cyclegan/cyclegan_lsgan-resnet-in_1xb1-270kiters_horse2ze
 
 @pytest.fixture
 def shrunken(tmp_path, picture_folders):
-    """The host's config with small networks and pictures; schedule and structure are its own."""
+    """MMagic's config with small networks and pictures; schedule and structure are its own."""
     import mmagic
     from mmengine.config import Config
 
@@ -38,7 +38,7 @@ def weights(runner):
 
 
 @pytest.mark.quick
-def test_cyclegan_of_the_host_trains_saves_and_resumes(shrunken):
+def test_cyclegan_of_mmagic_trains_saves_and_resumes(shrunken):
     from mmengine.runner import Runner
 
     shrunken.experiment_name = 'first'

@@ -10,7 +10,7 @@ from tests.test_translators.tiny import TINY_FSESIM, batch, cyclegan, optim_wrap
 
 @pytest.fixture(autouse=True)
 def iteration_of_the_runner():
-    """The host's training steps ask the runner's message hub for the iteration."""
+    """MMagic's training steps ask the runner's message hub for the iteration."""
     MessageHub.get_current_instance().update_info('iter', 0)
 
 
@@ -19,7 +19,7 @@ def iteration_of_the_runner():
     [(cyclegan, 'SeSimCycleGAN', 'CycleGAN'), (pix2pix, 'SeSimPix2Pix', 'Pix2Pix')],
     ids=['CycleGAN', 'Pix2Pix'],
 )
-def test_without_structure_loss_it_is_the_host(build, ours, host):
+def test_without_structure_loss_it_is_mmagic(build, ours, host):
     """Same losses and same weights, bit for bit, also after the image buffer has filled."""
     kwargs = dict(buffer_size=4) if host == 'CycleGAN' else {}
     models = [build(f'sesim_mmagic.{ours}', **kwargs), build(f'mmagic.{host}', **kwargs)]

@@ -1,4 +1,4 @@
-# The procedural world, written by tools/dataset_converters/procedural_world.py; B -> A.
+# The synthetic shapes, written by tools/dataset_converters/synthetic_shapes.py; B -> A.
 pack = dict(type='sesim_mmagic.PackDomains', A='flat', B='textured')
 train_pipeline = [
     *[
@@ -16,7 +16,7 @@ test_pipeline = [
     dict(type='sesim_mmagic.LoadPicture', key='img_B'),
     pack,
 ]
-data_root = 'data/procedural_mismatch'
+data_root = 'data/shapes_mismatch'
 train_dataloader = dict(
     batch_size=4,
     num_workers=0,

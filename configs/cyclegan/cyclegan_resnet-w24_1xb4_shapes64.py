@@ -1,4 +1,4 @@
-_base_ = '../fsesim/fsesim_resnet-w24_1xb4_procedural64.py'
+_base_ = '../fsesim/fsesim_resnet-w24_1xb4_shapes64.py'
 
 # MMagic's CycleGAN with the networks of the FSeSim config, a pair for each direction.
 domains = ['textured', 'flat']

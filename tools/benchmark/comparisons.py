@@ -23,7 +23,7 @@ METHODS = {
 
 
 @dataclass(frozen=True)
-class World:
+class Dataset:
     """A data set with a truth, and the configs that methods train on it.
 
     Args:
@@ -43,22 +43,22 @@ class World:
     reference: str = 'fsesim'
 
 
-PROCEDURAL = World(
-    'resnet-w24_1xb4_procedural64.py',
+PROCEDURAL = Dataset(
+    'resnet-w24_1xb4_shapes64.py',
     500,
     ('textured', 'flat'),
     tuple(METHODS)[:9],
     ('foreground_iou', 'miou_permuted', 'boundary_f1', 'psnr', 'style'),
 )
-KAOKORE = World(
+KAOKORE = Dataset(
     'resnet-w32_1xb1-4kiters_kaokore128.py',
     4000,
     ('sketch', 'painting'),
     ('none', 'cut', 'fsesim', 'lsesim'),
     ('psnr', 'ssim', 'boundary_f1'),
 )
-MODES = World(
-    'w16_1xb4_procedural-modes64.py',
+MODES = Dataset(
+    'w16_1xb4_shape-modes64.py',
     1000,
     ('flat', 'textured'),
     ('munit', 'sesim-munit', 'one-sided'),
@@ -74,7 +74,7 @@ KAOKORE_STYLES = replace(
 HANDBAGS = replace(
     KAOKORE_STYLES, config='w16_1xb1_edges2handbags-demo128.py', domains=('edge', 'handbag')
 )
-WORLDS = {
+DATASETS = {
     'mismatch': PROCEDURAL,
     'matched': PROCEDURAL,
     'kaokore': KAOKORE,
@@ -82,62 +82,62 @@ WORLDS = {
     'kaokore-styles': KAOKORE_STYLES,
     'handbags': HANDBAGS,
 }
-#: Worlds of pictures, which are not written here.
+#: Datasets of pictures, which are not written here.
 FOLDERS = {
     'kaokore': 'kaokore_sketch',
     'kaokore-styles': 'kaokore_sketch',
     'handbags': 'edges2handbags_demo',
 }
-#: Looks of the target domain in the world ``modes``.
+#: Looks of the target domain in the dataset ``modes``.
 NUM_MODES = 4
 
 
 def make_data(name: str, out: Path) -> Path:
-    """Folder of a world's data set; the procedural ones are written under ``out``."""
+    """Folder of a dataset's data set; the synthetic ones are written under ``out``."""
     if name in FOLDERS:
         return ROOT / 'data' / FOLDERS[name]
-    from sesim_mmagic.datasets.procedural_world import write_world
+    from sesim_mmagic.datasets.synthetic_shapes import write_shapes
 
     if name == 'modes':
-        return write_world(out / 'world', layout='matched', num_train=2000, modes=NUM_MODES)
-    return write_world(out / 'world', layout=name, num_train=2000)
+        return write_shapes(out / 'dataset', layout='matched', num_train=2000, modes=NUM_MODES)
+    return write_shapes(out / 'dataset', layout=name, num_train=2000)
 
 
-def load_config(world: str, method: str):
-    """Config of a method on a world, and its path in the repository."""
+def load_config(dataset: str, method: str):
+    """Config of a method on a dataset, and its path in the repository."""
     from mmengine.config import Config
 
-    path = f'configs/{METHODS[method][1]}_{WORLDS[world].config}'
+    path = f'configs/{METHODS[method][1]}_{DATASETS[dataset].config}'
     return Config.fromfile(ROOT / path), path
 
 
-def paced(config, pace: float) -> dict:
-    """Settings that let a training learn ``pace`` times as fast: rates, and the moving average."""
+def scaled_rates(config, lr_scale: float) -> dict:
+    """Settings that let rates and moving average go ``lr_scale`` times as fast."""
     ema = config.model.get('ema')
-    settings = {'model.ema.momentum': ema.momentum * pace} if ema else {}
+    settings = {'model.ema.momentum': ema.momentum * lr_scale} if ema else {}
     for key, wrapper in config.optim_wrapper.items():
         if isinstance(wrapper, dict):
-            settings[f'optim_wrapper.{key}.optimizer.lr'] = wrapper.optimizer.lr * pace
+            settings[f'optim_wrapper.{key}.optimizer.lr'] = wrapper.optimizer.lr * lr_scale
     return settings
 
 
 def make_run(
-    world: str,
+    dataset: str,
     method: str,
     seed: int,
     iterations: int,
-    pace: float,
+    lr_scale: float,
     out: Path,
     data: Path,
     settings: dict | None = None,
 ) -> Run:
-    """A training of a method on a world; further ``settings`` by dotted keys."""
-    config, path = load_config(world, method)
-    settings = {**paced(config, pace), **(settings or {})}
+    """A training of a method on a dataset; further ``settings`` by dotted keys."""
+    config, path = load_config(dataset, method)
+    settings = {**scaled_rates(config, lr_scale), **(settings or {})}
     for loader in ('train', 'val', 'test'):
         settings[f'{loader}_dataloader.dataset.data_root'] = str(data)
     return Run(
-        f'{METHODS[method][0]}, {world}',
+        f'{METHODS[method][0]}, {dataset}',
         path,
         str(out / f'{method}_seed{seed}_{iterations}iters'),
         iterations,

@@ -1,4 +1,4 @@
-"""Write the procedural world to disk: unpaired training pictures, held-out pictures with truth."""
+"""Write the synthetic shapes to disk: unpaired training pictures, held-out pictures with truth."""
 
 import json
 from pathlib import Path
@@ -7,23 +7,23 @@ import numpy as np
 from PIL import Image
 
 from .folders import is_free, new_folder
-from .procedural import LAYOUTS, PALETTE, draw_labels, render_scene, sample_scene
-from .procedural_modes import check_modes, render_mode
+from .shape_modes import check_modes, render_mode
+from .shape_scenes import LAYOUTS, PALETTE, draw_labels, render_scene, sample_scene
 
-MANIFEST = 'world.json'
+MANIFEST = 'dataset.json'
 MODE_LIST = 'modes.json'
 # Raised whenever equal parameters would give other pictures.
-_WORLD_VERSION = 1
+_SHAPES_VERSION = 1
 # Part of the seed of each picture: scenes of different folders never share their randomness.
 _STREAMS = dict(trainA=0, trainB=1, test=2, val=3)
 # Folders of pairs, each with label maps beside.
 _PAIRED = ('val', 'test')
 
 
-def write_world(
+def write_shapes(
     out, layout='mismatch', size=64, num_train=400, num_test=64, seed=0, num_val=32, modes=1
 ):
-    """Write an unpaired data set and ``world.json`` under ``out``.
+    """Write an unpaired data set and ``dataset.json`` under ``out``.
 
     Its folders are ``trainA trainB valA valB valLabels testA testB testLabels``.
 
@@ -31,12 +31,12 @@ def write_world(
     ``testB/x.png`` show the same one, whose label map is ``testLabels/x.png`` (a palette PNG:
     pixel values are labels), and so do those of ``val``, by which a checkpoint may be chosen.
     Scenes of both follow the layout of domain B, the source. Picture ``i`` depends on its folder,
-    ``i`` and ``seed`` only, so a larger world contains the smaller one.
+    ``i`` and ``seed`` only, so a larger dataset contains the smaller one.
 
     With several ``modes`` every picture of B is painted in one of them, drawn with equal
     probabilities, and ``modes.json`` holds their numbers: ``{'trainB/00000.png': 2, ...}``. Scenes
     and domain A stay as they are. A test scene's other truths are
-    ``render_mode(labels, mode)`` of ``procedural_modes``.
+    ``render_mode(labels, mode)`` of ``shape_modes``.
 
     The folder appears under its name once it is complete.
 
@@ -52,7 +52,7 @@ def write_world(
             ``render_scene``, which is no mode of the table.
 
     Returns:
-        Path: ``out``. An existing world of the same parameters is left as it is.
+        Path: ``out``. An existing dataset of the same parameters is left as it is.
 
     Raises:
         ValueError: A parameter is out of range.
@@ -60,7 +60,7 @@ def write_world(
     """
     parameters = _checked_parameters(layout, size, num_train, num_test, seed, num_val, modes)
     out = Path(out)
-    if _holds_world(out, parameters):
+    if _holds_shapes(out, parameters):
         return out
     with new_folder(out) as folder:
         _write_pictures(folder, parameters)
@@ -82,7 +82,7 @@ def _checked_parameters(layout, size, num_train, num_test, seed, num_val, modes)
             raise ValueError(f'{name} must be an integer of at least {least}, got {value!r}.')
     check_modes(modes, least=1)
     parameters = dict(
-        version=_WORLD_VERSION,
+        version=_SHAPES_VERSION,
         layout=layout,
         size=int(size),
         num_train=int(num_train),
@@ -95,7 +95,7 @@ def _checked_parameters(layout, size, num_train, num_test, seed, num_val, modes)
 
 
 def _folders(parameters):
-    """Name and number of pictures of every folder of a world."""
+    """Name and number of pictures of every folder of a dataset."""
     counts = {f'train{style}': parameters['num_train'] for style in 'AB'}
     for part in _PAIRED:
         if parameters[f'num_{part}']:
@@ -103,8 +103,8 @@ def _folders(parameters):
     return counts
 
 
-def _holds_world(out, parameters):
-    """Whether ``out`` already is this world; an error if it is anything else but empty."""
+def _holds_shapes(out, parameters):
+    """Whether ``out`` already is this dataset; an error if it is anything else but empty."""
     if is_free(out):
         return False
     advice = 'Choose another folder, or delete this one and run again.'
@@ -112,13 +112,13 @@ def _holds_world(out, parameters):
         found = json.loads((out / MANIFEST).read_text())
     except (OSError, ValueError):
         raise FileExistsError(
-            f"'{out}' exists and is no procedural world (no readable {MANIFEST}). {advice}"
+            f"'{out}' exists and is no synthetic shapes (no readable {MANIFEST}). {advice}"
         ) from None
     if isinstance(found, dict):
         found = {'num_val': 0, **found}  # of before there were validation pairs
     if found != parameters:
         raise FileExistsError(
-            f"'{out}' holds a procedural world of other parameters: {found}, "
+            f"'{out}' holds synthetic shapes of other parameters: {found}, "
             f'asked for {parameters}. {advice}'
         )
     for name, count in _folders(parameters).items():

@@ -1,4 +1,4 @@
-_base_ = './cyclegan_resnet-w24_1xb4_procedural64.py'
+_base_ = './cyclegan_resnet-w24_1xb4_shapes64.py'
 
 # The structure loss of the FSeSim config, in both directions.
 model = dict(
@@ -7,7 +7,7 @@ model = dict(
         layers=('relu1_2', 'relu2_2'),
         num_patches=128,
         patch_size=64,
-        normalise=False,
+        normalize=False,
         loss_weight=20.0,
         feature_net=dict(type='sesim_mmagic.VGG16Features', pretrained=None, seed=0, width=0.5),
     )

@@ -1,4 +1,4 @@
-"""The procedural world: scenes with a known translation, drawn without files or networks.
+"""The synthetic shapes: scenes with a known translation, drawn without files or networks.
 
 A scene is a label map (0 background, 1 disk, 2 square, 3 triangle). Style A paints every class
 in one flat colour, style B in a texture of its own; the luminance of B is inverted relative to A

@@ -1,6 +1,6 @@
 _base_ = [
     '../_base_/models/munit_w16.py',
-    '../_base_/datasets/procedural_modes_64.py',
+    '../_base_/datasets/shape_modes_64.py',
     '../_base_/schedules/adam_5e-4_short.py',
 ]
 

@@ -1,4 +1,4 @@
-_base_ = '../fsesim/fsesim_resnet-w24_1xb4_procedural64.py'
+_base_ = '../fsesim/fsesim_resnet-w24_1xb4_shapes64.py'
 
 # The weights of CUT, on the networks and the schedule of the FSeSim config.
 model = dict(

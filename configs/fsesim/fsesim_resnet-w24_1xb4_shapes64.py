@@ -1,6 +1,6 @@
 _base_ = [
     '../_base_/models/fsesim_resnet.py',
-    '../_base_/datasets/procedural_64.py',
+    '../_base_/datasets/shapes_64.py',
     '../_base_/schedules/adam_1e-4_linear.py',
     '../_base_/default_runtime.py',
 ]
@@ -32,7 +32,7 @@ model = dict(
     ema=dict(momentum=0.005),
 )
 optim_wrapper = dict(generators=dict(optimizer=dict(lr=2e-4)))
-metric = dict(type='sesim_mmagic.ProceduralScores', target_domain='flat', source_domain='textured')
+metric = dict(type='sesim_mmagic.SyntheticScores', target_domain='flat', source_domain='textured')
 val_evaluator = [metric]
 test_evaluator = [metric]
 
@@ -43,6 +43,6 @@ param_scheduler = dict(
 )
 default_hooks = dict(
     logger=dict(interval=50),
-    # Structure is what a translator loses on this world, and longer training is not better.
-    checkpoint=dict(interval=100, max_keep_ckpts=10, save_best='procedural/foreground_iou'),
+    # Structure is what a translator loses on this dataset, and longer training is not better.
+    checkpoint=dict(interval=100, max_keep_ckpts=10, save_best='synthetic/foreground_iou'),
 )

@@ -1,4 +1,4 @@
-"""The procedural world: what is drawn, what is written, and that it is always the same."""
+"""The synthetic shapes: what is drawn, what is written, and that it is always the same."""
 
 import hashlib
 import json
@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from sesim_mmagic.datasets import folders, procedural_world, write_world
-from sesim_mmagic.datasets.procedural import (
+from sesim_mmagic.datasets import folders, synthetic_shapes, write_shapes
+from sesim_mmagic.datasets.shape_scenes import (
     LAYOUTS,
     PALETTE,
     TEXTURE_COLOURS,
@@ -174,13 +174,15 @@ def picture(path):
 
 
 def test_world_on_disk(tmp_path):
-    out = write_world(tmp_path / 'new' / 'world', 'mismatch', **SMALL)
-    assert sorted(path.name for path in (tmp_path / 'new').iterdir()) == ['world']
-    expected = {f'train{s}/{i:05d}.png' for s in 'AB' for i in range(3)} | {'world.json'}
+    out = write_shapes(tmp_path / 'new' / 'dataset', 'mismatch', **SMALL)
+    assert sorted(path.name for path in (tmp_path / 'new').iterdir()) == ['dataset']
+    expected = {f'train{s}/{i:05d}.png' for s in 'AB' for i in range(3)} | {'dataset.json'}
     expected |= {f'test{s}/{i:05d}.png' for s in ('A', 'B', 'Labels') for i in range(2)}
     expected |= {f'val{s}/00000.png' for s in ('A', 'B', 'Labels')}
     assert set(contents(out)) == expected
-    assert json.loads((out / 'world.json').read_text()) == dict(SMALL, layout='mismatch', version=1)
+    assert json.loads((out / 'dataset.json').read_text()) == dict(
+        SMALL, layout='mismatch', version=1
+    )
     for part, i in (('test', 0), ('test', 1), ('val', 0)):
         flat, textured = (picture(out / f'{part}{s}' / f'{i:05d}.png') for s in 'AB')
         labels = np.asarray(Image.open(out / f'{part}Labels' / f'{i:05d}.png'))
@@ -193,7 +195,7 @@ def test_world_on_disk(tmp_path):
 
 def test_pictures_do_not_change_between_versions(tmp_path):
     """Scores in the documentation are of these pictures: raise the version with the digest."""
-    out = write_world(tmp_path / 'world', **SMALL)
+    out = write_shapes(tmp_path / 'dataset', **SMALL)
     digest = hashlib.sha256()
     for path in sorted(out.rglob('*.png')):
         digest.update(str(path.relative_to(out)).encode())
@@ -204,7 +206,7 @@ def test_pictures_do_not_change_between_versions(tmp_path):
 
 
 def test_training_scenes_of_the_domains_differ(tmp_path):
-    out = write_world(tmp_path / 'world', 'matched', **{**SMALL, 'num_train': 12})
+    out = write_shapes(tmp_path / 'dataset', 'matched', **{**SMALL, 'num_train': 12})
 
     def masks(folder, ground):
         return [
@@ -219,23 +221,23 @@ def test_training_scenes_of_the_domains_differ(tmp_path):
 
 
 def test_same_seed_same_world(tmp_path):
-    a, b = (write_world(tmp_path / name, 'mismatch', **SMALL) for name in 'ab')
+    a, b = (write_shapes(tmp_path / name, 'mismatch', **SMALL) for name in 'ab')
     assert contents(a) == contents(b)
-    c = write_world(tmp_path / 'c', 'mismatch', **{**SMALL, 'seed': 5})
+    c = write_shapes(tmp_path / 'c', 'mismatch', **{**SMALL, 'seed': 5})
     assert contents(a)['trainA/00000.png'] != contents(c)['trainA/00000.png']
 
 
 def test_a_larger_world_contains_the_smaller(tmp_path):
-    a = contents(write_world(tmp_path / 'a', **SMALL))
+    a = contents(write_shapes(tmp_path / 'a', **SMALL))
     b = contents(
-        write_world(tmp_path / 'b', **{**SMALL, 'num_train': 5, 'num_test': 4, 'num_val': 3})
+        write_shapes(tmp_path / 'b', **{**SMALL, 'num_train': 5, 'num_test': 4, 'num_val': 3})
     )
-    assert all(b[name] == a[name] for name in a if name != 'world.json')
+    assert all(b[name] == a[name] for name in a if name != 'dataset.json')
 
 
 def test_validation_scenes_are_scenes_of_their_own(tmp_path):
     equal = dict(SMALL, size=64, num_train=8, num_test=8, num_val=8)
-    files = contents(write_world(tmp_path / 'world', **equal))
+    files = contents(write_shapes(tmp_path / 'dataset', **equal))
     labels = [
         {data for name, data in files.items() if name.startswith(f'{part}Labels/')}
         for part in ('val', 'test')
@@ -246,7 +248,7 @@ def test_validation_scenes_are_scenes_of_their_own(tmp_path):
         folder: np.mean(
             [
                 ndimage.label((picture(path) != PALETTE[0]).any(axis=-1))[1]
-                for path in sorted((tmp_path / 'world' / folder).iterdir())
+                for path in sorted((tmp_path / 'dataset' / folder).iterdir())
             ]
         )
         for folder in ('trainA', 'testA', 'valA')
@@ -255,45 +257,45 @@ def test_validation_scenes_are_scenes_of_their_own(tmp_path):
 
 
 def test_pictures_are_those_of_worlds_without_validation(tmp_path):
-    """Worlds written before there was a validation part are complete worlds without one."""
-    old = write_world(tmp_path / 'old', **{**SMALL, 'num_val': 0})
+    """Datasets written before there was a validation part are complete datasets without one."""
+    old = write_shapes(tmp_path / 'old', **{**SMALL, 'num_val': 0})
     assert not list(old.glob('val*'))
     before = contents(old)
-    after = contents(write_world(tmp_path / 'new', **SMALL))
-    assert all(after[name] == before[name] for name in before if name != 'world.json')
-    manifest = json.loads((old / 'world.json').read_text())
+    after = contents(write_shapes(tmp_path / 'new', **SMALL))
+    assert all(after[name] == before[name] for name in before if name != 'dataset.json')
+    manifest = json.loads((old / 'dataset.json').read_text())
     del manifest['num_val']
-    (old / 'world.json').write_text(json.dumps(manifest))
-    assert write_world(old, **{**SMALL, 'num_val': 0}) == old
+    (old / 'dataset.json').write_text(json.dumps(manifest))
+    assert write_shapes(old, **{**SMALL, 'num_val': 0}) == old
     with pytest.raises(FileExistsError, match="other parameters: .*'num_val': 0"):
-        write_world(old, **SMALL)
+        write_shapes(old, **SMALL)
 
 
 def test_an_equal_world_is_left_alone(tmp_path):
-    out = write_world(tmp_path / 'world', **SMALL)
+    out = write_shapes(tmp_path / 'dataset', **SMALL)
     before = {path: os.stat(path).st_mtime_ns for path in out.rglob('*')}
-    assert write_world(str(out), **SMALL) == out
+    assert write_shapes(str(out), **SMALL) == out
     assert {path: os.stat(path).st_mtime_ns for path in out.rglob('*')} == before
 
 
 def test_nothing_else_is_overwritten(tmp_path):
-    out = write_world(tmp_path / 'world', **SMALL)
+    out = write_shapes(tmp_path / 'dataset', **SMALL)
     with pytest.raises(FileExistsError, match=r"other parameters: .*'seed': 4.*delete this one"):
-        write_world(out, **{**SMALL, 'seed': 3})
+        write_shapes(out, **{**SMALL, 'seed': 3})
     (out / 'testB' / '00001.png').unlink()
     with pytest.raises(FileExistsError, match='testB.*holds 1 pictures where 2'):
-        write_world(out, **SMALL)
+        write_shapes(out, **SMALL)
     (tmp_path / 'mine').mkdir()
     (tmp_path / 'mine' / 'notes.txt').write_text('dear')
-    with pytest.raises(FileExistsError, match='no procedural world'):
-        write_world(tmp_path / 'mine', **SMALL)
+    with pytest.raises(FileExistsError, match='no synthetic shapes'):
+        write_shapes(tmp_path / 'mine', **SMALL)
     assert (tmp_path / 'mine' / 'notes.txt').read_text() == 'dear'
 
 
 def test_an_empty_folder_may_be_there(tmp_path):
-    (tmp_path / 'world').mkdir()
-    write_world(tmp_path / 'world', **SMALL)
-    assert (tmp_path / 'world' / 'world.json').exists()
+    (tmp_path / 'dataset').mkdir()
+    write_shapes(tmp_path / 'dataset', **SMALL)
+    assert (tmp_path / 'dataset' / 'dataset.json').exists()
 
 
 def test_an_interrupted_world_leaves_nothing(tmp_path, monkeypatch):
@@ -304,9 +306,9 @@ def test_an_interrupted_world_leaves_nothing(tmp_path, monkeypatch):
         if len(saved) == 5:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(procedural_world, '_save', interrupted)
+    monkeypatch.setattr(synthetic_shapes, '_save', interrupted)
     with pytest.raises(KeyboardInterrupt):
-        write_world(tmp_path / 'world', **SMALL)
+        write_shapes(tmp_path / 'dataset', **SMALL)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -324,8 +326,8 @@ def test_an_interrupted_world_leaves_nothing(tmp_path, monkeypatch):
 )
 def test_bad_parameters(tmp_path, name, value):
     with pytest.raises(ValueError, match=rf'{name} must be .*{value}'):
-        write_world(tmp_path / 'world', **{**SMALL, name: value})
-    assert not (tmp_path / 'world').exists()
+        write_shapes(tmp_path / 'dataset', **{**SMALL, name: value})
+    assert not (tmp_path / 'dataset').exists()
 
 
 def test_new_folders_are_readable_by_others(tmp_path):

@@ -1,4 +1,4 @@
-"""Modes of the procedural world's domain B: looks of one scene that are all right.
+"""Modes of the synthetic shapes's domain B: looks of one scene that are all right.
 
 The multi-modal task is A -> B: a flat picture has ``modes`` right translations, one in each mode,
 and each is as frequent as the others. A mode is a palette for the classes and a texture that lies
@@ -101,7 +101,7 @@ def _grid(rows, columns):
     return _is_line(rows, 8.0, 0.25) | _is_line(columns, 8.0, 0.25)
 
 
-# A world of N modes has the first N. To change one is to raise the world's version.
+# A dataset of N modes has the first N. To change one is to raise the dataset's version.
 MODES = (
     Mode('night', ((24, 32, 84), (250, 214, 72), (84, 214, 226), (246, 150, 190))),
     Mode('wood', ((44, 96, 52), (215, 140, 60), (176, 150, 215), (215, 215, 140)), _rows, 64),

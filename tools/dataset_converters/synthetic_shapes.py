@@ -1,4 +1,4 @@
-"""Write the procedural world (shapes in two styles, with truth) as an unpaired data set."""
+"""Write the synthetic shapes (shapes in two styles, with truth) as an unpaired data set."""
 
 import argparse
 
@@ -7,7 +7,7 @@ from sesim_mmagic.apis import command_line
 
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--out', required=True, help='folder to write, e.g. data/procedural')
+    parser.add_argument('--out', required=True, help='folder to write, e.g. data/synthetic')
     parser.add_argument(
         '--layout',
         choices=('matched', 'mismatch'),
@@ -35,9 +35,9 @@ def parse_args():
 @command_line.command()
 def main():
     args = parse_args()
-    from sesim_mmagic.datasets.procedural_world import write_world
+    from sesim_mmagic.datasets.synthetic_shapes import write_shapes
 
-    out = write_world(
+    out = write_shapes(
         args.out,
         args.layout,
         size=args.size,
@@ -48,7 +48,7 @@ def main():
         modes=args.modes,
     )
     print(
-        f'{out}: procedural world, layout {args.layout}, {args.train} + {args.train} training '
+        f'{out}: synthetic shapes, layout {args.layout}, {args.train} + {args.train} training '
         f'pictures, {args.val} validation and {args.test} test pairs of {args.size} x {args.size} '
         'pixels' + (f', {args.modes} modes of B.' if args.modes > 1 else '.')
     )

@@ -1,4 +1,4 @@
-_base_ = './cut_resnet-w24_1xb4_procedural64.py'
+_base_ = './cut_resnet-w24_1xb4_shapes64.py'
 
 # The weights of FastCUT.
 model = dict(

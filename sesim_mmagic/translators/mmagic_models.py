@@ -36,13 +36,13 @@ from .structure_step import (
 class StructureLossMixin(InferenceStep):
     """Adds a structure loss to a translation model of MMagic.
 
-    Everything else is the host's own code. What changes for it: networks are called through
+    Everything else is MMagic's own code. What changes for it: networks are called through
     their distributed wrapper, so gradients are averaged, and image buffers live in the
     checkpoint.
 
     Args:
         structure_loss (dict, optional): Config of a structure loss between each source and
-            its translation. Defaults to None: exactly the host's training.
+            its translation. Defaults to None: exactly MMagic's training.
         channels_last (bool): Keep the networks in channels-last memory format.
             Defaults to False.
         ema (dict, optional): Arguments of MMEngine's ``ExponentialMovingAverage`` of the
@@ -97,11 +97,11 @@ class StructureLossMixin(InferenceStep):
         return [name for name in self._related_domains if name != domain]
 
     def get_module(self, module: nn.Module) -> Any:
-        """Networks as the host's steps call them: through the wrapper wherever they train."""
+        """Networks as MMagic's steps call them: through the wrapper wherever they train."""
         return reachable_networks(module)
 
     def train_step(self, data: dict, optim_wrapper: Any = None) -> dict[str, Tensor]:
-        """The host's training step, on a checked batch.
+        """MMagic's training step, on a checked batch.
 
         A structure loss that learns is updated before the networks, by the optimizer
         ``structure_loss``.
@@ -109,7 +109,7 @@ class StructureLossMixin(InferenceStep):
         domains = self._related_domains
         check_optimizers(self.structure_loss, optim_wrapper)
         check_training_batch(data, training_keys(self.structure_loss, domains))
-        # The host's step asks for one loss after the other and names real images and
+        # MMagic's step asks for one loss after the other and names real images and
         # translations alone: what else they need is at hand while it runs.
         self._step = StructureStep(self.structure_loss)
         self._optim_wrapper, self._inputs = optim_wrapper, {}
@@ -124,7 +124,7 @@ class StructureLossMixin(InferenceStep):
         return finite_losses(log_vars)
 
     def forward_test(self, *args: Any, **kwargs: Any) -> dict:
-        """The host's translation of images, by the moving average where there is one."""
+        """MMagic's translation of images, by the moving average where there is one."""
         if self.generator_ema is None:
             return super().forward_test(*args, **kwargs)
         trained, self.generators = self.generators, self.generator_ema.module
@@ -157,13 +157,13 @@ class StructureLossMixin(InferenceStep):
             )
 
     def _get_disc_loss(self, outputs: dict[str, Tensor]) -> tuple[Tensor, dict]:
-        """The host's discriminator loss, after an update of a structure loss that learns."""
+        """MMagic's discriminator loss, after an update of a structure loss that learns."""
         learned = self._step.learn(self._optim_wrapper, self._translations(outputs))
         loss, log_vars = super()._get_disc_loss(outputs)
         return loss, {**log_vars, **learned}
 
     def _get_gen_loss(self, outputs: dict[str, Tensor]) -> tuple[Tensor, dict]:
-        """The host's generator loss plus the structure loss of every direction."""
+        """MMagic's generator loss plus the structure loss of every direction."""
         loss, log_vars = super()._get_gen_loss(outputs)
         if self.structure_loss is None:
             return loss, log_vars

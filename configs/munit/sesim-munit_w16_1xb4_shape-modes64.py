@@ -1,4 +1,4 @@
-_base_ = './munit_w16_1xb4_procedural-modes64.py'
+_base_ = './munit_w16_1xb4_shape-modes64.py'
 
 # FSeSim in place of content reconstruction and cycle, on random VGG16 features.
 model = dict(
@@ -8,7 +8,7 @@ model = dict(
         type='sesim_mmagic.FSeSimLoss',
         layers=('relu1_2', 'relu2_2'),
         num_patches=128,
-        normalise=False,
+        normalize=False,
         feature_net=dict(type='sesim_mmagic.VGG16Features', pretrained=None, seed=0, width=0.5),
     ),
 )

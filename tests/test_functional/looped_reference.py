@@ -3,10 +3,10 @@
 import torch
 
 
-def looped_self_similarity(features, positions, patch_size, normalise=True):
+def looped_self_similarity(features, positions, patch_size, normalize=True):
     images, channels, height, width = features.shape
     features = features - features.mean(dim=(2, 3), keepdim=True)
-    if normalise:
+    if normalize:
         norms = features.pow(2).sum(dim=1, keepdim=True).sqrt()
         features = features / norms.clamp_min(1e-12)
     else:
@@ -25,11 +25,11 @@ def looped_self_similarity(features, positions, patch_size, normalise=True):
             rows.append((query[:, None, None] * window).sum(dim=0).flatten())
         maps.append(torch.stack(rows))
     maps = torch.stack(maps)
-    return maps if normalise else torch.tanh(maps / 10)
+    return maps if normalize else torch.tanh(maps / 10)
 
 
 def looped_spatial_distance(
-    source_map, target_map, distance='cos', normalised=True, reduction='mean'
+    source_map, target_map, distance='cos', normalized=True, reduction='mean'
 ):
     images, queries, keys = source_map.shape
     kept = keys // 4
@@ -45,7 +45,7 @@ def looped_spatial_distance(
                 difference = (1 - (source * target).sum() / norms).abs()[None]
             else:
                 difference = (source - target).abs() * keys / kept
-            if not normalised:
+            if not normalized:
                 difference = torch.where(difference < 1, difference**2 / 2, difference - 0.5)
             values.append(difference.sum() if distance == 'cos' else difference.sum() / keys)
     values = torch.stack(values)
