@@ -122,6 +122,7 @@ setup(
         'mim': ['openmim>=0.3.9'],
         'tests': requirements('tests'),
     },
+    package_data={'': ['*.jinja']},
     cmdclass={'build': build, 'build_py': build_py, 'egg_info': egg_info},
     zip_safe=False,
 )

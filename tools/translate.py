@@ -119,7 +119,7 @@ def write_sheet(out, predictions, count, max_image_pixels=None):
     translation.
     """
     from sesim_mmagic.engine import write_report
-    from sesim_mmagic.engine.html_report import page_failure
+    from sesim_mmagic.engine.report import page_failure
 
     page = Path(out, 'index.html')
     try:

@@ -8,9 +8,9 @@ from sesim_mmagic.engine.hooks import (
     SaveTranslationsHook,
     read_results,
 )
-from sesim_mmagic.engine.html_report import write_report
 from sesim_mmagic.engine.loops import ResumableIterTrainLoop
 from sesim_mmagic.engine.optim_wrapper import CpuAmpOptimWrapper
+from sesim_mmagic.engine.report import write_report
 from sesim_mmagic.engine.storage import AtomicLocalBackend
 
 __all__ = [

@@ -1,9 +1,8 @@
 """A figure of pictures and similarity maps side by side."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-import cv2
-import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -14,6 +13,7 @@ from sesim_mmagic.utils.names import printable
 _MIN_CELL, _MAX_CELL = 128, 256
 _GAP, _GROUP_GAP, _MARGIN = 4, 18, 6
 _LABEL_WIDTH, _HEADING_HEIGHT, _NOTE_HEIGHT = 18, 36, 16
+_LETTER_WIDTH = 7
 _DPI = 100
 
 
@@ -27,10 +27,12 @@ class Cell(NamedTuple):
     """
 
     values: np.ndarray
-    point: tuple | None = None
+    point: tuple[float, float] | None = None
 
 
-def draw_maps(groups, rows):
+def draw_maps(
+    groups: Sequence[tuple[str, Sequence[str]]], rows: Sequence[tuple[str, Sequence[Cell]]]
+) -> np.ndarray:
     """Draw a grid of pictures and maps with named columns.
 
     Pictures from 128 to 256 pixels wide keep their pixels; narrower ones are enlarged by a whole
@@ -58,22 +60,28 @@ def draw_maps(groups, rows):
         )
     width = max(cells[0].values.shape[1] for _, cells in rows)
     width = min(width * -(-_MIN_CELL // width), _MAX_CELL)
-    lefts = _left_edges(groups, width)
-    heights = [_height(cells[0].values, width) for _, cells in rows]
+    shapes = [cells[0].values.shape for _, cells in rows]
+    heights = [max(1, round(width * shape[0] / shape[1])) for shape in shapes]
     # Only maps have a note below them.
-    line = _GAP + (_NOTE_HEIGHT if any(_is_map(cell) for cell in rows[0][1]) else 0)
-    canvas = _Canvas(lefts[-1] + width + _MARGIN, _HEADING_HEIGHT + sum(heights) + line * len(rows))
-    _write_headings(canvas, groups, lefts, width)
+    line = _GAP + (_NOTE_HEIGHT if any(cell.values.ndim == 2 for cell in rows[0][1]) else 0)
+    lefts = _left_edges(groups, width)
+    size = lefts[-1] + width + _MARGIN, _HEADING_HEIGHT + sum(heights) + line * len(rows)
+    figure = Figure((size[0] / _DPI, size[1] / _DPI), dpi=_DPI)
+    _write_headings(figure, groups, lefts, width)
     top = _HEADING_HEIGHT
     for (label, cells), height in zip(rows, heights, strict=True):
-        canvas.write(_LABEL_WIDTH / 2, top + height / 2, _shortened(label, height), rotation=90)
+        room = max(4, height // _LETTER_WIDTH)
+        label = label if len(label) <= room else f'{label[: room - 1]}…'
+        _write(figure, _LABEL_WIDTH / 2, top + height / 2, label, rotation=90)
         for left, cell in zip(lefts, cells, strict=True):
-            _draw_cell(canvas, cell, left, top, (width, height))
+            _draw(figure, cell, left, top, width, height)
         top += height + line
-    return canvas.pixels()
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def _left_edges(groups, width):
+def _left_edges(groups: Sequence[tuple[str, Sequence[str]]], width: int) -> list[int]:
     edges, left = [], _LABEL_WIDTH
     for _, names in groups:
         edges += [left + i * (width + _GAP) for i in range(len(names))]
@@ -81,81 +89,44 @@ def _left_edges(groups, width):
     return edges
 
 
-def _height(picture, width):
-    return max(1, round(width * picture.shape[0] / picture.shape[1]))
+def _write(figure: Figure, x: float, y: float, text: str, size: int = 8, **style: object) -> None:
+    """Write text around a pixel."""
+    place = x / figure.bbox.width, 1 - y / figure.bbox.height
+    style = dict(size=size, ha='center', va='center', parse_math=False, **style)
+    figure.text(*place, printable(text), **style)  # a name is no formula
 
 
-def _is_map(cell):
-    return cell.values.ndim == 2
-
-
-def _shortened(label, height):
-    # About seven pixels a letter.
-    room = max(4, height // 7)
-    return label if len(label) <= room else f'{label[: room - 1]}…'
-
-
-def _write_headings(canvas, groups, lefts, width):
+def _write_headings(
+    figure: Figure, groups: Sequence[tuple[str, Sequence[str]]], lefts: list[int], width: int
+) -> None:
     edges = iter(lefts)
     for heading, names in groups:
         own = [next(edges) for _ in names]
-        canvas.write((own[0] + own[-1] + width) / 2, 9, heading, weight='bold')
+        _write(figure, (own[0] + own[-1] + width) / 2, 9, heading, weight='bold')
         for left, name in zip(own, names, strict=True):
-            canvas.write(left + width / 2, 26, name)
+            _write(figure, left + width / 2, 26, name)
 
 
-def _draw_cell(canvas, cell, left, top, size):
-    width, height = size
-    colors = _coloured(cell.values) if _is_map(cell) else cell.values[..., ::-1]
-    shrinks = colors.shape[1] > width
-    resized = cv2.resize(
-        np.ascontiguousarray(colors),
-        size,
-        interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_NEAREST_EXACT,
+def _draw(figure: Figure, cell: Cell, left: int, top: int, width: int, height: int) -> None:
+    across, down = figure.bbox.width, figure.bbox.height
+    place = left / across, 1 - (top + height) / down, width / across, height / down
+    axis = figure.add_axes(place)
+    axis.set_axis_off()
+    is_map = cell.values.ndim == 2
+    # In shares of the cell, from its top left corner. Whole factors keep the pixels by themselves.
+    axis.imshow(
+        cell.values if is_map else cell.values[..., ::-1],
+        extent=(0, 1, 1, 0),
+        aspect='auto',
+        interpolation='nearest' if is_map else 'auto',
     )
-    if cell.point is not None:
-        _draw_cross(resized, _pixel(cell, size))
-    canvas.array[top : top + height, left : left + width] = resized
-    if _is_map(cell):
+    if is_map:
         note = f'{cell.values.min():.2g} to {cell.values.max():.2g}'
-        canvas.write(left + width / 2, top + height + _NOTE_HEIGHT / 2, note, 7, color='#555')
-
-
-def _coloured(values):
-    low, high = values.min(), values.max()
-    shares = (values - low) / (high - low) if high > low else np.zeros(values.shape)
-    return matplotlib.colormaps['viridis'](shares, bytes=True)[..., :3]
-
-
-def _pixel(cell, size):
-    """Where the query lies in the enlarged cell, (x, y)."""
-    x, y = cell.point
-    if _is_map(cell):
-        height, width = cell.values.shape
-        x, y = (int(x * width) + 0.5) / width, (int(y * height) + 0.5) / height
-    return int(x * size[0]), int(y * size[1])
-
-
-def _draw_cross(picture, pixel):
-    for color, size, thickness in (((0, 0, 0), 15, 5), ((255, 255, 255), 13, 2)):
-        cv2.drawMarker(picture, pixel, color, cv2.MARKER_CROSS, size, thickness)
-
-
-class _Canvas:
-    """An RGB picture with text on it, placed by pixels from the top left corner."""
-
-    def __init__(self, width, height):
-        self.array = np.full((height, width, 3), 255, np.uint8)
-        self.figure = Figure((width / _DPI, height / _DPI), dpi=_DPI)
-
-    def write(self, x, y, text, size=8, **style):
-        height, width = self.array.shape[:2]
-        place = x / width, 1 - y / height
-        style = dict(size=size, ha='center', va='center', parse_math=False, **style)
-        self.figure.text(*place, printable(text), **style)  # a name is no formula
-
-    def pixels(self):
-        self.figure.figimage(self.array)
-        canvas = FigureCanvasAgg(self.figure)
-        canvas.draw()
-        return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+        _write(figure, left + width / 2, top + height + _NOTE_HEIGHT / 2, note, 7, color='#555')
+    if cell.point is not None:
+        x, y = cell.point
+        if is_map:  # the middle of the position that the query falls into
+            rows, columns = cell.values.shape
+            x, y = (int(x * columns) + 0.5) / columns, (int(y * rows) + 0.5) / rows
+        for color, size, thickness in (('black', 11, 3.6), ('white', 9, 1.4)):
+            axis.plot(x, y, '+', color=color, ms=size, mew=thickness)

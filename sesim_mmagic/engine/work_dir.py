@@ -8,8 +8,8 @@ from pathlib import Path
 
 from mmengine.logging import print_log
 
+from sesim_mmagic.engine.report import PAGE
 from sesim_mmagic.engine.results_file import RESULTS, read_results
-from sesim_mmagic.engine.results_page import PAGE
 from sesim_mmagic.utils.checkpoints import POINTER, check_checkpoint, last_checkpoint
 
 # Names under which MMEngine's checkpoint hook saves.

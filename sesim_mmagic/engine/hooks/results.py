@@ -15,9 +15,8 @@ import sesim_mmagic
 from sesim_mmagic.engine.hooks.checkpoint import SafeCheckpointHook
 from sesim_mmagic.engine.hooks.common import run_name
 from sesim_mmagic.engine.hooks.translations import SaveTranslationsHook
-from sesim_mmagic.engine.html_report import page_failure
+from sesim_mmagic.engine.report import PAGE, page_failure, write_results_page
 from sesim_mmagic.engine.results_file import RESULTS, read_results
-from sesim_mmagic.engine.results_page import PAGE, write_results_page
 from sesim_mmagic.engine.source_count import SourceCount
 from sesim_mmagic.registry import HOOKS
 from sesim_mmagic.utils.files import write_atomically

@@ -6,8 +6,8 @@ from mmengine.dist import barrier, gather_object, is_main_process
 from mmengine.hooks import Hook
 
 from sesim_mmagic.engine.hooks.common import run_name, source_domain
-from sesim_mmagic.engine.html_report import page_failure, write_report
 from sesim_mmagic.engine.pictures import to_picture, write_picture
+from sesim_mmagic.engine.report import page_failure, write_report
 from sesim_mmagic.engine.source_names import SourceNames
 from sesim_mmagic.engine.weights import unwrapped
 from sesim_mmagic.engine.work_dir import check_test, overwrite_test
