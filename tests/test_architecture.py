@@ -27,7 +27,7 @@ ARROWS = {
     'converters': {'networks', 'engine', 'utils', 'version'},
     'datasets': {'registry', 'utils'},
     'evaluation': {'functional', 'registry', 'networks', 'datasets', 'utils'},
-    'engine': {'registry', 'datasets', 'utils'},
+    'engine': {'registry', 'datasets', 'translators', 'utils'},
     'apis': {
         'registry',
         'networks',

@@ -102,8 +102,7 @@ def choose_styles(model, args):
         ]
         styles = torch.stack(found)
     else:
-        if not hasattr(model, 'style_channels'):
-            raise ValueError(f'{type(model).__name__} has no styles to draw')
+        model.check_styled()
         styles = draw_styles(args.styles or 2, model.style_channels, args.seed)
     if args.interpolate:
         if len(styles) != 2:

@@ -218,6 +218,12 @@ TRANSLATORS = {
     'mmagic.Pix2Pix': _HOST,
 }
 
+_AS_TRANSLATOR = {
+    f'{package}{name}': f'sesim_mmagic.SeSim{name}'
+    for package in ('', 'mmagic.')
+    for name in ('CycleGAN', 'Pix2Pix')
+}
+
 # What inference has no use for, at the top of a model's settings: it is left out and never built,
 # whatever it is. A loss of one's own need not be known, no weights of a feature network are needed.
 TRAINING_ONLY = dict(
@@ -250,8 +256,12 @@ def check_inert(model: Any) -> None:
 
 
 def for_inference(model: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of a model without what inference has no use for."""
-    return {key: TRAINING_ONLY.get(key, value) for key, value in model.items()}
+    """Settings of a model without what inference has no use for.
+
+    MMagic's own models become the translators here that have the same networks.
+    """
+    settings = {key: TRAINING_ONLY.get(key, value) for key, value in model.items()}
+    return dict(settings, type=_AS_TRANSLATOR.get(model['type'], model['type']))
 
 
 def with_full_names(model: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,14 +11,11 @@ from mmengine.registry import init_default_scope
 from sesim_mmagic.apis.embedded_config import embedded_config
 from sesim_mmagic.apis.inert_settings import for_inference, with_full_names
 from sesim_mmagic.apis.inference.forward import (
-    check_styled,
-    checked_target,
     collate,
     picture_of,
     translations,
 )
 from sesim_mmagic.apis.inference.inputs import each_input
-from sesim_mmagic.engine.hooks.common import source_domain
 from sesim_mmagic.registry import MODELS
 from sesim_mmagic.utils.checkpoints import read_checkpoint, weights_of
 from sesim_mmagic.utils.weights import WeightsMismatch, adapt_names, differences
@@ -81,7 +78,7 @@ def translate(model, pictures, target_domain=None):
         ValueError: A file is no picture, an array is none of the above, or the model cannot
             reach the domain.
     """
-    target = checked_target(model, target_domain)
+    target = model.check_target(target_domain)
     for picture in _each(pictures):
         yield from _in_styles(model, picture, None, target)
 
@@ -104,8 +101,8 @@ def translate_into_styles(model, pictures, styles, target_domain=None):
         FileNotFoundError: A file does not exist.
         ValueError: As :func:`translate`, or the model has no styles, or others than these.
     """
-    check_styled(model)
-    target = checked_target(model, target_domain)
+    model.check_styled()
+    target = model.check_target(target_domain)
     for picture in _each(pictures):
         yield _in_styles(model, picture, styles, target)
 
@@ -127,8 +124,8 @@ def encode_style(model, picture, domain=None, max_image_pixels=None):
         FileNotFoundError: The file does not exist.
         ValueError: It is no picture, or the model has no styles or does not know the domain.
     """
-    check_styled(model)
-    domain = checked_target(model, domain)
+    model.check_styled()
+    domain = model.check_target(domain)
     inputs = list(each_input(picture))
     if len(inputs) != 1:
         raise ValueError(f"A style is that of one picture, and '{picture}' holds {len(inputs)}.")
@@ -176,7 +173,7 @@ def _each(pictures):
 
 
 def _in_styles(model, picture, styles, target):
-    data = collate(model, [picture], source_domain(model, target))
+    data = collate(model, [picture], model.domains[target])
     for images in translations(model, data, target, styles):
         for image in images[0]:
             yield picture_of(model, data, 0, image, target)

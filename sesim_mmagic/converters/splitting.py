@@ -106,16 +106,14 @@ def _group(weights: Mapping[str, Tensor]) -> tuple[dict[tuple, dict[str, Tensor]
 
 
 def _take_averages(groups: dict[tuple, dict[str, Tensor]], weights: Mapping[str, Tensor]) -> bool:
-    """Put moving averages in the place of generators, in all domains or in the only one."""
+    """Put the moving averages of all domains in the place of their generators."""
     averages = {
         name.removeprefix('generator_ema.module.'): tensor
         for name, tensor in weights.items()
         if name.startswith('generator_ema.module.')
     }
-    domains = [domain for kind, domain in groups if kind == 'generator']
-    for domain in domains if averages else ():
-        prefix = f'{domain}.' if any(n.startswith(f'{domain}.') for n in averages) else ''
-        groups['generator', domain] = {
-            name: averages[prefix + name] for name in groups['generator', domain]
-        }
+    for kind, domain in groups if averages else ():
+        if kind == 'generator':
+            network = groups[kind, domain]
+            groups[kind, domain] = {name: averages[f'{domain}.{name}'] for name in network}
     return bool(averages)

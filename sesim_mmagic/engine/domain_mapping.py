@@ -7,7 +7,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from sesim_mmagic.engine.weights import unwrapped
+from sesim_mmagic.engine.weights import translator_of
 
 # What comes before the name of a domain in the name of a weight.
 _DOMAIN = re.compile(
@@ -67,12 +67,14 @@ class DomainMappingHook(Hook):
         if runner._resume:
             return
         weights = checkpoint.get('state_dict', checkpoint)
-        known, domains = domains_of(weights), unwrapped(runner.model)._related_domains
+        known = domains_of(weights)
+        translated = translator_of(runner.model).domains
+        domains = list(dict.fromkeys([*translated, *translated.values()]))
         unknown = [name for name in self.mapping.values() if name not in domains]
         if unknown or len(set(self.mapping.values())) < len(self.mapping):
             raise ValueError(
                 f'domain_mapping must give each domain of the checkpoint another one of the '
-                f"model's {list(domains)}, got {self.mapping}"
+                f"model's {domains}, got {self.mapping}"
             )
         if not set(self.mapping) & set(known):
             raise ValueError(

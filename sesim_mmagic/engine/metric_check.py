@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import Dataset
 
-from sesim_mmagic.engine.weights import unwrapped
+from sesim_mmagic.engine.weights import translator_of, unwrapped
 from sesim_mmagic.registry import METRICS
 
 _ENDING = '_path'
@@ -118,12 +118,11 @@ def _own_metrics(evaluator: Any, name: str) -> Iterator[tuple[str, BaseMetric]]:
 
 
 def _check_domains(model: nn.Module, metric: BaseMetric) -> None:
-    reachable = getattr(model, '_reachable_domains', None)
-    domain = metric.target_domain
-    if reachable is not None and domain not in reachable:
+    domains, domain = translator_of(model).domains, metric.target_domain
+    if domain not in domains:
         raise ValueError(
             f"{type(metric).__name__} measures translations into '{domain}', the model translates "
-            f'into {list(reachable)}: set target_domain and source_domain of the metrics in '
+            f'into {list(domains)}: set target_domain and source_domain of the metrics in '
             'val_evaluator and test_evaluator'
         )
 
@@ -173,7 +172,7 @@ def prepare_test(runner: Runner) -> None:
         _translate_copies_for_others(evaluator, loader.dataset)
         pictures = None
         for metric in own:
-            _check_domains(unwrapped(runner.model), metric)
+            _check_domains(runner.model, metric)
             metric.raises = False
             try:
                 metric.init_weights()

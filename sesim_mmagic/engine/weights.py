@@ -10,6 +10,24 @@ def unwrapped(model):
     return model.module if is_model_wrapper(model) else model
 
 
+def translator_of(model):
+    """Return the translation model inside a wrapper, or the model itself.
+
+    Raises:
+        ValueError: It is none of this package, whose hooks need to know what it translates.
+    """
+    from sesim_mmagic.translators import Translator  # imports much of MMagic
+
+    model = unwrapped(model)
+    if not isinstance(model, Translator):
+        raise ValueError(
+            f'{type(model).__name__} does not say what it translates: use a translator of '
+            "sesim_mmagic; type='sesim_mmagic.SeSimCycleGAN' and 'sesim_mmagic.SeSimPix2Pix' "
+            "train as MMagic's models"
+        )
+    return model
+
+
 def plain_names(model, state_dict):
     """Rename weights as if no submodule of the model were wrapped for distributed training.
 

@@ -3,5 +3,12 @@
 from .mmagic_models import SeSimCycleGAN, SeSimPix2Pix
 from .multi_modal import MultiModalTranslator
 from .one_sided import OneSidedTranslator
+from .translator import Translator
 
-__all__ = ['MultiModalTranslator', 'OneSidedTranslator', 'SeSimCycleGAN', 'SeSimPix2Pix']
+__all__ = [
+    'MultiModalTranslator',
+    'OneSidedTranslator',
+    'SeSimCycleGAN',
+    'SeSimPix2Pix',
+    'Translator',
+]

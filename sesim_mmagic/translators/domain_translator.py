@@ -1,12 +1,8 @@
 """What the translators of this package share."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-
 from mmagic.models.base_models import BaseTranslationModel
-from mmagic.structures import DataSample
 from mmengine.model import ExponentialMovingAverage
-from torch import Tensor, nn
+from torch import Tensor
 
 from sesim_mmagic.registry import MODELS
 from sesim_mmagic.utils.checks import check_ints, check_texts
@@ -20,34 +16,22 @@ from .checks import (
     check_weights,
 )
 from .domain_networks import DomainNetworks, drop_wrapper_names, unwrapped
-from .inference_step import InferenceStep
 from .one_channel import adapt_channels
-from .padding import pad_to_multiple
 from .structure_step import training_keys
+from .translator import Translator
 
 
-@contextmanager
-def eval_mode(network: nn.Module) -> Iterator[nn.Module]:
-    """A network in eval mode; the mode is put back."""
-    was_training = network.training
-    network.eval()
-    try:
-        yield network
-    finally:
-        network.train(was_training)
-
-
-class DomainTranslator(InferenceStep, BaseTranslationModel):
+class DomainTranslator(Translator, BaseTranslationModel):
     """Two domains, a generator and a discriminator for each that is translated into, losses.
 
-    A subclass says how it trains (``train_step``) and how it translates (``forward_test``).
+    A subclass says how it trains (``train_step``).
 
     Args:
         generator (dict): Config of the generators.
         discriminator (dict, optional): Config of the discriminators; None for inference only.
         source_domain (str): Name of the source; its images come as ``img_{source_domain}``.
         target_domain (str): Name of the target; translations leave as ``fake_{target_domain}``.
-        reachable_domains (Sequence[str]): The target, or both.
+        two_sided (bool): Whether the target is translated into the source as well.
         data_preprocessor (dict): Config of MMagic's ``DataPreprocessor``.
         gan_loss (dict, optional): Config of the GAN loss. Defaults to None: LSGAN.
         image_losses (dict[str, dict | None]): Configs of the losses that look at images, by the
@@ -65,7 +49,7 @@ class DomainTranslator(InferenceStep, BaseTranslationModel):
         discriminator: dict | None,
         source_domain: str,
         target_domain: str,
-        reachable_domains: Sequence[str],
+        two_sided: bool,
         data_preprocessor: dict,
         gan_loss: dict | None,
         image_losses: dict[str, dict | None],
@@ -75,11 +59,14 @@ class DomainTranslator(InferenceStep, BaseTranslationModel):
         check_ints(self, 1, size_divisor=size_divisor)
         if source_domain == target_domain:
             raise ValueError(f'source_domain and target_domain are both {source_domain!r}')
+        domains = {target_domain: source_domain}
+        if two_sided:
+            domains[source_domain] = target_domain
         super().__init__(
             generator,
             discriminator,
             default_domain=target_domain,
-            reachable_domains=list(reachable_domains),
+            reachable_domains=list(domains),
             related_domains=[target_domain, source_domain],
             # Unless told otherwise, the samples' pictures are converted back with the inputs.
             data_preprocessor={
@@ -89,7 +76,10 @@ class DomainTranslator(InferenceStep, BaseTranslationModel):
         )
         self.source_domain = source_domain
         self.target_domain = target_domain
+        self.domains = domains
         self.size_divisor = size_divisor
+        # Two positions a side: a generator reflects its smallest map too.
+        self.smallest_side = 2 * size_divisor if size_divisor > 1 else 1
         self.generators = DomainNetworks(self.generators)
         if discriminator is not None:
             self.discriminators = DomainNetworks(self.discriminators)
@@ -99,21 +89,19 @@ class DomainTranslator(InferenceStep, BaseTranslationModel):
             setattr(self, name, MODELS.build(config) if config else None)
         self.generator_ema = None
 
-    def _finish(
-        self, averaged: nn.Module, ema: dict | None, channels_last: bool, compile: bool | dict
-    ) -> None:
+    def _finish(self, ema: dict | None, channels_last: bool, compile: bool | dict) -> None:
         """The end of a subclass's construction: what needs all networks to be there.
 
         Args:
-            averaged (nn.Module): Networks of which a moving average is kept, if ``ema`` says so.
-            ema (dict, optional): Arguments of MMEngine's ``ExponentialMovingAverage``.
+            ema (dict, optional): Arguments of MMEngine's ``ExponentialMovingAverage`` of the
+                generators.
             channels_last (bool): See :func:`accelerate`.
             compile (bool | dict): See :func:`accelerate`.
         """
         self.grey_domains = adapt_channels(self)  # before the average is copied
         if ema is not None:
             check_average(self, ema)
-            self.generator_ema = ExponentialMovingAverage(averaged, **ema)
+            self.generator_ema = ExponentialMovingAverage(self.generators, **ema)
         losses = [getattr(self, name) for name in self._image_losses]
         check_channel_order(self.data_preprocessor, *losses)
         check_generator_features(self.structure_loss, *self.generators.values())
@@ -128,14 +116,6 @@ class DomainTranslator(InferenceStep, BaseTranslationModel):
             if getattr(self, name) is not None:
                 unwrapped(getattr(self, name)).init_weights()
 
-    def get_other_domains(self, domain: str) -> list[str]:
-        """The other domains, in the order they were declared."""
-        return [name for name in self._related_domains if name != domain]
-
-    def source_of(self, target: str) -> str:
-        """The domain that is translated into ``target``."""
-        return self.source_domain if target == self.target_domain else self.target_domain
-
     def _training_inputs(self, data: dict) -> list[Tensor]:
         """Source, target and, where a loss wants them, views of both; each (B, 3, H, W)."""
         domains = self.source_domain, self.target_domain
@@ -143,15 +123,3 @@ class DomainTranslator(InferenceStep, BaseTranslationModel):
         check_training_batch(data, keys)
         inputs = self.data_preprocessor(data, True)['inputs']
         return [inputs[key] for key in keys]
-
-    # --------------------------------------------------------------- inference
-
-    def _padded(self, images: Tensor) -> Tensor:
-        """Images as the generators take them."""
-        return pad_to_multiple(images, self.size_divisor)
-
-    def _test_outputs(
-        self, images: Tensor, target: str, samples: Sequence[DataSample]
-    ) -> dict[str, Tensor]:
-        """Translations of source images by the name they leave under, shapes (B, ..., 3, H, W)."""
-        return {f'fake_{target}': self.forward_test(images, target)['target']}

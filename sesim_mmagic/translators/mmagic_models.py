@@ -1,10 +1,11 @@
 """MMagic's CycleGAN and Pix2Pix with a structure loss, trained right on several ranks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from mmagic.models import CycleGAN, Pix2Pix
-from mmagic.structures import DataSample
+from mmagic.models.editors.pix2pix import UnetGenerator
 from mmengine.model import ExponentialMovingAverage
 from torch import Tensor, nn
 
@@ -22,8 +23,8 @@ from .checks import (
 )
 from .domain_networks import DomainNetworks, drop_wrapper_names, reachable_networks, unwrapped
 from .image_buffer import ImageBuffer
-from .inference_step import InferenceStep
 from .one_channel import adapt_channels
+from .padding import size_divisor_of
 from .structure_step import (
     StructureStep,
     Translation,
@@ -31,9 +32,10 @@ from .structure_step import (
     training_keys,
     view_key,
 )
+from .translator import Translator
 
 
-class StructureLossMixin(InferenceStep):
+class StructureLossMixin(Translator):
     """Adds a structure loss to a translation model of MMagic.
 
     Everything else is MMagic's own code. What changes for it: networks are called through
@@ -71,7 +73,15 @@ class StructureLossMixin(InferenceStep):
         check_keys(self, self.loss_weights, loss_config=self.loss_config)
         for name in self.loss_config or {}:
             check_numbers(self, least=0, **{name: self.loss_config[name]})
+        # The default first; of several sources the first that was declared.
+        targets = dict.fromkeys([self._default_domain, *self._reachable_domains])
+        self.domains = {target: self.get_other_domains(target)[0] for target in targets}
         self.generators = DomainNetworks(self.generators)
+        generator = self.generators[self._default_domain]
+        self.size_divisor = size_divisor_of(generator)
+        # A U-Net comes down to one position; others reflect their smallest map.
+        positions = 1 if isinstance(generator, UnetGenerator) else 2
+        self.smallest_side = positions * self.size_divisor
         if self.discriminators is not None:
             self.discriminators = DomainNetworks(self.discriminators)
         self.structure_loss = MODELS.build(structure_loss) if structure_loss else None
@@ -123,31 +133,27 @@ class StructureLossMixin(InferenceStep):
             self.generator_ema.update_parameters(unwrapped(self.generators))
         return finite_losses(log_vars)
 
-    def forward_test(self, *args: Any, **kwargs: Any) -> dict:
-        """MMagic's translation of images, by the moving average where there is one."""
-        if self.generator_ema is None:
-            return super().forward_test(*args, **kwargs)
-        trained, self.generators = self.generators, self.generator_ema.module
-        try:
-            return super().forward_test(*args, **kwargs)
-        finally:
-            self.generators = trained
-
-    def source_of(self, target: str) -> str:
-        """The domain that is translated into ``target``."""
-        return self.get_other_domains(target)[0]
-
-    def _test_outputs(
-        self, images: Tensor, target: str, samples: Sequence[DataSample]
-    ) -> dict[str, Tensor]:
-        return {f'fake_{target}': self.forward_test(images, target_domain=target)['target']}
+    @contextmanager
+    def inference_mode(self, network: nn.Module) -> Iterator[nn.Module]:
+        """Eval mode, but batch norms take the statistics of the images, as MMagic's models do."""
+        norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+        tracked = [norm.track_running_stats for norm in norms]
+        with super().inference_mode(network):
+            try:
+                for norm in norms:
+                    norm.train()
+                    norm.track_running_stats = False  # the training's statistics stay
+                yield network
+            finally:
+                for norm, was_tracked in zip(norms, tracked, strict=True):
+                    norm.track_running_stats = was_tracked
 
     def _keep_inputs(self, preprocessor: nn.Module, args: tuple, output: dict) -> None:
         self._inputs = output['inputs']
 
     def _translations(self, outputs: dict[str, Tensor]) -> Iterator[Translation]:
         for target in self._reachable_domains:
-            source = self.get_other_domains(target)[0]
+            source = self.domains[target]
             yield Translation(
                 outputs[f'real_{source}'],
                 outputs[f'fake_{target}'],

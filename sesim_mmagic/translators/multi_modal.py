@@ -1,7 +1,7 @@
 """Many translations of one source: a content of the source, a style of the target domain."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,7 @@ from sesim_mmagic.utils.checks import check_flags, check_ints, check_numbers
 
 from .checks import finite_losses
 from .domain_networks import reachable_networks, unwrapped
-from .domain_translator import DomainTranslator, eval_mode
+from .domain_translator import DomainTranslator
 from .structure_step import StructureStep, Translation, check_optimizers
 from .styles import draw_styles, styles_of_images
 
@@ -129,13 +129,12 @@ class MultiModalTranslator(DomainTranslator):
             raise ValueError(
                 'nothing would train the style encoder: set style_weight or image_weight'
             )
-        domains = [target_domain, source_domain] if two_sided else [target_domain]
         super().__init__(
             generator,
             discriminator,
             source_domain,
             target_domain,
-            reachable_domains=domains,
+            two_sided=two_sided,
             data_preprocessor=data_preprocessor,
             gan_loss=gan_loss,
             image_losses=dict(structure_loss=structure_loss, perceptual_loss=perceptual_loss),
@@ -148,7 +147,7 @@ class MultiModalTranslator(DomainTranslator):
         self.seed = seed
         self.shared_styles = shared_styles
         self.decode_batch = decode_batch
-        self._finish(self.generators, ema, channels_last, compile)
+        self._finish(ema, channels_last, compile)
 
     @property
     def style_channels(self) -> int:
@@ -157,7 +156,7 @@ class MultiModalTranslator(DomainTranslator):
 
     def _encoder_of(self, domain: str) -> str:
         """The domain whose auto-encoder reads the contents of ``domain``."""
-        return domain if self.is_domain_reachable(domain) else self.target_domain
+        return domain if domain in self.domains else self.target_domain
 
     # ---------------------------------------------------------------- training
 
@@ -215,11 +214,10 @@ class MultiModalTranslator(DomainTranslator):
             contents[domain], styles[domain] = self.generators(
                 image,
                 domain=self._encoder_of(domain),
-                content_only=not self.is_domain_reachable(domain),
+                content_only=domain not in self.domains,
             )
         directions, losses = [], {}
-        for target in self._reachable_domains:
-            source = self.source_of(target)
+        for target, source in self.domains.items():
             content = contents[source]
             style = self._training_styles(content)
             translated = self.generators(domain=target, content=content, style=style)
@@ -230,7 +228,7 @@ class MultiModalTranslator(DomainTranslator):
                     self.generators(domain=domain, content=contents[domain], style=styles[domain]),
                     images[domain],
                 )
-                for domain in self._reachable_domains
+                for domain in self.domains
             ]
             losses['loss_image_reconstruction'] = self.weights['image'] * sum(distances)
         return directions, losses
@@ -292,6 +290,10 @@ class MultiModalTranslator(DomainTranslator):
 
     # --------------------------------------------------------------- inference
 
+    def content_encoder(self, target: str) -> nn.Module:
+        """The auto-encoder that reads the contents of what is translated into ``target``."""
+        return self.inference_generators[self._encoder_of(self.domains[target])]
+
     @torch.no_grad()
     def encode_style(self, images: Tensor, domain: str | None = None) -> Tensor:
         """Styles of images of a domain that is translated into.
@@ -303,87 +305,33 @@ class MultiModalTranslator(DomainTranslator):
         Returns:
             Tensor: Shape (B, style_channels).
         """
-        with eval_mode(self._for_inference(domain or self.target_domain)) as generator:
-            return generator.encode_style(self._padded(images))
+        encoder = self.inference_generators[self.check_target(domain)]
+        with self.inference_mode(encoder):
+            return encoder.encode_style(self.pad(images))
 
-    def forward_test(
-        self,
-        img: Tensor,
-        target_domain: str | None = None,
-        styles: Tensor | None = None,
-        **kwargs: Any,
-    ) -> dict[str, Tensor]:
-        """Translate images of any size into every style, in eval mode.
-
-        Args:
-            img (Tensor): Source images, shape (B, 3, H, W), values in [-1, 1].
-            target_domain (str, optional): The target domain. Defaults to the model's.
-            styles (Tensor, optional): Shape (N, style_channels), for all images, or
-                (B, N, style_channels). Defaults to None: ``num_styles`` drawn with ``seed``.
-
-        Returns:
-            dict[str, Tensor]: ``source``; ``targets``, shape (B, N, 3, H, W); ``target``, the
-            first of them, shape (B, 3, H, W).
-
-        Raises:
-            ValueError: If the styles have another shape.
-        """
-        if styles is None:
-            styles = draw_styles(self.num_styles, self.style_channels, self.seed)
-        targets = torch.cat(list(self.translations(img, styles, target_domain, **kwargs)), 1)
-        return dict(source=img, target=targets[:, 0], targets=targets)
-
-    @torch.no_grad()
-    def translations(
-        self, img: Tensor, styles: Tensor, target_domain: str | None = None, **kwargs: Any
+    def _translate_padded(
+        self, images: Tensor, target: str, styles: Tensor | None
     ) -> Iterator[Tensor]:
-        """Translate images, encoded once, into a few styles after the other.
-
-        Memory does not grow with the number of styles, as long as what this yields is let go.
-
-        Args:
-            img (Tensor): As for :meth:`forward_test`.
-            styles (Tensor): As for :meth:`forward_test`.
-            target_domain (str, optional): The target domain. Defaults to the model's.
-
-        Yields:
-            Tensor: Shape (B, n, 3, H, W), values in [-1, 1], of the next n styles, n at most
-            ``decode_batch``.
-
-        Raises:
-            ValueError: If the styles have another shape.
-        """
-        target = target_domain or self.target_domain
-        styles = styles_of_images(styles, len(img), self.style_channels).to(img)
-        with eval_mode(self._for_inference(self._encoder_of(self.source_of(target)))) as encoder:
-            contents = encoder.encode_content(self._padded(img))
+        """Contents are encoded once and decoded into ``decode_batch`` styles at a time."""
+        if styles is None:
+            styles = draw_styles(1, self.style_channels, self.seed)
+        styles = styles_of_images(styles, len(images), self.style_channels).to(images)
+        with self.inference_mode(self.content_encoder(target)) as encoder:
+            contents = encoder.encode_content(images)
         for part in styles.split(self.decode_batch, dim=1):
-            with eval_mode(self._for_inference(target)) as decoder:
-                found = [
-                    decoder.decode(content[None], one, **kwargs)
-                    for content, one in zip(contents, part, strict=True)
-                ]
-            yield torch.stack(found)[..., : img.shape[2], : img.shape[3]]
-
-    def _for_inference(self, domain: str) -> nn.Module:
-        networks = self.generators if self.generator_ema is None else self.generator_ema.module
-        return unwrapped(networks)[domain]
+            with self.inference_mode(self.inference_generators[target]) as decoder:
+                pairs = zip(contents, part, strict=True)
+                translated = [decoder.decode(content[None], style) for content, style in pairs]
+            yield torch.stack(translated)
 
     def _test_outputs(
         self, images: Tensor, target: str, samples: Sequence[DataSample]
     ) -> dict[str, Tensor]:
-        key = f'img_{self.source_of(target)}_path'
-        styles = torch.stack(
-            [
-                draw_styles(
-                    self.num_styles,
-                    self.style_channels,
-                    self.seed,
-                    None if self.shared_styles else sample.get(key, ''),
-                )
-                for sample in samples
-            ]
-        )
-        targets = self.forward_test(images, target, styles)['targets']
-        found = {f'fake_{target}': targets[:, 0]}
-        return found if self.num_styles == 1 else {**found, f'fakes_{target}': targets}
+        key = f'img_{self.domains[target]}_path'
+        names = [None if self.shared_styles else sample.get(key, '') for sample in samples]
+        styles = [
+            draw_styles(self.num_styles, self.style_channels, self.seed, name) for name in names
+        ]
+        targets = self.translate(images, target, torch.stack(styles))
+        outputs = {f'fake_{target}': targets[:, 0]}
+        return outputs if self.num_styles == 1 else {**outputs, f'fakes_{target}': targets}

@@ -33,8 +33,7 @@ def adapt_channels(model: nn.Module) -> set[str]:
     for target, generator in model.generators.items():
         given, made = _adapt(generator, expand=True)
         channels.setdefault(target, set()).add(made)
-        for source in model.get_other_domains(target):
-            channels.setdefault(source, set()).add(given)
+        channels.setdefault(model.domains[target], set()).add(given)
     for discriminator in (getattr(model, 'discriminators', None) or {}).values():
         _adapt(discriminator, expand=False)
     for domain, numbers in channels.items():

@@ -1,7 +1,5 @@
 """One generator, one discriminator, any structure loss."""
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from mmagic.models.utils import set_requires_grad
@@ -13,7 +11,7 @@ from sesim_mmagic.utils.checks import check_flags, check_numbers
 
 from .checks import finite_losses
 from .domain_networks import reachable_networks, unwrapped
-from .domain_translator import DomainTranslator, eval_mode
+from .domain_translator import DomainTranslator
 from .image_buffer import ImageBuffer
 from .penalties import discriminator_penalties
 from .structure_step import StructureStep, Translation, check_optimizers
@@ -54,7 +52,7 @@ class OneSidedTranslator(DomainTranslator):
             as in SinCUT. Defaults to 0.
         buffer_size (int): Size of the image buffer; 0 for none. Defaults to 50.
         ema (dict, optional): Arguments of MMEngine's ``ExponentialMovingAverage`` of the
-            generator (``momentum``, ``interval``), which then does the inference.
+            generators (``momentum``, ``interval``), which then translates.
             Defaults to None.
         size_divisor (int): The generator needs sides that are multiples of this; at test
             time images are padded and their translations cropped. Defaults to 4.
@@ -109,7 +107,7 @@ class OneSidedTranslator(DomainTranslator):
             discriminator,
             source_domain,
             target_domain,
-            reachable_domains=[target_domain],
+            two_sided=False,
             data_preprocessor=data_preprocessor,
             gan_loss=gan_loss,
             image_losses=dict(structure_loss=structure_loss, style_loss=style_loss),
@@ -122,7 +120,7 @@ class OneSidedTranslator(DomainTranslator):
             gradient_penalty_weight=gradient_penalty_weight, r1_weight=r1_weight
         )
         self.image_buffers = nn.ModuleDict({target_domain: ImageBuffer(buffer_size)})
-        self._finish(self.generators[target_domain], ema, channels_last, compile)
+        self._finish(ema, channels_last, compile)
 
     # ---------------------------------------------------------------- training
 
@@ -163,7 +161,7 @@ class OneSidedTranslator(DomainTranslator):
         set_requires_grad(self.discriminators, True)
 
         if self.generator_ema is not None:
-            self.generator_ema.update_parameters(self._bare_generator)
+            self.generator_ema.update_parameters(unwrapped(self.generators))
         losses.update(disc_losses, **gen_losses)
         return finite_losses(losses)
 
@@ -219,22 +217,3 @@ class OneSidedTranslator(DomainTranslator):
             distance = structure.distance(target, identity, self._bare_generator)
             losses['loss_structure_identity'] = self.structure_identity_weight * distance
         return losses
-
-    # --------------------------------------------------------------- inference
-
-    def forward_test(self, img: Tensor, target_domain: str | None = None, **kwargs: Any) -> dict:
-        """Translate images of any size, in eval mode.
-
-        Args:
-            img (Tensor): Source images, shape (B, 3, H, W), values in [-1, 1].
-            target_domain (str, optional): The target domain. Defaults to the only one.
-
-        Returns:
-            dict[str, Tensor]: ``source`` and ``target``, both of the images' shape.
-        """
-        generator = self._get_target_generator(target_domain or self.target_domain)
-        if self.generator_ema is not None:
-            generator = self.generator_ema.module
-        with eval_mode(generator):
-            target = generator(self._padded(img), **kwargs)
-        return dict(source=img, target=target[..., : img.shape[2], : img.shape[3]])

@@ -119,16 +119,10 @@ def with_average(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) ->
     added = OrderedDict(found)
     if any(key.startswith('generator_ema.') for key in found):
         return added
-    # The average of one generator does not name its domain.
-    by_name = {}
-    for name in (name for name in found if name.startswith('generators.')):
-        _, _, full = name.partition('.')
-        for known in {full, full.partition('.')[2]}:
-            by_name.setdefault(known, []).append(name)
     for key, value in expected.items():
-        names = by_name.get(key.removeprefix('generator_ema.module.'), ())
+        generator = key.replace('generator_ema.module.', 'generators.', 1)
         if key == 'generator_ema.steps':
             added[key] = value
-        elif key.startswith('generator_ema.') and len(names) == 1:
-            added[key] = found[names[0]]
+        elif key != generator and generator in found:
+            added[key] = found[generator]
     return added

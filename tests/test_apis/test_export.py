@@ -159,7 +159,7 @@ def translated(model, pixels, target, style):
     if style is None:
         return next(translate(model, pixels, target))
     image = torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1)[None] / 127.5 - 1
-    found = model.forward_test(image, target, styles=torch.from_numpy(style))['target']
+    found = model.translate(image, target, styles=torch.from_numpy(style))
     return np.round((found[0].permute(1, 2, 0).numpy() * 127.5 + 127.5).clip(0, 255)).astype(int)
 
 
@@ -187,7 +187,7 @@ def test_the_smallest_side_is_translated(exported):
     path, model = exported
     run, metadata = load_exported(path)
     image = torch.rand(1, 3, metadata['smallest_side'], 40)
-    wanted = model.forward_test(image)['target']
+    wanted = model.translate(image)
     assert torch.allclose(run(image), wanted, atol=1e-5)
 
 
@@ -202,7 +202,7 @@ def test_large_pictures_keep_their_digits(name, tmp_path):
     styles = [torch.randn(1, 3)] * (len(metadata['inputs']) - 1)
     found = run(image, *styles)
     named = dict(styles=styles[0].double()) if styles else {}
-    wanted = model.double().forward_test(image.double(), target, **named)['target']
+    wanted = model.double().translate(image.double(), target, **named)
     assert (found - wanted).abs().max() < 1.5e-5
 
 
@@ -237,7 +237,7 @@ def test_noise_needs_a_size(tmp_path):
     assert export_translator(model, path, 'onnx', size=(34, 45))['fixed_size'] == [34, 45]
     run, metadata = load_exported(path)
     image = torch.rand(1, 3, 34, 45)
-    assert torch.allclose(run(image), model.forward_test(image)['target'], atol=1e-5)
+    assert torch.allclose(run(image), model.translate(image), atol=1e-5)
     assert metadata['inputs'][0]['shape'] == [1, 3, 34, 45]
     assert check_export(path, model) < 1e-5
     with pytest.raises(Exception, match='(?i)dimension'):

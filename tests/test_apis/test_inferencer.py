@@ -34,7 +34,7 @@ def expected(model, array):
     """By the model alone, one picture at a time."""
     images = torch.from_numpy(array.transpose(2, 0, 1).copy())[None] / 127.5 - 1
     with torch.no_grad():
-        found = model(images, test_mode=True, target_domain='b')['target'][0]
+        found = model.translate(images, 'b')[0]
     return (found * 127.5 + 127.5).clamp(0, 255).round().byte().numpy().transpose(1, 2, 0)
 
 
@@ -158,7 +158,7 @@ def test_styles(styled):
     # Without styles it is the first one that the model draws.
     (alone,) = inferencer(arrays[0])['visualization']
     images = torch.from_numpy(arrays[0].transpose(2, 0, 1).copy())[None] / 127.5 - 1
-    drawn = styled(images, test_mode=True)['target'][0] * 127.5 + 127.5
+    drawn = styled.translate(images)[0] * 127.5 + 127.5
     assert_close(alone, drawn.clamp(0, 255).round().byte().numpy().transpose(1, 2, 0), 0)
 
 
@@ -191,10 +191,10 @@ def test_channels_last_and_compile():
     model = build(config(ema=dict(momentum=0.5)))
     wanted = expected(model, picture())
     found = SeSimInferencer(model, channels_last=True, compile=True)
-    kernel = model.generator_ema.module.model[1].weight
+    kernel = model.generator_ema.module['b'].model[1].weight
     assert kernel.is_contiguous(memory_format=torch.channels_last)
     # What translates is compiled; here without a compiler.
-    assert model.generator_ema.module.model._compiled_call_impl is not None
+    assert model.generator_ema.module['b'].model._compiled_call_impl is not None
     with torch.compiler.set_stance('force_eager'):
         assert_close(found(picture())['visualization'][0], wanted)
 

@@ -151,7 +151,7 @@ def test_the_moving_average_is_what_is_released(release, trained):
     average = {k: v for k, v in before.items() if k.startswith('generator_ema.module.')}
     assert len(average) == len(after)
     for key, value in average.items():
-        name = key.replace('generator_ema.module.', 'generators.b.')
+        name = key.replace('generator_ema.module.', 'generators.')
         assert torch.equal(after[name], value), name
     assert any(not torch.equal(before[k], v) for k, v in after.items())
 

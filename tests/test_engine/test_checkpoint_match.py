@@ -97,7 +97,7 @@ def released(trained, tmp_path):
     """What a release keeps: the moving average as the generators, nothing else."""
     content = tiny.load(trained[1])
     average = {
-        key.replace('generator_ema.module.', 'generators.b.'): value
+        key.replace('generator_ema.module.', 'generators.'): value
         for key, value in content['state_dict'].items()
         if key.startswith('generator_ema.module.')
     }
@@ -112,7 +112,7 @@ def test_a_released_checkpoint_is_the_average_too(trained, tmp_path):
     found = runner.model.state_dict()
     for name, value in average.items():
         assert torch.equal(found[name], value)
-        assert torch.equal(found[name.replace('generators.b.', 'generator_ema.module.')], value)
+        assert torch.equal(found[name.replace('generators.', 'generator_ema.module.')], value)
 
 
 def test_a_training_goes_on_from_a_released_checkpoint_and_is_not_resumed(trained, tmp_path):

@@ -4,26 +4,21 @@ import copy
 import os
 import random
 import socket
-from contextlib import nullcontext
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
 import torch.multiprocessing as mp
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.model import MMSeparateDistributedDataParallel, is_model_wrapper
-from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from sesim_mmagic.apis.launch import leave_job
 from sesim_mmagic.engine import FixedInputsHook
 from sesim_mmagic.engine.hooks import fixed_inputs
 from sesim_mmagic.engine.map_figure import draw_maps
-from sesim_mmagic.registry import MODELS
 from tests.test_engine import tiny
 
 HOOK = dict(type='sesim_mmagic.FixedInputsHook', interval=4)
@@ -185,7 +180,7 @@ def test_maps_are_those_of_the_loss(watched):
         assert [cell.point for cell in cells] == [points[n % 2]] * 4
         picture = cells[0].values.transpose(2, 0, 1).astype(np.float32)
         source = torch.from_numpy(picture / 127.5 - 1)[None]
-        translated = watched.model.forward_test(source)['target'].clamp(-1, 1)
+        translated = watched.model.translate(source).clamp(-1, 1)
         for image, cell in zip((source, translated), cells[2:], strict=True):
             (maps,) = watched.model.structure_loss.similarity_maps(image, points)
             assert cell.values.shape == (15, 18)
@@ -235,7 +230,7 @@ def test_a_single_input_is_enough_where_there_is_no_other(config, tmp_path):
 
 
 def test_both_directions_of_mmagics_cyclegan_with_its_statistics_untouched(config, tmp_path):
-    """Its test path is in training mode: it draws dropout and moves batch statistics."""
+    """Its batch norms normalize pictures with their own statistics, and keep the training's."""
     for name, hook in dict(watched={**HOOK, 'interval': 1}, unwatched=None).items():
         train(
             config,
@@ -267,52 +262,19 @@ def run_rank(rank, port, config, work_dir):
     leave_job()
 
 
-@pytest.fixture
-def cyclegan(no_default_scope):
-    """MMagic's CycleGAN, whatever ran before."""
-    init_default_scope('mmagic')
-    return MODELS.build(CYCLEGAN)
-
-
-def test_networks_are_taken_out_of_their_wrappers_and_put_back(cyclegan, tmp_path):
-    """A wrapper that sends buffers around waits in every forward pass for the other ranks."""
-    model = cyclegan
-    dist.init_process_group('gloo', init_method=f'file://{tmp_path}/meet', rank=0, world_size=1)
-    try:
-        MMSeparateDistributedDataParallel(model, find_unused_parameters=True)
-        wrapped = dict(model.named_children())
-        assert is_model_wrapper(wrapped['generators'])
-        for error in (None, KeyError):
-            with pytest.raises(error) if error else nullcontext():
-                with fixed_inputs._untouched(model):
-                    assert not any(is_model_wrapper(child) for child in model.children())
-                    if error:
-                        raise error
-            assert dict(model.named_children()) == wrapped
-    finally:
-        dist.destroy_process_group()
-
-
-def test_modes_and_random_states_are_put_back_and_draws_are_the_same_each_time(cyclegan):
-    """Whatever the test path of a model does to them."""
-    model = cyclegan.train()
-    model.discriminators.eval()
-
+def test_random_states_are_put_back_and_draws_are_the_same_each_time():
     def draw():
         return random.random(), np.random.rand(), torch.rand(1).item()
 
-    modes = [module.training for module in model.modules()]
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     expected = draw()
     random.setstate(states[0])
     np.random.set_state(states[1])
     torch.set_rng_state(states[2])
     inside = []
-    for mode in (True, False):
-        with fixed_inputs._untouched(model):
-            model.train(mode)
+    for _ in range(2):
+        with fixed_inputs._own_draws(torch.nn.Linear(1, 1)):
             inside.append(draw())
-        assert [module.training for module in model.modules()] == modes
     assert draw() == expected
     assert inside[0] == inside[1] != expected
 
@@ -352,5 +314,3 @@ def test_what_a_data_set_lacks_is_said_before_the_training(config, tmp_path):
     nothing = dict(test_dataloader=None, test_cfg=None, test_evaluator=None)
     with pytest.raises(ValueError, match='the config has neither'):
         train(config, tmp_path / 'none', **nothing)
-    with pytest.raises(ValueError, match='needs a translation model, got Linear'):
-        fixed_inputs._directions(torch.nn.Linear(1, 1))

@@ -9,16 +9,15 @@ import torch
 from mmagic.structures import DataSample
 
 from sesim_mmagic.engine import SaveTranslationsHook
+from sesim_mmagic.translators import Translator
 
 
-class OneSided:
-    source_domain, target_domain = 'horse', 'zebra'
+class OneSided(Translator):
+    domains = dict(zebra='horse')
 
 
-class TwoSided:
-    @staticmethod
-    def get_other_domains(domain):
-        return [{'horse': 'zebra', 'zebra': 'horse'}[domain]]
+class TwoSided(Translator):
+    domains = dict(zebra='horse', horse='zebra')
 
 
 def sample(source, target='/data/testB/other.png', value=100.4, fakes=('zebra',)):

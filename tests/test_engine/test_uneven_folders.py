@@ -63,8 +63,7 @@ def run(data, folder, metrics, model=None, batch_size=1):
     cfg.default_hooks.results = dict(type='sesim_mmagic.ResultsHook')
     runner = Runner.from_cfg(cfg)
     sizes = []
-    average = runner.model.generator_ema
-    for network in runner.model.generators.values() if average is None else [average.module]:
+    for network in runner.model.inference_generators.values():
         network.register_forward_pre_hook(lambda _, args: sizes.append(tuple(args[0].shape)))
     return runner.test(), sizes, folder / 'work'
 

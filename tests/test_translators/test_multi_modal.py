@@ -133,22 +133,18 @@ def test_a_perceptual_loss_stands_beside_the_structure_loss():
     assert losses['loss_perceptual'] > 0 and losses['loss_structure'] > 0
 
 
-def translations(model, source, **kwargs):
-    with torch.no_grad():
-        return model.eval()(source, test_mode=True, **kwargs)
-
-
 @pytest.mark.parametrize('height, width', [(32, 32), (17, 30)])
 def test_one_source_many_translations(height, width):
-    model, source = multi_modal(num_styles=5, decode_batch=2), torch.rand(2, 3, height, width)
-    found = translations(model, source)
-    assert found['targets'].shape == (2, 5, 3, height, width)
-    assert torch.equal(found['target'], found['targets'][:, 0])
-    assert not torch.allclose(found['targets'][0, 0], found['targets'][0, 1])
+    model, source = multi_modal(decode_batch=2), torch.rand(2, 3, height, width)
+    styles = draw_styles(5, 3, seed=0)
+    found = model.translate(source, styles=styles)
+    assert found.shape == (2, 5, 3, height, width)
+    assert not torch.allclose(found[0, 0], found[0, 1])
+    torch.testing.assert_close(model.translate(source), found[:, 0])  # the seed's first
     # Neither the chunks nor the number of styles matter.
-    for options in (dict(num_styles=5, decode_batch=8), dict(num_styles=3)):
-        other = translations(multi_modal(**options), source)['targets']
-        torch.testing.assert_close(other, found['targets'][:, : other.shape[1]])
+    for decode_batch, count in ((8, 5), (2, 3)):
+        other = multi_modal(decode_batch=decode_batch).translate(source, styles=styles[:count])
+        torch.testing.assert_close(other, found[:, :count])
 
 
 def test_more_styles_than_memory_holds_are_decoded_a_few_at_a_time():
@@ -157,19 +153,19 @@ def test_more_styles_than_memory_holds_are_decoded_a_few_at_a_time():
     generators = model.generators
     generators['horse'].content_encoder.register_forward_hook(lambda *_: encoded.append(1))
     generators['zebra'].up_path.register_forward_hook(lambda *args: decoded.append(len(args[2])))
-    chunks = model.translations(source, draw_styles(5, 3, seed=0))
+    chunks = model.translations(source, styles=draw_styles(5, 3, seed=0))
     first = next(chunks)
     assert first.shape == (2, 2, 3, 32, 32) and decoded == [2, 2]  # nothing ahead of time
     found = torch.cat([first, *chunks], 1)
     assert decoded == [2, 2, 2, 2, 1, 1] and encoded == [1]
-    assert torch.equal(found, translations(model, source, styles=draw_styles(5, 3, 0))['targets'])
+    assert torch.equal(found, model.translate(source, styles=draw_styles(5, 3, 0)))
 
 
 def test_style_of_a_reference_of_any_size():
     model, source = multi_modal(), torch.rand(1, 3, 32, 32)
     style = model.eval().encode_style(torch.rand(1, 3, 50, 21))
     assert style.shape == (1, 3)
-    found = translations(model, source, styles=style)['target']
+    found = model.translate(source, styles=style)[:, 0]
     generator = model.generators['zebra']
     content = model.generators['horse'].encode_content(source)
     torch.testing.assert_close(found, generator.decode(content, style))
@@ -210,7 +206,7 @@ def test_a_test_step_gives_the_first_and_all_translations(shared):
         assert sample.fakes_zebra.shape == (3, 3, 32, 32)
         assert torch.equal(sample.fake_zebra, sample.fakes_zebra[0])
         styles = draw_styles(3, 3, 0, None if shared else f'{index + 1}.png')
-        expected = translations(model, source[index : index + 1], styles=styles)['targets'][0]
+        expected = model.translate(source[index : index + 1], styles=styles)[0]
         torch.testing.assert_close(sample.fakes_zebra, (expected + 1) * 127.5, atol=1e-3, rtol=1e-4)
 
 
@@ -218,10 +214,10 @@ def test_moving_average_translates():
     model = multi_modal(ema=dict(momentum=0.5))
     model.train_step(batch(), optim_wrappers(model, lr=0.1))
     source = torch.rand(1, 3, 32, 32)
-    averaged = translations(model, source)['target']
+    averaged = model.translate(source)
     for parameter in model.generators.parameters():
         parameter.data.zero_()
-    assert torch.equal(translations(model, source)['target'], averaged)
+    assert torch.equal(model.translate(source), averaged)
 
 
 @pytest.mark.parametrize(
@@ -242,6 +238,6 @@ def test_bad_styles():
     model, source = multi_modal(), torch.rand(2, 3, 32, 32)
     for styles in (torch.rand(1, 8), torch.rand(3), torch.rand(0, 3)):
         with pytest.raises(ValueError, match=r'must have shape \(N, 3\) or \(B, N, 3\)'):
-            translations(model, source, styles=styles)
+            model.translate(source, styles=styles)
     with pytest.raises(ValueError, match='styles for 3 images, and 2 images'):
-        translations(model, source, styles=torch.rand(3, 1, 3))
+        model.translate(source, styles=torch.rand(3, 1, 3))

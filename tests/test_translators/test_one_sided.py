@@ -148,8 +148,8 @@ def test_ema_averages_and_translates():
     torch.testing.assert_close(averaged, 0.75 * first + 0.25 * weights(model.generators))
     images = torch.rand(1, 3, 32, 32)
     with torch.no_grad():
-        found = model(images, test_mode=True)['target']
-        torch.testing.assert_close(found, model.generator_ema.module(images))
+        found = model.translate(images)
+        torch.testing.assert_close(found, model.generator_ema.module['zebra'](images))
     assert any(key.startswith('generator_ema.') for key in model.state_dict())
 
 
@@ -162,18 +162,18 @@ def test_translates_any_size_in_eval_mode(height, width):
     )
     images = torch.rand(1, 3, height, width)
     with torch.no_grad():
-        outputs = [model(images, test_mode=True, target_domain='zebra') for _ in range(2)]
-    assert outputs[0]['target'].shape == images.shape
-    assert torch.equal(outputs[0]['target'], outputs[1]['target']), 'dropout was active'
+        outputs = [model.translate(images, 'zebra') for _ in range(2)]
+    assert outputs[0].shape == images.shape
+    assert torch.equal(outputs[0], outputs[1]), 'dropout was active'
     assert model.generators['zebra'].training, 'training mode was not given back'
 
 
 def test_padding_is_invisible_where_the_size_fits():
     images = torch.rand(1, 3, 8, 12)
-    assert pad_to_multiple(images, 4) is images
-    padded = pad_to_multiple(images[..., :7, :11], 4)
+    assert pad_to_multiple(images, 4, 8) is images
+    padded = pad_to_multiple(images[..., :7, :11], 4, 8)
     assert padded.shape == images.shape
-    assert pad_to_multiple(images[..., :1, :11], 4).shape == (1, 3, 8, 12)
+    assert pad_to_multiple(images[..., :1, :11], 4, 8).shape == (1, 3, 8, 12)
     assert pad_to_multiple(images[..., :1, :11], 1).shape == (1, 3, 1, 11)
     torch.testing.assert_close(padded[..., :7, :11], images[..., :7, :11])
 
@@ -192,7 +192,7 @@ def test_samples_need_the_source_alone():
 def test_inference_builds_without_losses_and_discriminator():
     model = one_sided(discriminator=None, structure_loss=None)
     assert model.discriminators is None
-    assert model(torch.rand(1, 3, 32, 32), test_mode=True)['target'].shape == (1, 3, 32, 32)
+    assert model.translate(torch.rand(1, 3, 32, 32)).shape == (1, 3, 32, 32)
 
 
 def test_checkpoint_holds_the_image_buffer():

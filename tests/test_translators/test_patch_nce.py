@@ -148,6 +148,6 @@ def test_moving_average_of_cyclegan_does_the_inference():
     average = next(model.generator_ema.module['zebra'].parameters())
     assert torch.allclose(average, 0.7 * weights[0] + 0.3 * weights[1])
     images = normalized(batch(), 'img_horse')
-    found = model.forward_test(images, target_domain='zebra')['target']
+    found = model.translate(images, 'zebra')
     assert torch.equal(found, model.generator_ema.module['zebra'](images))
     assert not torch.equal(found, model.generators['zebra'](images))

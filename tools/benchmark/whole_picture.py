@@ -64,20 +64,17 @@ def translations(model, image, styles, rows):
     """Translate one picture, whole or in strips of ``rows`` rows."""
     import torch
 
-    multi_modal = hasattr(model, 'translations')
-    drawn = torch.randn(styles, model.style_channels).to(image) if multi_modal else None
+    drawn = torch.randn(styles, model.style_channels).to(image) if model.style_channels else None
     if rows:
         yield from _in_strips(model, image, drawn, rows)
-    elif multi_modal:
-        yield from model.translations(image, drawn)
     else:
-        yield model(image, test_mode=True)['target']
+        yield from model.translations(image, styles=drawn)
 
 
 def _in_strips(model, image, styles, rows):
     from sesim_mmagic.networks.strips import StyledDecoder, run_in_strips
 
-    generator = model.generators[model.target_domain]
+    generator = model.inference_generators[model.target_domain]
     if styles is None:
         yield run_in_strips(generator, image, rows)
         return

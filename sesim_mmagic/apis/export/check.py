@@ -57,17 +57,13 @@ def largest_difference(model, graph, target, run, sizes):
         ValueError: If the file cannot compute one of the sizes.
     """
     from sesim_mmagic.apis.export.graph import drop_dropout
-    from sesim_mmagic.translators.padding import pad_to_multiple
 
     model = deepcopy(model).cpu().float().eval()  # MMagic's own change while they translate
     drop_dropout(model)
     largest = 0.0
     for number, size in enumerate(sizes):
         image, *style = inputs = example(graph, model, size, seed=number)
-        styles = dict(styles=style[0]) if style else {}
-        padded = pad_to_multiple(image, graph.divisor)
-        wanted = model.forward_test(padded, target_domain=target, **styles)['target']
-        wanted = wanted[..., : size[0], : size[1]]
+        wanted = next(model.translations(image, target, *style))[:, 0]
         try:
             found = run(*inputs)
         except Exception as error:  # each runtime has its own

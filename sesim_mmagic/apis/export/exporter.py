@@ -22,7 +22,6 @@ from sesim_mmagic.apis.export.check import (
     sizes_to_compare,
 )
 from sesim_mmagic.apis.export.metadata import describe, versions
-from sesim_mmagic.apis.inference.forward import checked_target
 from sesim_mmagic.utils.files import write_atomically
 
 #: Largest difference from the model that an exported file may show, in values of [-1, 1].
@@ -228,7 +227,7 @@ def _check_request(model, file_format, target_domain, opset):
         raise ValueError(f'format must be one of {", ".join(_FORMATS)}, got {file_format!r}')
     if not 14 <= opset <= 20:
         raise ValueError(f'opset must be from 14 to 20, got {opset}')
-    target = checked_target(model, target_domain)
+    target = model.check_target(target_domain)
     for package in _FORMATS[file_format].packages:
         formats.need(package)
     return _FORMATS[file_format], target

@@ -8,8 +8,6 @@ from torch import Tensor, nn
 
 from sesim_mmagic.networks.equalized_layers import UpsampleConv
 
-_LARGEST_DIVISOR = 512
-
 
 # Rows and columns are picked by number: that a slice or a reflection fits cannot be proved for
 # unknown sides. Scripted where it is traced: a trace would keep the example's device for ever.
@@ -92,22 +90,20 @@ def build_graph(model: nn.Module, target: str) -> TranslationGraph | StyledTrans
     Raises:
         ValueError: If the generator does not translate images into images of their size.
     """
-    from sesim_mmagic.translators.domain_translator import DomainTranslator  # imports MMagic
+    from sesim_mmagic.translators.mmagic_models import StructureLossMixin  # imports MMagic
 
-    if hasattr(model, 'encode_style'):
-        encoder = model._for_inference(model._encoder_of(model.source_of(target)))
-        graph = StyledTranslationGraph(encoder, model._for_inference(target), model.size_divisor)
+    generator = model.inference_generators[target]
+    if model.style_channels:
+        encoder = model.content_encoder(target)
+        graph = StyledTranslationGraph(encoder, generator, model.size_divisor)
     else:
-        graph = TranslationGraph(_generator(model, target), 1)
+        graph = TranslationGraph(generator, model.size_divisor)
     graph = deepcopy(graph).cpu().float().eval().requires_grad_(False)
     graph.to(memory_format=torch.contiguous_format)
     for module in list(graph.modules()):
         _rename_keywords(module)
-    if isinstance(model, DomainTranslator):
-        graph.divisor = model.size_divisor
-    else:
+    if isinstance(model, StructureLossMixin):
         _use_statistics_of_the_picture(graph)
-        graph.divisor = _find_divisor(graph.generator)
     return graph
 
 
@@ -166,16 +162,6 @@ def drop_dropout(module: nn.Module) -> None:
             child.p = 0.0
 
 
-def _generator(model: nn.Module, target: str) -> nn.Module:
-    from sesim_mmagic.translators.one_sided import OneSidedTranslator  # imports MMagic
-
-    average = getattr(model, 'generator_ema', None)
-    if average is None:
-        return model.generators[target]
-    # One generator is averaged alone, several under their domains.
-    return average.module if isinstance(model, OneSidedTranslator) else average.module[target]
-
-
 def _rename_keywords(module: nn.Module) -> None:
     """TorchScript writes modules as Python, and mmcv calls an instance norm ``in``."""
     for name in [name for name in module._modules if keyword.iskeyword(name)]:
@@ -189,21 +175,3 @@ def _use_statistics_of_the_picture(graph: nn.Module) -> None:
         if isinstance(module, nn.modules.batchnorm._NormBase):
             module.track_running_stats = False
             module.running_mean = module.running_var = module.num_batches_tracked = None
-
-
-@torch.no_grad()
-def _find_divisor(generator: nn.Module) -> int:
-    """Smallest power of 2 of which the sides of a generator's images are to be multiples."""
-    divisor = 1
-    while divisor <= _LARGEST_DIVISOR:
-        image = torch.zeros(1, 3, 2 * divisor, 3 * divisor)
-        try:
-            if generator(image).shape == image.shape:
-                return divisor
-        except (RuntimeError, ValueError):  # too small to be halved or reflected so often
-            pass
-        divisor *= 2
-    raise ValueError(
-        f'{type(generator).__name__} gives no image (1, 3, H, W) for one of the same shape, '
-        f'whatever multiples up to {_LARGEST_DIVISOR} H and W are: it cannot be exported.'
-    )

@@ -4,7 +4,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from sesim_mmagic.apis.export.formats import OUTPUT
-from sesim_mmagic.engine.hooks.common import source_domain
 from sesim_mmagic.utils.downloads import sha256_of
 from sesim_mmagic.version import __version__
 
@@ -38,7 +37,7 @@ def describe(model, graph, target, size, file_format, opset, packages, checkpoin
     return dict(
         format=file_format,
         model=type(model).__name__,
-        source_domain=source_domain(model, target),
+        source_domain=model.domains[target],
         target_domain=target,
         inputs=inputs,
         outputs=[output],

@@ -9,37 +9,8 @@ import torch
 from mmengine.dataset import pseudo_collate
 from torch import Tensor, nn
 
-from sesim_mmagic.engine.hooks.common import source_domain
 from sesim_mmagic.engine.pictures import to_picture
 from sesim_mmagic.networks.strips import StyledDecoder, can_run_in_strips, run_in_strips
-
-
-def checked_target(model: nn.Module, domain: str | None) -> str:
-    """The domain to translate into, the model's default if None.
-
-    Raises:
-        ValueError: The model cannot reach it.
-    """
-    target = domain or model._default_domain
-    if not model.is_domain_reachable(target):
-        raise ValueError(f"The model translates into {model._reachable_domains}, not '{target}'.")
-    return target
-
-
-def check_styled(model: nn.Module) -> None:
-    """Raise a ValueError unless a model is multi-modal."""
-    if not hasattr(model, 'encode_style'):
-        raise ValueError(f'{type(model).__name__} has no styles: a source has one translation.')
-
-
-def inference_networks(model: nn.Module) -> nn.ModuleDict | dict[str, nn.Module]:
-    """The generators that translate, by domain: the moving averages where there are some."""
-    if getattr(model, 'generator_ema', None) is None:
-        return model.generators
-    averaged = model.generator_ema.module
-    if isinstance(averaged, nn.ModuleDict):
-        return averaged
-    return {model.target_domain: averaged}
 
 
 def digest(networks: Iterable[nn.Module]) -> str:
@@ -107,65 +78,40 @@ def translations(
     Raises:
         ValueError: The model has no styles, or others than these.
     """
-    if styles is not None:
-        check_styled(model)
-    elif hasattr(model, 'encode_style'):
-        from sesim_mmagic.translators.styles import draw_styles  # imports much of MMagic
-
-        styles = draw_styles(1, model.style_channels, model.seed)
-    images = data['inputs'][f'img_{source_domain(model, target)}']
+    images = data['inputs'][f'img_{model.domains[target]}']
     height, width = images.shape[2:]
-    images = _padded(model, images)
     parts = None
     if strip_pixels is not None and height * width > strip_pixels:
         parts = _in_strips(model, images, target, styles, max(64, strip_pixels // width))
-    for part in _whole(model, images, target, styles) if parts is None else parts:
+    if parts is None:
+        parts = model.translations(images, target, styles)
+    for part in parts:
         yield part[..., :height, :width]
 
 
 def picture_of(model: nn.Module, data: dict, index: int, image: Tensor, target: str) -> np.ndarray:
     """Turn one image of :func:`translations` into 8 bits, (H, W, 3), BGR."""
     sample = data['data_samples'].split()[index]
-    key = f'img_{source_domain(model, target)}'
+    key = f'img_{model.domains[target]}'
     return to_picture(model.data_preprocessor.destruct(image, sample, key))
-
-
-def _padded(model, images):
-    from sesim_mmagic.translators.padding import pad_to_multiple  # imports much of MMagic
-
-    return pad_to_multiple(images, _size_divisor(model))
-
-
-def _size_divisor(model):
-    """What the sides of images are to be multiples of; MMagic's own models do not say it."""
-    if hasattr(model, 'size_divisor'):
-        return model.size_divisor
-    generator = next(iter(model.generators.values()))
-    halvings = sum(
-        isinstance(layer, nn.Conv2d) and layer.stride == (2, 2) for layer in generator.modules()
-    )
-    blurs = sum(type(layer).__name__ == 'BlurDownsample' for layer in generator.modules())
-    return 2 ** (halvings + blurs)
-
-
-def _whole(model, images, target, styles):
-    if styles is not None:
-        return model.translations(images, styles, target)
-    return [model(images, test_mode=True, target_domain=target)['target'][:, None]]
 
 
 def _in_strips(model, images, target, styles, rows):
     """The translations, or None with a warning where a network cannot be computed in strips."""
-    networks = inference_networks(model)
-    decoder = networks[target]
-    if styles is None:
+    decoder = model.inference_generators[target]
+    if not model.style_channels:
         steps = [decoder]
     else:
-        encoder = networks[model._encoder_of(source_domain(model, target))]
-        from sesim_mmagic.translators.styles import styles_of_images  # imports much of MMagic
+        from sesim_mmagic.translators.styles import (  # imports much of MMagic
+            draw_styles,
+            styles_of_images,
+        )
 
+        if styles is None:
+            styles = draw_styles(1, model.style_channels, model.seed)
         styles = styles_of_images(styles, 1, model.style_channels)[0].to(images)
-        steps = [encoder.content_encoder, StyledDecoder(decoder, styles[:1])]
+        encoder = model.content_encoder(target).content_encoder
+        steps = [encoder, StyledDecoder(decoder, styles[:1])]
     if not all(can_run_in_strips(network) for network in steps):
         warnings.warn(
             f'{type(decoder).__name__} cannot be computed in strips: pictures are translated in '
@@ -174,7 +120,7 @@ def _in_strips(model, images, target, styles, rows):
         )
         return None
     # On the CPU: of the model's device no more memory is needed than for one strip.
-    return _strips(steps[0], decoder, images.cpu(), styles, rows, images.device)
+    return _strips(steps[0], decoder, model.pad(images).cpu(), styles, rows, images.device)
 
 
 def _strips(first, decoder, images, styles, rows, device):

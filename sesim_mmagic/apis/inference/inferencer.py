@@ -16,11 +16,8 @@ from torch import Tensor, nn
 
 from sesim_mmagic.apis.inference import PRECISIONS, STRIP_PIXELS
 from sesim_mmagic.apis.inference.forward import (
-    check_styled,
-    checked_target,
     collate,
     digest,
-    inference_networks,
     is_out_of_memory,
     picture_of,
     translations,
@@ -30,7 +27,7 @@ from sesim_mmagic.apis.inference.outputs import OutputArrays, OutputFolder
 from sesim_mmagic.apis.inference.videos import VideoReader, VideoWriter
 from sesim_mmagic.apis.model_zoo import resolve_model
 from sesim_mmagic.apis.translation import init_translator
-from sesim_mmagic.engine.hooks.common import source_domain
+from sesim_mmagic.engine.weights import translator_of
 
 # A translation is to be called like a folder of others: nothing else is wrong with the disk.
 _PLACE_TAKEN = IsADirectoryError, NotADirectoryError, FileExistsError
@@ -97,7 +94,7 @@ class SeSimInferencer(BaseInferencer):
             model = init_translator(config, resolve_model(model), device)
         elif device is not None:
             model = model.to(device)
-        self.model = model.eval()
+        self.model = translator_of(model).eval()
         self.device = next(model.parameters()).device
         if precision == 'float16' and self.device.type == 'cpu':
             raise ValueError("float16 is for accelerators, use precision='bfloat16' on the CPU")
@@ -105,7 +102,7 @@ class SeSimInferencer(BaseInferencer):
         self.strip_pixels = strip_pixels
         self.max_image_pixels = max_image_pixels
         self.show_progress = show_progress
-        networks = inference_networks(model).values()
+        networks = model.inference_generators.values()
         if channels_last:
             model.to(memory_format=torch.channels_last)
         for part in (part for network in networks for part in network.children() if compile):
@@ -160,7 +157,7 @@ class SeSimInferencer(BaseInferencer):
         if batch_size < 1:
             raise ValueError(f'batch_size must be positive, got {batch_size}')
         count = None if styles is None else len(styles)
-        target = checked_target(self.model, target_domain)
+        target = self.model.check_target(target_domain)
         if styles is not None:
             self._check_styles(styles)
         found = find_inputs(inputs, out_dir)
@@ -182,7 +179,7 @@ class SeSimInferencer(BaseInferencer):
 
     def preprocess(self, pictures: Sequence[np.ndarray], target: str) -> dict:
         """A batch of pictures (H, W, 3) of one size, uint8, BGR, as the model takes it."""
-        return collate(self.model, pictures, source_domain(self.model, target))
+        return collate(self.model, pictures, self.model.domains[target])
 
     def forward(self, data: dict, target: str, styles: Tensor | None = None) -> Iterator[Tensor]:
         """Translate a batch into the next few styles, then the next.
@@ -244,19 +241,19 @@ class SeSimInferencer(BaseInferencer):
     def _check_styles(self, styles):
         from sesim_mmagic.translators.styles import styles_of_images  # imports much of MMagic
 
-        check_styled(self.model)
+        self.model.check_styled()
         styles_of_images(styles, 1, self.model.style_channels)
         if styles.dim() != 2:
             raise ValueError(f'styles must have the shape (N, S), got {tuple(styles.shape)}')
 
     def _made_by(self, target, styles):
         """What shapes translations, apart from rounding."""
-        model = digest(inference_networks(self.model).values())
+        model = digest(self.model.inference_generators.values())
         made_by = dict(model=model, target_domain=target, precision=self.precision)
         if styles is not None:
             numbers = styles.detach().float().cpu().contiguous().numpy()
             made_by['styles'] = hashlib.sha256(numbers.tobytes()).hexdigest()
-        elif hasattr(self.model, 'encode_style'):
+        elif self.model.style_channels:
             made_by['seed'] = self.model.seed
         return made_by
 

@@ -80,9 +80,7 @@ class Translators:
         """
         with self._lock:
             model = self._model(name)
-        first = model._default_domain
-        others = [domain for domain in model._reachable_domains if domain != first]
-        return dict(targets=[first, *others], styles=hasattr(model, 'style_channels'))
+        return dict(targets=list(model.domains), styles=model.style_channels > 0)
 
     def translate(
         self, name: str, picture: np.ndarray, target: str | None = None, style: int = 1
@@ -107,7 +105,7 @@ class Translators:
             raise ValueError(f'styles have numbers from 1 to {_MAX_STYLE}, got {style}')
 
         def made():
-            if not hasattr(model, 'style_channels'):
+            if not model.style_channels:
                 return next(translate(model, picture, target))
             styles = draw_styles(style, model.style_channels, seed=0)[-1:]
             return next(next(translate_into_styles(model, picture, styles, target)))

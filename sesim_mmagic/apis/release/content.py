@@ -9,7 +9,6 @@ import mmengine
 import torch
 from mmengine.config import Config
 
-from sesim_mmagic.apis.inference.forward import inference_networks
 from sesim_mmagic.engine.plain_settings import read_settings
 from sesim_mmagic.version import __version__
 
@@ -119,11 +118,11 @@ def serialise(model, cfg, meta):
 
 def is_averaged(model):
     """Whether a model translates with a moving average of its generators."""
-    return getattr(model, 'generator_ema', None) is not None
+    return model.generator_ema is not None
 
 
 def _inference_weights(model):
     weights = {k: v for k, v in model.state_dict().items() if k.startswith('generators.')}
-    for domain, network in inference_networks(model).items():
+    for domain, network in model.inference_generators.items():
         weights.update({f'generators.{domain}.{k}': v for k, v in network.state_dict().items()})
     return weights

@@ -39,9 +39,8 @@ def translations(model, pictures):
         tuple[str, np.ndarray]: ``<picture>_<domain>_<style>`` and the translation (H, W, 3),
         uint8, BGR.
     """
-    domains = sorted(model._reachable_domains, key=lambda domain: domain != model._default_domain)
     for picture in pictures:
-        for domain in domains:
+        for domain in model.domains:
             for style, translation in enumerate(_one(model, picture, domain)):
                 yield f'{Path(picture).stem}_{domain}_{style}', translation
 
@@ -90,7 +89,7 @@ def check_in_fresh_process(checkpoint, inputs, expected, out):
 
 
 def _one(model, picture, domain):
-    if not hasattr(model, 'encode_style'):
+    if not model.style_channels:
         return translate(model, picture, domain)
     from sesim_mmagic.translators.styles import draw_styles  # imports much of MMagic
 

@@ -26,7 +26,6 @@ from sesim_mmagic.apis.release.model_card import (
     write_card,
 )
 from sesim_mmagic.apis.translation import init_translator
-from sesim_mmagic.engine.hooks.common import source_domain
 from sesim_mmagic.engine.hooks.results import read_results
 from sesim_mmagic.engine.pictures import write_picture
 from sesim_mmagic.utils.checkpoints import last_checkpoint, read_checkpoint
@@ -184,11 +183,11 @@ def _read_samples(samples):
 
 
 def _facts(model, meta, **told):
-    target = model._default_domain
+    target, source = next(iter(model.domains.items()))
     return ModelFacts(
         name=meta['experiment_name'],
         model=type(model).__name__,
-        domains=(source_domain(model, target), target),
+        domains=(source, target),
         iterations=meta['iter'],
         parameters=sum(p.numel() for p in model.generators.parameters()),
         averaged=is_averaged(model),
@@ -231,7 +230,7 @@ def _translate_and_check(model, shop, name, pictures):
     check_in_fresh_process(shop / f'{name}.pth', inputs, expected, outputs)
     rows = []
     for number, picture in enumerate(pictures):
-        wanted = [k for k in expected if k.startswith(f'{number}_{model._default_domain}_')]
+        wanted = [k for k in expected if k.startswith(f'{number}_{model.check_target(None)}_')]
         files = {f'{shown}/{number}_source.png': picture}
         files.update({f'{shown}/{key}.png': expected[key] for key in wanted})
         for path, content in files.items():

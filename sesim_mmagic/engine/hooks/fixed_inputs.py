@@ -8,13 +8,11 @@ import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import DATASETS
 
-from sesim_mmagic.engine.hooks.common import source_domain
 from sesim_mmagic.engine.map_figure import Cell, draw_maps
 from sesim_mmagic.engine.pictures import to_model_range, to_picture
-from sesim_mmagic.engine.weights import unwrapped
+from sesim_mmagic.engine.weights import translator_of, unwrapped
 from sesim_mmagic.registry import HOOKS
 
 
@@ -82,15 +80,15 @@ class FixedInputsHook(Hook):
                 that the model translates.
         """
         if is_main_process():
-            with _untouched(unwrapped(runner.model)):
+            with _own_draws(runner.model):
                 self._samples = self._read(runner)
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         """Draw, where it is due, on rank 0."""
         due = self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(runner)
         if due and is_main_process():
-            model = unwrapped(runner.model)
-            with _untouched(model), torch.no_grad():
+            model = translator_of(runner.model)
+            with _own_draws(model), torch.no_grad():
                 figure = self._figure(model)
             runner.visualizer.add_image(self.name, figure, runner.iter + 1)
 
@@ -104,7 +102,7 @@ class FixedInputsHook(Hook):
                 f'{part} has {len(dataset)} samples; set num_inputs to that or less'
             )
         samples = [dataset[i] for i in range(number)]
-        for source, target in _directions(unwrapped(runner.model)):
+        for target, source in translator_of(runner.model).domains.items():
             for i, sample in enumerate(samples):
                 if f'img_{source}' not in sample['inputs']:
                     raise ValueError(
@@ -115,19 +113,18 @@ class FixedInputsHook(Hook):
         return samples
 
     def _figure(self, model):
-        loss = unwrapped(getattr(model, 'structure_loss', None))
+        loss = unwrapped(model.structure_loss)
         has_maps = hasattr(loss, 'similarity_maps')
         layers = loss.feature_net.layers if has_maps else ()
         names = ['input', 'translation']
-        directions = _directions(model)
         rows = []
         for i, sample in enumerate(self._samples):
             # The preprocessor and the model write into samples.
             output = model.val_step(pseudo_collate([copy.deepcopy(sample)]))[0]
-            for source, target in directions:
+            for target, source in model.domains.items():
                 path = output.get(f'img_{source}_path')
                 label = Path(path).stem if path else f'input {i}'
-                label = label if len(directions) == 1 else f'{label} to {target}'
+                label = label if len(model.domains) == 1 else f'{label} to {target}'
                 images = sample['inputs'][f'img_{source}'], output.get(f'fake_{target}')
                 rows += self._rows(label, images, loss if has_maps else None)
         return draw_maps([('', names), *((layer, names) for layer in layers)], rows)
@@ -163,47 +160,14 @@ def _dataset_config(config):
     )
 
 
-def _directions(model):
-    """Source and target of each translation.
-
-    Raises:
-        ValueError: The model translates nothing.
-    """
-    if not hasattr(model, 'get_other_domains'):
-        raise ValueError(
-            f'FixedInputsHook needs a translation model, got {type(model).__name__}; leave the '
-            'hook out'
-        )
-    return [(source_domain(model, target), target) for target in model._reachable_domains]
-
-
 @contextmanager
-def _untouched(model):
-    """Let a model be used by this rank alone, and leave no trace of it.
-
-    MMagic's CycleGAN and Pix2Pix translate in training mode: that sets modes, draws dropout and
-    moves statistics of batch normalization. A distributed wrapper may talk to other ranks, which
-    are not here: networks are taken out of theirs.
-    """
+def _own_draws(model):
+    """Draws inside are the same each time, and those of the training stay what they are."""
     from sesim_mmagic.datasets.random_state import seeded_generators  # imports MMagic
 
-    wrapped = {n: child for n, child in model.named_children() if is_model_wrapper(child)}
-    modes = {module: module.training for module in model.modules()}
-    # Feature networks may read their weights, which are buffers, at the first use: leave them.
-    buffers = [(buffer, buffer.clone()) for buffer in unwrapped(model.generators).buffers()]
     devices = {p.device for p in model.parameters() if p.device.type == 'cuda'}
     with seeded_generators(0), torch.random.fork_rng(devices):
         for device in devices:  # seeded_generators leaves accelerators alone
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(0)
-        for name, child in wrapped.items():
-            model._modules[name] = child.module
-        try:
-            yield
-        finally:
-            model._modules.update(wrapped)
-            for module, training in modes.items():
-                module.training = training
-            with torch.no_grad():
-                for buffer, before in buffers:
-                    buffer.copy_(before)
+        yield

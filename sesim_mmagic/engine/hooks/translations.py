@@ -5,11 +5,11 @@ from pathlib import Path
 from mmengine.dist import barrier, gather_object, is_main_process
 from mmengine.hooks import Hook
 
-from sesim_mmagic.engine.hooks.common import run_name, source_domain
+from sesim_mmagic.engine.hooks.common import run_name
 from sesim_mmagic.engine.pictures import to_picture, write_picture
 from sesim_mmagic.engine.report import page_failure, write_report
 from sesim_mmagic.engine.source_names import SourceNames
-from sesim_mmagic.engine.weights import unwrapped
+from sesim_mmagic.engine.weights import translator_of
 from sesim_mmagic.engine.work_dir import check_test, overwrite_test
 from sesim_mmagic.registry import HOOKS
 from sesim_mmagic.utils.names import printable
@@ -210,7 +210,7 @@ def each_translation(runner, samples):
 
     A picture that an earlier sample has too was translated there, not again.
     """
-    model = unwrapped(runner.model)
+    domains = translator_of(runner.model).domains
     for sample in samples:
         targets = [k[len(_FAKE) :] for k in sample.keys() if k.startswith(_FAKE)]
         if not targets and not has_repeated(sample):
@@ -219,7 +219,7 @@ def each_translation(runner, samples):
                 'needs a translation model.'
             )
         for target in targets:
-            yield sample, source_domain(model, target), target
+            yield sample, domains[target], target
 
 
 def _tell(runner, failures):
