@@ -266,6 +266,7 @@ def test_random_states_are_put_back_and_draws_are_the_same_each_time():
     def draw():
         return random.random(), np.random.rand(), torch.rand(1).item()
 
+    model = torch.nn.Linear(1, 1)
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     expected = draw()
     random.setstate(states[0])
@@ -273,7 +274,7 @@ def test_random_states_are_put_back_and_draws_are_the_same_each_time():
     torch.set_rng_state(states[2])
     inside = []
     for _ in range(2):
-        with fixed_inputs._own_draws(torch.nn.Linear(1, 1)):
+        with fixed_inputs._own_draws(model):
             inside.append(draw())
     assert draw() == expected
     assert inside[0] == inside[1] != expected
