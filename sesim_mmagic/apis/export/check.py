@@ -56,10 +56,7 @@ def largest_difference(model, graph, target, run, sizes):
     Raises:
         ValueError: If the file cannot compute one of the sizes.
     """
-    from sesim_mmagic.apis.export.graph import drop_dropout
-
-    model = deepcopy(model).cpu().float().eval()  # MMagic's own change while they translate
-    drop_dropout(model)
+    model = deepcopy(model).cpu().float().eval()
     largest = 0.0
     for number, size in enumerate(sizes):
         image, *style = inputs = example(graph, model, size, seed=number)

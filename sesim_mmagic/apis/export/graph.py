@@ -77,8 +77,7 @@ class StyledTranslationGraph(nn.Module):
 def build_graph(model: nn.Module, target: str) -> TranslationGraph | StyledTranslationGraph:
     """Copy what translates into a domain out of a model, the moving average where there is one.
 
-    MMagic's own models translate in training mode: with the statistics of the picture in their
-    batch norms, which the graph has too, and with dropout, which it has not.
+    Batch norms of MMagic's models take the statistics of the picture, in the graph too.
 
     Args:
         model (BaseTranslationModel): Result of ``init_translator``.
@@ -153,13 +152,6 @@ def noisy_layers(graph: nn.Module) -> list[UpsampleConv]:
         for module in graph.modules()
         if isinstance(module, UpsampleConv) and module.noise_weight is not None
     ]
-
-
-def drop_dropout(module: nn.Module) -> None:
-    """Let dropout pass everything, in training mode too."""
-    for child in module.modules():
-        if isinstance(child, nn.modules.dropout._DropoutNd):
-            child.p = 0.0
 
 
 def _rename_keywords(module: nn.Module) -> None:
