@@ -28,12 +28,14 @@ def proxies_of_this_test(monkeypatch):
 
 
 @pytest.fixture
-def applied(monkeypatch):
+def applied():
     """The list of applied repairs of MMagic, empty for the length of one test."""
     from sesim_mmagic import compat
 
-    monkeypatch.setattr(compat, 'applied', [])
-    return compat.applied
+    kept = list(compat.applied)
+    compat.applied.clear()
+    yield compat.applied
+    compat.applied[:] = kept
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from sesim_mmagic import compat
+from sesim_mmagic.compat import torch_repairs
 
 SHAPES = [(1, 4, 5, 6), (2, 4, 5, 6), (2, 4, 1, 6), (2, 4, 5, 1), (1, 1, 5, 6), (1, 3, 2, 5, 4)]
 LAYOUTS = ('usual', 'odd', 'channels last', 'odd channels last', 'part of a larger tensor')
@@ -144,15 +144,15 @@ def test_half_precision_of_autocast():
 
 
 def test_a_healthy_pytorch_is_left_alone(applied):
-    compat.repair_batch_norm_backward(torch)  # healthy by now
+    torch_repairs.repair_batch_norm_backward(torch)  # healthy by now
     assert applied == []
 
 
 def test_a_pytorch_that_cannot_be_repaired_says_so(applied, monkeypatch):
-    monkeypatch.setattr(compat, '_misreads_gradients', lambda *_: True)
+    monkeypatch.setattr(torch_repairs, '_misreads_gradients', lambda *_: True)
     monkeypatch.delattr(torch.library, 'get_kernel')
     with pytest.warns(UserWarning, match='wrong gradients .* repaired from PyTorch 2.9 on: update'):
-        compat.repair_batch_norm_backward(torch)
+        torch_repairs.repair_batch_norm_backward(torch)
     assert applied == []
 
 

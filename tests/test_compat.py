@@ -6,7 +6,6 @@ import io
 import pickle
 import subprocess
 import sys
-import warnings
 from importlib.machinery import ModuleSpec
 from types import ModuleType, SimpleNamespace
 
@@ -16,35 +15,19 @@ import torch
 from torch import nn
 
 from sesim_mmagic import compat
+from sesim_mmagic.compat import importing
+from sesim_mmagic.compat import mmagic_repairs as repairs
 
 pytestmark = pytest.mark.quick
 
 # ------------------------------------------------------------------ numpy
 
 
-def test_bool8_comes_back_on_numpy_2(monkeypatch, applied):
-    def without_aliases(name):
-        raise AttributeError(name)
-
-    monkeypatch.setattr(np, '__getattr__', without_aliases)
-    monkeypatch.delitem(vars(np), 'bool8', raising=False)
-    monkeypatch.setitem(vars(np), 'bool8', None)  # restored by monkeypatch, whatever follows
-    del np.bool8
-    compat.repair_numpy_bool8(np)
-    assert np.bool8 is np.bool_ and applied == ['numpy_bool8']
-
-
-def test_bool8_is_left_alone_on_numpy_1_and_looked_at_without_a_warning(monkeypatch, applied):
-    def with_deprecated_alias(name):
-        warnings.warn(f'{name} is deprecated', DeprecationWarning, stacklevel=2)
-        return np.bool_
-
-    monkeypatch.setattr(np, '__getattr__', with_deprecated_alias)
-    monkeypatch.delitem(vars(np), 'bool8', raising=False)
-    with warnings.catch_warnings():
-        warnings.simplefilter('error')
-        compat.repair_numpy_bool8(np)
-    assert 'bool8' not in vars(np) and applied == []
+def test_bool8_comes_back_on_numpy_2_alone(applied):
+    old, new = (SimpleNamespace(__version__=v, bool_=np.bool_) for v in ('1.26.4', '2.5.5'))
+    for module in (old, new):
+        repairs.repair_numpy_bool8(module)
+    assert not hasattr(old, 'bool8') and new.bool8 is np.bool_ and applied == ['numpy_bool8']
 
 
 # ------------------------------------------------------------------ mmcv
@@ -60,13 +43,13 @@ def test_placeholder_stands_for_the_operators_of_mmcv_lite(monkeypatch, tmp_path
     monkeypatch.setitem(sys.modules, 'mmcv._ext', None)
     del sys.modules['mmcv._ext']
     monkeypatch.setattr(importlib.util, 'find_spec', mmcv_at(tmp_path))
-    compat.repair_mmcv_ext()
+    repairs.repair_mmcv_ext()
     assert applied == ['mmcv_ext']
 
     operators = importlib.import_module('mmcv._ext')
     assert operators.__file__ and operators.__spec__.loader is None
     operator = operators.upfirdn2d
-    with pytest.raises(RuntimeError, match=r"'upfirdn2d' .*full package.* 'mmcv>=2"):
+    with pytest.raises(RuntimeError, match=r"'mmcv._ext.upfirdn2d' .*full package.* 'mmcv>=2"):
         operator(torch.zeros(1))
     with pytest.raises(AttributeError, match='__wrapped__'):
         operators.__wrapped__  # noqa: B018
@@ -77,9 +60,9 @@ def test_placeholder_gives_way_to_compiled_operators(monkeypatch, tmp_path, appl
     monkeypatch.setitem(sys.modules, 'mmcv._ext', None)
     del sys.modules['mmcv._ext']
     monkeypatch.setattr(importlib.util, 'find_spec', mmcv_at(tmp_path))
-    compat.repair_mmcv_ext()
+    repairs.repair_mmcv_ext()
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)  # no mmcv at all
-    compat.repair_mmcv_ext()
+    repairs.repair_mmcv_ext()
     assert applied == [] and 'mmcv._ext' not in sys.modules
 
 
@@ -150,15 +133,6 @@ def test_hostile_checkpoints_are_refused():
             torch.load(saved({'meta': hostile}), weights_only=True)
 
 
-def test_nothing_is_allowed_where_checkpoints_load(monkeypatch, applied):
-    history_buffer = importlib.import_module('mmengine.logging.history_buffer')
-    monkeypatch.setattr(
-        torch.serialization, 'add_safe_globals', lambda types: pytest.fail('nothing was missing')
-    )
-    compat.repair_checkpoint_globals(history_buffer)
-    assert applied == []
-
-
 # ------------------------------------------------------------------ weight initialisation
 
 
@@ -190,25 +164,6 @@ def test_networks_with_activations_are_initialised():
         generation_init_weights(net, init_type='magic')
 
 
-def test_a_host_that_binds_init_info_is_left_alone(applied):
-    def generation_init_weights(module, init_type='normal', init_gain=0.02):
-        module.apply(lambda layer: None)
-
-    host = SimpleNamespace(generation_init_weights=generation_init_weights)
-    compat.repair_generation_init_weights(host)
-    assert host.generation_init_weights is generation_init_weights and applied == []
-
-
-def test_another_unbound_variable_is_not_hidden():
-    def init(module):
-        if module is None:
-            other = 1
-        return other
-
-    with pytest.raises(UnboundLocalError, match='other'):
-        compat._leaves_init_info_unbound(init, nn.ReLU())
-
-
 # ------------------------------------------------------------------ FID
 
 
@@ -227,7 +182,7 @@ def test_sqrtm_takes_disp_on_scipy_1_18(applied):
         return linalg.sqrtm(A)
 
     fid = fid_module(sqrtm)
-    compat.repair_sqrtm_disp(fid)
+    repairs.repair_sqrtm_disp(fid)
     matrix = np.array([[4.0, 1.0], [1.0, 9.0]])
     root, _ = fid.linalg.sqrtm(matrix, disp=False)
     np.testing.assert_allclose(root @ root, matrix)
@@ -238,7 +193,7 @@ def test_sqrtm_takes_disp_on_scipy_1_18(applied):
 def test_sqrtm_with_disp_is_left_alone(applied):
     fid = fid_module(lambda A, disp=True: A)
     linalg = fid.linalg
-    compat.repair_sqrtm_disp(fid)
+    repairs.repair_sqrtm_disp(fid)
     assert fid.linalg is linalg and applied == []
 
 
@@ -260,7 +215,7 @@ def fragile(monkeypatch, tmp_path):
     """Name of an importable module whose ``state`` is ``broken``."""
     (tmp_path / 'fragile_host.py').write_text("state = 'broken'\n")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(compat._finder, 'repairs', {})
+    monkeypatch.setattr(importing.finder, 'repairs', {})
     yield 'fragile_host'
     sys.modules.pop('fragile_host', None)
 
@@ -270,7 +225,7 @@ def mend(module):
 
 
 def test_a_module_is_repaired_at_each_import(fragile):
-    compat._when_imported(fragile, mend)
+    importing.when_imported(fragile, mend)
     assert fragile not in sys.modules
     module = importlib.import_module(fragile)
     assert module.state == 'mended, was broken'
@@ -280,21 +235,21 @@ def test_a_module_is_repaired_at_each_import(fragile):
 
 def test_an_imported_module_is_repaired_at_once_and_once(fragile):
     module = importlib.import_module(fragile)
-    compat._when_imported(fragile, mend)
-    compat._when_imported(fragile, mend)
+    importing.when_imported(fragile, mend)
+    importing.when_imported(fragile, mend)
     assert module.state == 'mended, was broken'
 
 
 def test_a_missing_module_stays_missing(fragile):
-    compat._when_imported('no_such_host', mend)
+    importing.when_imported('no_such_host', mend)
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module('no_such_host')
 
 
 def test_apply_is_idempotent():
-    finders, repairs = list(sys.meta_path), dict(compat._finder.repairs)
+    finders, repairs = list(sys.meta_path), dict(importing.finder.repairs)
     compat.apply()
-    assert sys.meta_path == finders and compat._finder.repairs == repairs
+    assert sys.meta_path == finders and importing.finder.repairs == repairs
 
 
 # ------------------------------------------------------------------ mediapipe
@@ -302,19 +257,19 @@ def test_apply_is_idempotent():
 
 def test_placeholder_stands_for_the_old_solutions_of_mediapipe(applied):
     mediapipe = ModuleType('mediapipe')
-    compat.repair_mediapipe_solutions(mediapipe)
+    repairs.repair_mediapipe_solutions(mediapipe)
     assert applied == ['mediapipe_solutions']
     solutions = mediapipe.solutions
     assert list(solutions.face_mesh.FACEMESH_LIPS) == []
     solutions.drawing_styles.DrawingSpec(color=(1, 2, 3), thickness=2)
-    with pytest.raises(RuntimeError, match=r"'mediapipe.solutions.face_mesh.FaceMesh' is gone"):
+    with pytest.raises(RuntimeError, match=r"'mediapipe.solutions.face_mesh.FaceMesh' is missing"):
         solutions.face_mesh.FaceMesh(static_image_mode=True)
 
 
 def test_a_mediapipe_with_solutions_is_left_alone(applied):
     mediapipe = ModuleType('mediapipe')
     mediapipe.solutions = own = object()
-    compat.repair_mediapipe_solutions(mediapipe)
+    repairs.repair_mediapipe_solutions(mediapipe)
     assert mediapipe.solutions is own and applied == []
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from sesim_mmagic import compat
+from sesim_mmagic.compat import mmengine_repairs
 
 RANKS = """
 import sys
@@ -71,22 +71,22 @@ def test_launcher_and_wrappers_work_over_gloo_without_a_gpu(tmp_path, python):
 
 
 def test_launchers_of_a_machine_with_a_gpu_are_left_alone(monkeypatch, applied):
-    monkeypatch.setattr(compat, '_without_accelerator', lambda: False)
+    monkeypatch.setattr(mmengine_repairs, '_without_accelerator', lambda: False)
     dist_utils = SimpleNamespace(_init_dist_pytorch=lambda backend: None)
     wrappers = SimpleNamespace(MMDistributedDataParallel=type('Wrapper', (), {}))
     init, wrapper_init = (
         dist_utils._init_dist_pytorch,
         wrappers.MMDistributedDataParallel.__init__,
     )
-    compat.repair_init_dist(dist_utils)
-    compat.repair_ddp_device_ids(wrappers)
+    mmengine_repairs.repair_init_dist(dist_utils)
+    mmengine_repairs.repair_ddp_device_ids(wrappers)
     assert dist_utils._init_dist_pytorch is init
     assert wrappers.MMDistributedDataParallel.__init__ is wrapper_init
     assert applied == []
 
 
 def test_launcher_restores_set_device_when_it_fails(monkeypatch, applied):
-    monkeypatch.setattr(compat, '_without_accelerator', lambda: True)
+    monkeypatch.setattr(mmengine_repairs, '_without_accelerator', lambda: True)
 
     def init(backend, port=None):
         torch.cuda.set_device(0)
@@ -94,7 +94,7 @@ def test_launcher_restores_set_device_when_it_fails(monkeypatch, applied):
 
     dist_utils = SimpleNamespace(_init_dist_slurm=init)
     set_device = torch.cuda.set_device
-    compat.repair_init_dist(dist_utils)
+    mmengine_repairs.repair_init_dist(dist_utils)
     with pytest.raises(ValueError, match='gloo 29500'):
         dist_utils._init_dist_slurm('nccl', port=29500)
     with pytest.raises(ValueError, match='mpi'):
