@@ -4,6 +4,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from sesim_mmagic.registry import MODELS
+from sesim_mmagic.utils.checks import check_ints
 
 from .layers import BlurDownsample, InstanceNorm
 from .resnet_generator import XAVIER
@@ -35,11 +36,8 @@ class BlurPatchGAN(BaseModule):
         init_cfg: dict | list | None = XAVIER,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        if min(in_channels, base_channels, num_layers) < 1:
-            raise ValueError(
-                'BlurPatchGAN: in_channels, base_channels and num_layers must be positive; got '
-                f'{in_channels}, {base_channels}, {num_layers}'
-            )
+        channels = dict(in_channels=in_channels, base_channels=base_channels)
+        check_ints(self, 1, **channels, num_layers=num_layers)
         widths = [base_channels * min(2**i, 8) for i in range(num_layers + 1)]
         layers = [nn.Conv2d(in_channels, widths[0], 4, padding=1), nn.LeakyReLU(0.2, inplace=True)]
         for narrow, wide in zip(widths, widths[1:], strict=False):

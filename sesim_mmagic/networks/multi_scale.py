@@ -5,6 +5,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from sesim_mmagic.registry import MODELS
+from sesim_mmagic.utils.checks import check_ints
 
 # Gaussian initialisation, as MUNIT's discriminators have it.
 NORMAL = dict(type='Normal', layer='Conv2d', std=0.02)
@@ -43,11 +44,8 @@ class MultiScaleDiscriminator(BaseModule):
         init_cfg: dict | list | None = NORMAL,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        if min(in_channels, base_channels, num_layers, num_scales) < 1:
-            raise ValueError(
-                'MultiScaleDiscriminator: in_channels, base_channels, num_layers and num_scales '
-                f'must be positive; got {in_channels}, {base_channels}, {num_layers}, {num_scales}'
-            )
+        check_ints(self, 1, in_channels=in_channels, base_channels=base_channels)
+        check_ints(self, 1, num_layers=num_layers, num_scales=num_scales)
         #: Smallest side of an image: the coarsest scale's last layer reflects a map of 2 x 2.
         self.min_size = 2 ** (num_layers + num_scales - 1)
         widths = [base_channels * min(2**i, 8) for i in range(num_layers)]

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from sesim_mmagic.registry import MODELS
+from sesim_mmagic.utils.checks import check_ints
 
-from .layer_outputs import channels_of, run_layers
+from .layer_outputs import LayeredGenerator
 from .layers import InstanceNorm
 from .resnet_generator import ResidualBlock
 
@@ -60,7 +60,7 @@ class AdaptiveResidualBlock(nn.Module):
 
 
 @MODELS.register_module()
-class MUNITGenerator(BaseModule):
+class MUNITGenerator(LayeredGenerator):
     """Auto-encoder of one domain (Huang et al., "Multimodal Unsupervised Image-to-Image
     Translation", ECCV 2018, Sec. 5.1 and appendix B.2).
 
@@ -98,26 +98,18 @@ class MUNITGenerator(BaseModule):
         init_cfg: dict | list | None = KAIMING,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        if (
-            min(in_channels, base_channels, style_channels, num_blocks, mlp_channels) < 1
-            or min(num_downsamplings, style_downsamplings) < 0
-        ):
-            raise ValueError(
-                'MUNITGenerator: channels and num_blocks must be positive and num_downsamplings, '
-                f'style_downsamplings not negative; got in_channels={in_channels}, base_channels='
-                f'{base_channels}, style_channels={style_channels}, mlp_channels={mlp_channels}, '
-                f'num_blocks={num_blocks}, num_downsamplings={num_downsamplings}, '
-                f'style_downsamplings={style_downsamplings}'
-            )
+        check_ints(self, 1, in_channels=in_channels, base_channels=base_channels)
+        check_ints(self, 1, style_channels=style_channels, mlp_channels=mlp_channels)
+        check_ints(self, 1, num_blocks=num_blocks)
+        halvings = dict(num_downsamplings=num_downsamplings)
+        check_ints(self, 0, **halvings, style_downsamplings=style_downsamplings)
+        self.in_channels = in_channels
         self.style_channels = style_channels
         self.style_downsamplings = style_downsamplings
         #: Sides of images are to be multiples of it.
         self.size_divisor = 2**num_downsamplings
         widths = [base_channels * 2**i for i in range(num_downsamplings + 1)]
         low = widths[-1]
-        # Padding, convolution, norm and activation a width: padding comes before the new width.
-        wide = [width for width in widths for _ in range(4)][:-1]
-        self._channels = (in_channels, *wide, *[low] * num_blocks)
         self.content_encoder = nn.Sequential(
             *_down_path(in_channels, widths, norm=True),
             *(ResidualBlock(low) for _ in range(num_blocks)),
@@ -145,6 +137,13 @@ class MUNITGenerator(BaseModule):
             nn.Conv2d(base_channels, in_channels, 7),
             nn.Tanh(),
         )
+
+    @property
+    def encoding_layers(self) -> nn.Sequential:
+        """The content encoder. With two down samplings 0 is the padded image, 5 and 9 are the
+        convolutions that halve, the residual blocks are 12 and on.
+        """
+        return self.content_encoder
 
     def forward(
         self,
@@ -239,28 +238,6 @@ class MUNITGenerator(BaseModule):
         for block, affine in zip(self.blocks, self.mlp(style).unbind(1), strict=True):
             features = block(features, affine)
         return self.up_path(features)
-
-    def encode(self, images: Tensor, layers: Sequence[int]) -> list[Tensor]:
-        """Outputs of some layers of the content encoder, without computing what comes after them.
-
-        Args:
-            images (Tensor): As for :meth:`forward`.
-            layers (Sequence[int]): Numbers of layers in the order of ``content_encoder``,
-                ascending. With two down samplings 0 is the padded image, 5 and 9 are the
-                convolutions that halve, the residual blocks are 12 and on.
-
-        Returns:
-            list[Tensor]: One map (B, C, h, w) a layer, C as :meth:`feature_channels` says.
-        """
-        return run_layers(self.content_encoder[: layers[-1] + 1], images, layers)[1]
-
-    def feature_channels(self, layers: Sequence[int]) -> tuple[int, ...]:
-        """Channels of the outputs of some layers of the content encoder.
-
-        Raises:
-            ValueError: If the numbers are not ascending, or not those of layers.
-        """
-        return channels_of(self._channels, layers)
 
 
 def _down_path(in_channels: int, widths: Sequence[int], norm: bool) -> list[nn.Module]:

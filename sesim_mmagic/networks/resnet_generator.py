@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from sesim_mmagic.registry import MODELS
+from sesim_mmagic.utils.checks import check_ints
 
-from .layer_outputs import channels_of, run_layers
+from .layer_outputs import LayeredGenerator, run_layers
 from .layers import BlurDownsample, BlurUpsample, InstanceNorm
 
 # Xavier initialisation with a small gain, as CUT and the paper train with.
@@ -35,7 +35,7 @@ class ResidualBlock(nn.Module):
 
 
 @MODELS.register_module()
-class ResNetBlurGenerator(BaseModule):
+class ResNetBlurGenerator(LayeredGenerator):
     """ResNet generator (Johnson et al., ECCV 2016) with blur-pooled resampling, as CUT's.
 
     The layers are numbered as in the authors' published checkpoints, whose tensors load by
@@ -68,15 +68,9 @@ class ResNetBlurGenerator(BaseModule):
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.in_channels = in_channels
-        if (
-            min(in_channels, out_channels, base_channels) < 1
-            or min(num_blocks, num_downsamplings) < 0
-        ):
-            raise ValueError(
-                'ResNetBlurGenerator: channels must be positive and num_blocks, num_downsamplings '
-                f'not negative; got {in_channels}, {out_channels}, {base_channels}, {num_blocks}, '
-                f'{num_downsamplings}'
-            )
+        channels = dict(in_channels=in_channels, out_channels=out_channels)
+        check_ints(self, 1, **channels, base_channels=base_channels)
+        check_ints(self, 0, num_blocks=num_blocks, num_downsamplings=num_downsamplings)
         width = base_channels
         layers = [nn.ReflectionPad2d(3), *_conv_norm_relu(in_channels, width, 7, padding=0)]
         for _ in range(num_downsamplings):
@@ -88,6 +82,13 @@ class ResNetBlurGenerator(BaseModule):
             width //= 2
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, out_channels, 7), nn.Tanh()]
         self.model = nn.Sequential(*layers)
+
+    @property
+    def encoding_layers(self) -> nn.Sequential:
+        """All layers. With two down samplings 0 is the padded image, 4 and 8 are the convolutions
+        before down samplings, the residual blocks begin with 12.
+        """
+        return self.model
 
     def forward(
         self, images: Tensor, layers: Sequence[int] = ()
@@ -106,34 +107,6 @@ class ResNetBlurGenerator(BaseModule):
         if not layers:
             return self.model(images)
         return run_layers(self.model, images, layers)
-
-    def encode(self, images: Tensor, layers: Sequence[int]) -> list[Tensor]:
-        """Outputs of some layers, without computing what comes after them.
-
-        Args:
-            images (Tensor): As for :meth:`forward`.
-            layers (Sequence[int]): Numbers of layers in the order of ``model``, ascending. With
-                two down samplings 0 is the padded image, 4 and 8 are the convolutions before
-                down samplings, the residual blocks begin with 12.
-
-        Returns:
-            list[Tensor]: One map (B, C, h, w) a layer, C as :meth:`feature_channels` says.
-        """
-        return run_layers(self.model[: layers[-1] + 1], images, layers)[1]
-
-    def feature_channels(self, layers: Sequence[int]) -> tuple[int, ...]:
-        """Channels of the outputs of some layers.
-
-        Raises:
-            ValueError: If the numbers are not ascending, or not those of layers.
-        """
-        channels, current = [], self.in_channels
-        for module in self.model:
-            # A residual block has two convolutions of one width.
-            convolutions = [m for m in module.modules() if isinstance(m, nn.Conv2d)]
-            current = convolutions[-1].out_channels if convolutions else current
-            channels.append(current)
-        return channels_of(channels, layers)
 
 
 def _conv_norm_relu(in_channels: int, out_channels: int, kernel: int = 3, padding: int = 1) -> list:

@@ -11,13 +11,14 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from sesim_mmagic.registry import MODELS
+from sesim_mmagic.utils.checks import check_ints
 
 from .equalized_layers import EqualizedConv, EqualizedLinear, ResidualBlock, UpsampleConv
-from .layer_outputs import channels_of, run_layers
+from .layer_outputs import LayeredGenerator, run_layers
 
 
 @MODELS.register_module()
-class StyleGAN2Generator(BaseModule):
+class StyleGAN2Generator(LayeredGenerator):
     """Encoder-decoder of StyleGAN2's residual blocks; translates images of any size.
 
     A pixel of the translation depends on a neighbourhood of the source alone: crops and whole
@@ -54,20 +55,14 @@ class StyleGAN2Generator(BaseModule):
         init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        if (
-            min(in_channels, out_channels, base_channels) < 1
-            or min(num_blocks, num_downsamplings) < 0
-        ):
-            raise ValueError(
-                'StyleGAN2Generator: channels must be positive and num_blocks, num_downsamplings '
-                f'not negative; got {in_channels}, {out_channels}, {base_channels}, {num_blocks}, '
-                f'{num_downsamplings}'
-            )
+        channels = dict(in_channels=in_channels, out_channels=out_channels)
+        check_ints(self, 1, **channels, base_channels=base_channels)
+        check_ints(self, 0, num_blocks=num_blocks, num_downsamplings=num_downsamplings)
+        self.in_channels = in_channels
         widths = [min(512, base_channels * 2**i) for i in range(num_downsamplings + 1)]
         low = widths[-1]
         blocks = num_blocks // 2
         self.tanh = tanh
-        self._channels = (in_channels, *widths, *[low] * blocks)
         self.encoder = nn.Sequential(
             nn.Identity(),  # the image itself is a layer that a loss may look at
             EqualizedConv(in_channels, widths[0], 1),
@@ -82,6 +77,13 @@ class StyleGAN2Generator(BaseModule):
             ),
             EqualizedConv(widths[0], out_channels, 1),
         )
+
+    @property
+    def encoding_layers(self) -> nn.Sequential:
+        """The encoder: 0 is the image, 1 the first convolution, then come the blocks that halve and
+        those that do not.
+        """
+        return self.encoder
 
     def forward(
         self, images: Tensor, layers: Sequence[int] = ()
@@ -102,27 +104,6 @@ class StyleGAN2Generator(BaseModule):
         if self.tanh:
             translated = translated.tanh()
         return (translated, wanted) if layers else translated
-
-    def encode(self, images: Tensor, layers: Sequence[int]) -> list[Tensor]:
-        """Outputs of some layers, without computing what comes after them.
-
-        Args:
-            images (Tensor): As for :meth:`forward`.
-            layers (Sequence[int]): Numbers of the encoder's layers, ascending: 0 is the image, 1
-                the first convolution, then come the blocks that halve and those that do not.
-
-        Returns:
-            list[Tensor]: One map (B, C, h, w) a layer, C as :meth:`feature_channels` says.
-        """
-        return run_layers(self.encoder[: layers[-1] + 1], images, layers)[1]
-
-    def feature_channels(self, layers: Sequence[int]) -> tuple[int, ...]:
-        """Channels of the outputs of some layers.
-
-        Raises:
-            ValueError: If the numbers are not ascending, or not those of layers.
-        """
-        return channels_of(self._channels, layers)
 
 
 @MODELS.register_module()
@@ -155,14 +136,11 @@ class StyleGAN2Discriminator(BaseModule):
         init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        sides_fit = (
-            4 <= last_size <= size and not size & (size - 1) and not last_size & (last_size - 1)
-        )
-        if not sides_fit or min(in_channels, base_channels) < 1:
+        check_ints(self, 1, in_channels=in_channels, base_channels=base_channels)
+        if not 4 <= last_size <= size or size & (size - 1) or last_size & (last_size - 1):
             raise ValueError(
                 'StyleGAN2Discriminator: size and last_size must be powers of 2 with 4 <= '
-                f'last_size <= size, and channels positive; got {size}, {last_size}, '
-                f'{in_channels}, {base_channels}'
+                f'last_size <= size, got {size} and {last_size}'
             )
         self.size = size
         widths = stylegan2_widths(size, base_channels)

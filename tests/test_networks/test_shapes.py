@@ -48,7 +48,7 @@ def test_initialisation_is_xavier_with_a_small_gain():
 
 
 def test_bad_arguments():
-    with pytest.raises(ValueError, match='channels must be positive'):
+    with pytest.raises(ValueError, match='base_channels must be a whole number, positive, got'):
         ResNetBlurGenerator(base_channels=0)
-    with pytest.raises(ValueError, match='num_layers must be positive'):
+    with pytest.raises(ValueError, match='num_layers must be a whole number, positive, got 0'):
         BlurPatchGAN(num_layers=0)

@@ -226,12 +226,14 @@ def test_widths_of_the_authors():
 
 
 def test_bad_arguments():
-    with pytest.raises(ValueError, match='channels must be positive'):
+    with pytest.raises(ValueError, match='base_channels must be a whole number, positive, got'):
         StyleGAN2Generator(base_channels=0)
     with pytest.raises(ValueError, match='ascending numbers from 0 to 6, got'):
         StyleGAN2Generator().feature_channels((4, 2))
     for size, last in ((4, 8), (100, 8), (64, 3), (64, 2)):
-        with pytest.raises(ValueError, match=f'must be powers of 2 with 4 .* got {size}, {last}'):
+        with pytest.raises(
+            ValueError, match=f'must be powers of 2 with 4 .* got {size} and {last}'
+        ):
             StyleGAN2Discriminator(size=size, last_size=last)
     with pytest.raises(ValueError, match='64 x 64 pixels, got 64 x 32: set discriminator.size'):
         StyleGAN2Discriminator(size=64, base_channels=4)(torch.rand(1, 3, 64, 32))
