@@ -9,7 +9,7 @@ list: with ``default_scope='sesim_mmagic'`` MMagic's own types are found too.
 from mmengine.registry import Registry
 
 try:
-    import mmagic.registry as host
+    import mmagic.registry as mmagic_registry
 except ModuleNotFoundError as error:
     if error.name != 'mmcv':
         raise
@@ -36,50 +36,27 @@ def _child(parent: Registry, locations: list[str]) -> Registry:
     return Registry(parent.name, parent=parent, scope=_SCOPE, locations=locations)
 
 
-RUNNERS = _child(host.RUNNERS, _ENGINE)
-RUNNER_CONSTRUCTORS = _child(host.RUNNER_CONSTRUCTORS, _ENGINE)
-LOOPS = _child(host.LOOPS, _ENGINE)
-HOOKS = _child(host.HOOKS, _ENGINE)
-LOG_PROCESSORS = _child(host.LOG_PROCESSORS, _ENGINE)
-OPTIMIZERS = _child(host.OPTIMIZERS, _ENGINE)
-OPTIM_WRAPPERS = _child(host.OPTIM_WRAPPERS, _ENGINE)
-OPTIM_WRAPPER_CONSTRUCTORS = _child(host.OPTIM_WRAPPER_CONSTRUCTORS, _ENGINE)
-PARAM_SCHEDULERS = _child(host.PARAM_SCHEDULERS, _ENGINE)
+RUNNERS = _child(mmagic_registry.RUNNERS, _ENGINE)
+RUNNER_CONSTRUCTORS = _child(mmagic_registry.RUNNER_CONSTRUCTORS, _ENGINE)
+LOOPS = _child(mmagic_registry.LOOPS, _ENGINE)
+HOOKS = _child(mmagic_registry.HOOKS, _ENGINE)
+LOG_PROCESSORS = _child(mmagic_registry.LOG_PROCESSORS, _ENGINE)
+OPTIMIZERS = _child(mmagic_registry.OPTIMIZERS, _ENGINE)
+OPTIM_WRAPPERS = _child(mmagic_registry.OPTIM_WRAPPERS, _ENGINE)
+OPTIM_WRAPPER_CONSTRUCTORS = _child(mmagic_registry.OPTIM_WRAPPER_CONSTRUCTORS, _ENGINE)
+PARAM_SCHEDULERS = _child(mmagic_registry.PARAM_SCHEDULERS, _ENGINE)
 
-DATASETS = _child(host.DATASETS, _DATASETS)
-DATA_SAMPLERS = _child(host.DATA_SAMPLERS, _DATASETS)
-TRANSFORMS = _child(host.TRANSFORMS, _TRANSFORMS)
+DATASETS = _child(mmagic_registry.DATASETS, _DATASETS)
+DATA_SAMPLERS = _child(mmagic_registry.DATA_SAMPLERS, _DATASETS)
+TRANSFORMS = _child(mmagic_registry.TRANSFORMS, _TRANSFORMS)
 
-MODELS = _child(host.MODELS, _MODELS)
-MODEL_WRAPPERS = _child(host.MODEL_WRAPPERS, _MODELS)
-WEIGHT_INITIALIZERS = _child(host.WEIGHT_INITIALIZERS, _MODELS)
-TASK_UTILS = _child(host.TASK_UTILS, _MODELS)
+MODELS = _child(mmagic_registry.MODELS, _MODELS)
+MODEL_WRAPPERS = _child(mmagic_registry.MODEL_WRAPPERS, _MODELS)
+WEIGHT_INITIALIZERS = _child(mmagic_registry.WEIGHT_INITIALIZERS, _MODELS)
+TASK_UTILS = _child(mmagic_registry.TASK_UTILS, _MODELS)
 
-METRICS = _child(host.METRICS, _EVALUATION)
-EVALUATORS = _child(host.EVALUATORS, _EVALUATION)
+METRICS = _child(mmagic_registry.METRICS, _EVALUATION)
+EVALUATORS = _child(mmagic_registry.EVALUATORS, _EVALUATION)
 
-VISUALIZERS = _child(host.VISUALIZERS, _VISUALIZATION)
-VISBACKENDS = _child(host.VISBACKENDS, _VISUALIZATION)
-
-__all__ = [
-    'DATASETS',
-    'DATA_SAMPLERS',
-    'EVALUATORS',
-    'HOOKS',
-    'LOG_PROCESSORS',
-    'LOOPS',
-    'METRICS',
-    'MODELS',
-    'MODEL_WRAPPERS',
-    'OPTIMIZERS',
-    'OPTIM_WRAPPERS',
-    'OPTIM_WRAPPER_CONSTRUCTORS',
-    'PARAM_SCHEDULERS',
-    'RUNNERS',
-    'RUNNER_CONSTRUCTORS',
-    'TASK_UTILS',
-    'TRANSFORMS',
-    'VISBACKENDS',
-    'VISUALIZERS',
-    'WEIGHT_INITIALIZERS',
-]
+VISUALIZERS = _child(mmagic_registry.VISUALIZERS, _VISUALIZATION)
+VISBACKENDS = _child(mmagic_registry.VISBACKENDS, _VISUALIZATION)
