@@ -17,7 +17,7 @@ test_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline,
 
 # Random features: nothing to download, and scores to compare with each other alone.
 domains = dict(target_domain=target, source_domain=source)
-lpips = dict(net='alex', backbone=None, seed=0)
+lpips = dict(net='alex', pretrained=None, seed=0)
 feature_net = dict(type='sesim_mmagic.VGG16Features', pretrained=None, seed=0, width=0.5)
 structure = dict(
     type='sesim_mmagic.FSeSimLoss',

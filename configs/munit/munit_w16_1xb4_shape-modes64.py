@@ -12,7 +12,7 @@ val_evaluator = [
     dict(
         type='sesim_mmagic.LPIPSDiversity',
         target_domain=target,
-        lpips=dict(net='alex', backbone=None, seed=0),
+        lpips=dict(net='alex', pretrained=None, seed=0),
     ),
 ]
 test_evaluator = val_evaluator

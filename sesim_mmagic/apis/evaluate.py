@@ -178,26 +178,26 @@ def _distribution(real: str | Path, inception: str, resize: str, **settings: Any
     from sesim_mmagic.evaluation import DistributionScores
 
     net = dict(type='sesim_mmagic.InceptionFeatures', resize=resize)
-    net.update(_weights('weights', inception))
+    net.update(_weights(inception))
     return DistributionScores(**_DOMAINS, real_folder=str(real), feature_net=net, **settings)
 
 
 def _pairs(lpips: str | None) -> Any:
     from sesim_mmagic.evaluation import PairedScores
 
-    return PairedScores('translation', lpips=None if lpips is None else _weights('backbone', lpips))
+    return PairedScores('translation', lpips=None if lpips is None else _weights(lpips))
 
 
 def _structure(vgg16: str) -> Any:
     from sesim_mmagic.evaluation import StructureDistance
     from sesim_mmagic.evaluation.structure_distance import ALL_POSITIONS
 
-    net = dict(type='sesim_mmagic.VGG16Features', **_weights('pretrained', vgg16))
+    net = dict(type='sesim_mmagic.VGG16Features', **_weights(vgg16))
     return StructureDistance(**_DOMAINS, loss={**ALL_POSITIONS, 'feature_net': net})
 
 
-def _weights(setting: str, value: str) -> dict:
-    return {setting: None, 'seed': 0} if value == _RANDOM else {setting: value}
+def _weights(pretrained: str) -> dict:
+    return dict(pretrained=None, seed=0) if pretrained == _RANDOM else dict(pretrained=pretrained)
 
 
 def _tensor(path: Path, max_image_pixels: int | None) -> torch.Tensor:

@@ -8,7 +8,7 @@ from .mode_coverage import ModeCoverage
 from .paired_metrics import PairedMetric, PairedScores, SyntheticScores
 from .patch_distance import PatchDistance
 from .segmentation import SegmentationScores
-from .segmentors import PaletteSegmentor, TorchScriptSegmentor
+from .segmentors import NetworkSegmentor, PaletteSegmentor
 from .structure_distance import StructureDistance
 from .translation_metric import TranslationMetric
 
@@ -18,6 +18,7 @@ __all__ = [
     'LPIPSDistance',
     'LPIPSDiversity',
     'ModeCoverage',
+    'NetworkSegmentor',
     'PairedMetric',
     'PairedScores',
     'PaletteSegmentor',
@@ -26,6 +27,5 @@ __all__ = [
     'SyntheticScores',
     'SegmentationScores',
     'StructureDistance',
-    'TorchScriptSegmentor',
     'TranslationMetric',
 ]

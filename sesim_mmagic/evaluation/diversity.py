@@ -27,7 +27,7 @@ class LPIPSDiversity(TranslationMetric):
             the same ones for every source with as many outputs. Defaults to None: all
             N (N - 1) / 2.
         seed (int): Seed of that draw. Defaults to 0.
-        lpips (dict, optional): Arguments of :class:`LPIPSDistance` (``net``, ``backbone``,
+        lpips (dict, optional): Arguments of :class:`LPIPSDistance` (``net``, ``pretrained``,
             ``seed``). Defaults to None: AlexNet with torchvision's weights.
         **kwargs: Those of :class:`TranslationMetric`.
 
@@ -70,8 +70,9 @@ class LPIPSDiversity(TranslationMetric):
                 'or more: set model.num_styles of a multi-modal translator'
             )
         pairs = self.pairs(len(pictures))
-        looks = {i: self.distance.look(pictures[i]) for i in sorted({i for p in pairs for i in p})}
-        distances = [self.distance.compare(looks[i], looks[j]) for i, j in pairs]
+        compared = sorted({number for pair in pairs for number in pair})
+        features = {number: self.distance.features(pictures[number]) for number in compared}
+        distances = [self.distance.compare(features[i], features[j]) for i, j in pairs]
         return dict(lpips=float(np.mean(distances)))
 
     def pairs(self, count: int) -> list[tuple[int, int]]:

@@ -1,21 +1,16 @@
-"""LPIPS (R. Zhang et al., CVPR 2018): distance of pictures in features weighted by what people see.
-
-The ``lpips`` package brings the small weights of the layers; those of the backbone network are
-torchvision's.
-"""
-
-import warnings
-from collections.abc import Mapping
+"""LPIPS (R. Zhang et al., CVPR 2018): distance in features weighted by what people see."""
 
 import numpy as np
 import torch
+import torchvision
 from torch import Tensor, nn
+from torchmetrics.functional.image.lpips import _NoTrainLpips
 
-from sesim_mmagic.networks.state_dicts import download_state_dict, read_state_dict
+from sesim_mmagic.networks.state_dicts import check_pretrained, load_pretrained
 
 from .translation_metric import to_batch
 
-# Network of the lpips package and its weights in torchvision.
+# Backbones and their weights in torchvision; torchmetrics brings the small weights of the layers.
 BACKBONES = dict(alex='AlexNet_Weights', vgg='VGG16_Weights')
 # A smaller picture has no position left behind AlexNet's poolings.
 LEAST_SIDE = 32
@@ -27,10 +22,10 @@ class LPIPSDistance:
     Args:
         net (str): Backbone: ``'alex'``, with which distances and diversity are reported, or
             ``'vgg'``. Defaults to 'alex'.
-        backbone (str, optional): ``'torchvision'`` for its ImageNet weights (downloaded once,
+        pretrained (str, optional): ``'torchvision'`` for its ImageNet weights (downloaded once,
             then cached), a path to a state dict in torchvision's naming, or None for random
             weights, which must be asked for with ``seed``. Defaults to 'torchvision'.
-        seed (int, optional): Seed of random weights; needed if and only if ``backbone`` is
+        seed (int, optional): Seed of random weights; needed if and only if ``pretrained`` is
             None. Defaults to None.
         device (str): Where the network runs. Defaults to 'cpu'.
 
@@ -41,48 +36,49 @@ class LPIPSDistance:
     def __init__(
         self,
         net: str = 'alex',
-        backbone: str | None = 'torchvision',
+        pretrained: str | None = 'torchvision',
         seed: int | None = None,
         device: str = 'cpu',
     ) -> None:
         if net not in BACKBONES:
             raise ValueError(f'LPIPS: net must be one of {sorted(BACKBONES)}, got {net!r}')
-        if (backbone is None) != (seed is not None):
-            raise ValueError(
-                "LPIPS: give backbone='torchvision' or a path, or ask for random weights with "
-                f'backbone=None and a seed; got backbone={backbone!r}, seed={seed!r}'
-            )
+        check_pretrained(self, pretrained, seed)
         self.net = net
-        self.backbone = backbone
+        self.pretrained = pretrained
         self.seed = seed
         self.device = device
-        self._network: nn.Module | None = None
+        self.network: nn.Module | None = None
 
     def init_weights(self) -> None:
-        """Read the weights; the first picture does it, unless done before."""
-        _ = self.network
-
-    @property
-    def network(self) -> nn.Module:
-        """The network of the lpips package with its weights.
+        """Read or draw the weights; once. The first picture does it, unless done before.
 
         Raises:
             FileNotFoundError: If the backbone's file is missing or cannot be downloaded.
             ValueError: If the file holds another network.
         """
-        if self._network is None:
-            network = _unread_network(self.net, self.seed)
-            if self.backbone is not None:
-                state_dict = read_backbone_weights(self.net, self.backbone)
-                _copy_backbone(network, state_dict, self.backbone)
-            self._network = network.to(self.device)
-        return self._network
+        if self.network is not None:
+            return
+        # PyTorch's global generator belongs to the training that is evaluated.
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(self.seed or 0)
+            network = _NoTrainLpips(net=self.net, pnet_rand=True)
+        if self.pretrained is not None:
+            url = getattr(torchvision.models, BACKBONES[self.net]).IMAGENET1K_V1.url
+            load_pretrained(
+                network.net,
+                self.pretrained,
+                'LPIPS backbone weights',
+                url,
+                # torchmetrics groups torchvision's layers: slice1.0.weight, slice2.3.weight, ...
+                name_in_file=lambda name: f'features.{name.partition(".")[2]}',
+            )
+        self.network = network.to(self.device)
 
     @torch.no_grad()
-    def look(self, picture: np.ndarray) -> list[Tensor]:
+    def features(self, picture: np.ndarray) -> list[Tensor]:
         """What pictures are compared by: unit features of five layers, each (1, C, h, w).
 
-        Whoever compares a picture several times looks at it once.
+        Whoever compares a picture several times extracts them once.
 
         Args:
             picture (np.ndarray): RGB, uint8, shape (H, W, 3).
@@ -95,62 +91,18 @@ class LPIPSDistance:
                 f'LPIPS: pictures must have {LEAST_SIDE} x {LEAST_SIDE} pixels or more, got '
                 f'{picture.shape[0]} x {picture.shape[1]}'
             )
+        self.init_weights()
         images = to_batch(picture, self.device) / 127.5 - 1
-        features = self.network.net(self.network.scaling_layer(images))
-        # The package's constant, so that its distances are these to the last digits.
-        return [f / (f.square().sum(dim=1, keepdim=True).sqrt() + 1e-10) for f in features]
+        maps = self.network.net(self.network.scaling_layer(images))
+        # The constant of LPIPS as published, so that distances are its own to the last digits.
+        return [f / (f.norm(dim=1, keepdim=True) + 1e-10) for f in maps]
 
     @torch.no_grad()
     def compare(self, first: list[Tensor], second: list[Tensor]) -> float:
-        """LPIPS of two looks (:meth:`look`) at pictures of one size."""
+        """LPIPS of the features of two pictures of one size."""
         layers = zip(self.network.lins, first, second, strict=True)
         return float(sum(lin((f - s).square()).mean() for lin, f, s in layers))
 
     def __call__(self, first: np.ndarray, second: np.ndarray) -> float:
         """LPIPS of two pictures, RGB, uint8, (H, W, 3); 0 for equal ones, not bounded above."""
-        return self.compare(self.look(first), self.look(second))
-
-
-def read_backbone_weights(net: str, backbone: str) -> Mapping[str, Tensor]:
-    """State dict of a backbone in torchvision's naming, from a path or torchvision's download.
-
-    Raises:
-        FileNotFoundError: If the file is missing or cannot be downloaded.
-        ValueError: If the file is not a readable state dict.
-    """
-    if backbone != 'torchvision':
-        advice = (
-            f"set backbone to the path of torchvision's state dict of {net}, to 'torchvision' to "
-            'download it, or to None with a seed for random weights'
-        )
-        return read_state_dict(backbone, 'LPIPS backbone weights', advice)
-    import torchvision
-
-    weights = getattr(torchvision.models, BACKBONES[net]).IMAGENET1K_V1
-    return download_state_dict(weights.url, 'backbone of LPIPS', 'backbone')
-
-
-def _unread_network(net: str, seed: int | None) -> nn.Module:
-    """The package's network with the layers' weights and a random backbone, frozen."""
-    import lpips  # here, because it takes seconds
-
-    # PyTorch's global generator belongs to the training that is evaluated.
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # the package calls torchvision in an old way
-        torch.default_generator.manual_seed(seed or 0)
-        network = lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
-    return network.requires_grad_(False)
-
-
-def _copy_backbone(network: nn.Module, state_dict: Mapping[str, Tensor], backbone: str) -> None:
-    """Put torchvision's ``features.0.weight`` where the package has ``slice1.0.weight``, etc."""
-    for name, parameter in network.net.named_parameters():
-        source = f'features.{name.partition(".")[2]}'
-        found = tuple(state_dict[source].shape) if source in state_dict else None
-        if found != tuple(parameter.shape):
-            raise ValueError(
-                f'LPIPS backbone weights {backbone!r} do not fit: expected {source} of shape '
-                f'{tuple(parameter.shape)}, found {found}; give a state dict of the network that '
-                "net names, as torchvision's"
-            )
-        parameter.copy_(state_dict[source])
+        return self.compare(self.features(first), self.features(second))

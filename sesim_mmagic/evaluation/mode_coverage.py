@@ -29,10 +29,8 @@ class ModeCoverage(TranslationMetric):
     map has the nearest colour and texture. Of both pictures each class of the label map, without
     a margin of a pixel, gives its mean colour and its texture: standard deviation of the
     luminance and root mean square of its differences to the next row and column. Distances are
-    Euclidean, in units of [0, 1] RGB, root mean square over the classes, weighted by their area.
-    They compare regions, not pixels: the phase of a texture does not matter, and contours that
-    are off hardly do. (Classes of equal weight would let a small shape that is out of place
-    outvote the ground.) Results, over all translations of all sources:
+    Euclidean, in units of [0, 1] RGB, root mean square over the classes, weighted by their area:
+    they compare regions, not pixels. Results, over all translations of all sources:
 
     * ``share_0`` ... ``share_{N-1}``: share of each mode; the truth is 1 / N;
     * ``covered``: number of modes with a share of at least 1 / (4 N);
@@ -75,15 +73,20 @@ class ModeCoverage(TranslationMetric):
             ValueError: If the source is no flat picture of the dataset, or sizes differ.
         """
         labels = self._labels(sample)
-        pictures = self._translations(sample, labels.shape)
+        pictures = self.translations(sample)
+        if not len(pictures) or pictures.shape[1:3] != labels.shape:
+            raise ValueError(
+                'ModeCoverage: the translations of a source of {} x {} pixels have the shape {}; '
+                'the model must keep the size'.format(*labels.shape, pictures.shape)
+            )
         modes, distances = nearest_modes(pictures, labels, self.modes)
-        found = [segment_by_mode(*pair) for pair in zip(pictures, modes, strict=True)]
+        maps = [segment_by_mode(*pair) for pair in zip(pictures, modes, strict=True)]
         boundary = scores.label_boundaries(labels)
         return dict(
             mode=modes,
             distances=distances,
-            confusion=sum(scores.confusion_matrix(labels, f, len(PALETTE)) for f in found),
-            boundary_f1=[scores.boundary_f1(boundary, scores.label_boundaries(f)) for f in found],
+            confusion=sum(scores.confusion_matrix(labels, m, len(PALETTE)) for m in maps),
+            boundary_f1=[scores.boundary_f1(boundary, scores.label_boundaries(m)) for m in maps],
         )
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
@@ -115,25 +118,11 @@ class ModeCoverage(TranslationMetric):
             )
         return labels
 
-    def _translations(self, sample: Mapping, size: tuple[int, int]) -> np.ndarray:
-        pictures = self.translations(sample)
-        if not len(pictures) or pictures.shape[1:3] != size:
-            raise ValueError(
-                f'ModeCoverage: the translations of a source of {size[0]} x {size[1]} pixels have '
-                f'the shape {pictures.shape}; the model must keep the size'
-            )
-        return pictures
-
 
 def nearest_modes(
     pictures: np.ndarray, labels: np.ndarray, modes: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The mode that each translation of a scene is nearest to.
-
-    Args:
-        pictures (np.ndarray): RGB, uint8, (N, H, W, 3).
-        labels (np.ndarray): Label map of the scene, (H, W).
-        modes (int): Number of modes.
+    """The mode that each translation (N, H, W, 3) of a scene with a label map (H, W) is nearest to.
 
     Returns:
         tuple: Numbers of the modes (N,), and the distances (N, 2) to them, of colour and of
@@ -141,10 +130,10 @@ def nearest_modes(
     """
     regions = [_without_margin(labels == label) for label in np.unique(labels)]
     truths = np.stack([render_mode(labels, mode) for mode in range(modes)])
-    true, found = (_colour_and_texture(several, regions) for several in (truths, pictures))
+    true, given = (_colour_and_texture(several, regions) for several in (truths, pictures))
     areas = [region.sum() for region in regions]
     # (N, modes, classes, colour or texture, 3) -> (N, modes, colour or texture)
-    squared = np.average(((found[:, None] - true) ** 2).sum(axis=-1), axis=2, weights=areas)
+    squared = np.average(((given[:, None] - true) ** 2).sum(axis=-1), axis=2, weights=areas)
     nearest = squared.sum(axis=-1).argmin(axis=1)
     return nearest, np.sqrt(squared[np.arange(len(pictures)), nearest])
 

@@ -15,15 +15,9 @@ from .translation_metric import TranslationMetric
 
 
 class PairedMetric(TranslationMetric):
-    """What metrics of pairs share: a translation beside its truth.
-
-    Means are over pictures.
-
-    Args:
-        target_domain (str): Domain of translation and truth: samples hold
-            ``fake_{target_domain}`` and ``img_{target_domain}``.
-        source_domain (str, optional): If given, file names of source and truth are compared.
-        **kwargs: Those of MMEngine's ``BaseMetric``.
+    """What metrics of pairs share: a translation ``fake_{target_domain}`` beside its truth,
+    ``img_{target_domain}``. File names of source and truth are compared, if ``source_domain`` is
+    given.
     """
 
     def measure(self, sample: Mapping) -> dict[str, Any]:
@@ -32,39 +26,29 @@ class PairedMetric(TranslationMetric):
         Raises:
             ValueError: If it has no translation or no truth, or they do not fit.
         """
-        return self.score(*self._pair(sample))
+        paths = [sample.get(f'img_{d}_path') for d in (self.source_domain, self.target_domain)]
+        if all(paths) and len({Path(path).stem for path in paths}) > 1:
+            raise ValueError(
+                f'{type(self).__name__}: {paths[0]} and {paths[1]} are no pair; name source and '
+                'truth alike (dataset option paired=True checks it at the start)'
+            )
+        return self.score(*self.pair(sample, self.target_domain))
 
     def score(self, truth: np.ndarray, picture: np.ndarray) -> dict[str, Any]:
         """Scores of one translation; both pictures RGB, uint8, (H, W, 3)."""
         raise NotImplementedError
-
-    def _pair(self, sample: Mapping) -> tuple[np.ndarray, np.ndarray]:
-        name = type(self).__name__
-        truth, picture = (
-            self.picture(sample, f'{kind}_{self.target_domain}') for kind in ('img', 'fake')
-        )
-        paths = [sample.get(f'img_{d}_path') for d in (self.source_domain, self.target_domain)]
-        if all(paths) and len({Path(path).stem for path in paths}) > 1:
-            raise ValueError(
-                f'{name}: {paths[0]} and {paths[1]} are no pair; name source and truth alike '
-                '(dataset option paired=True checks it at the start)'
-            )
-        if truth.shape != picture.shape:
-            raise ValueError(
-                f'{name}: the translation is {picture.shape[0]} x {picture.shape[1]} pixels, its '
-                f'truth {truth.shape[0]} x {truth.shape[1]} ({paths[1]}); pairs must have one size'
-            )
-        return truth, picture
 
 
 @METRICS.register_module()
 class PairedScores(PairedMetric):
     """PSNR (dB), SSIM and boundary F1 (Canny edges, 1 pixel) of translations to their truth.
 
+    Means over pictures.
+
     Args:
-        target_domain (str): See :class:`PairedMetric`.
-        source_domain (str, optional): See :class:`PairedMetric`.
-        lpips (dict, optional): Arguments of :class:`LPIPSDistance` (``net``, ``backbone``,
+        target_domain (str): Domain of translation and truth.
+        source_domain (str, optional): If given, file names of source and truth are compared.
+        lpips (dict, optional): Arguments of :class:`LPIPSDistance` (``net``, ``pretrained``,
             ``seed``) if LPIPS is wanted too, ``{}`` for its usual ones. Defaults to None: no
             LPIPS, which needs weights.
         **kwargs: Those of :class:`TranslationMetric`.
@@ -108,9 +92,7 @@ class SyntheticScores(PairedMetric):
     confusion matrix of all pixels; ``boundary_f1`` (1 pixel), ``psnr`` (dB), ``ssim`` and
     ``style`` (share of pixels within 0.15 RGB of a colour of the palette) are means over pictures.
 
-    Args:
-        target_domain (str): See :class:`PairedMetric`.
-        source_domain (str, optional): See :class:`PairedMetric`.
+    Args: As for :class:`PairedScores`, without ``lpips``.
     """
 
     default_prefix = 'synthetic'
@@ -129,13 +111,10 @@ class SyntheticScores(PairedMetric):
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Scores over the pictures of all ranks."""
-        confusion = sum(result['confusion'] for result in results)
-        means = super().compute_metrics(
-            [{k: v for k, v in result.items() if k != 'confusion'} for result in results]
-        )
+        confusion = sum(result.pop('confusion') for result in results)
         return dict(
             foreground_iou=scores.foreground_iou(confusion),
             miou=scores.mean_iou(confusion),
             miou_permuted=scores.mean_iou_best_permutation(confusion),
-            **means,
+            **super().compute_metrics(results),
         )

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sesim_mmagic.registry import METRICS
+from sesim_mmagic.utils.checks import check_ints
 
 from .translation_metric import TranslationMetric
 
@@ -30,11 +31,10 @@ class PatchDistance(TranslationMetric):
 
     The statistic is that of Karras et al., "Progressive Growing of GANs" (ICLR 2018), Sec. 5:
     7 x 7 patches of the levels of a Laplacian pyramid; per level the mean over random unit
-    directions of the Wasserstein-1 distance between the two sets of projections, times 1000. It
-    differs in two points, and so do the figures: here the channels of both pictures are divided
-    by the deviations of the *real* picture's, where the paper gives each set mean 0 and deviation
-    1 by itself, so that a wrong colour or contrast would not count; and patches are drawn without
-    replacement.
+    directions of the Wasserstein-1 distance between the two sets of projections, times 1000. Two
+    points differ, and so do the figures: the channels of both pictures are divided by the
+    deviations of the *real* picture's (the paper normalizes each set by itself, so that a wrong
+    colour or contrast would not count), and patches are drawn without replacement.
 
     Keys: ``swd_1``, ``swd_2``, ``swd_4``, ..., where a pixel of the level has the side of 1, 2, 4
     pixels of the picture, and ``swd``, a picture's mean over its levels. A picture is halved
@@ -48,7 +48,6 @@ class PatchDistance(TranslationMetric):
 
     Args:
         target_domain (str): Samples hold ``fake_{target_domain}`` and ``img_{target_domain}``.
-        source_domain (str, optional): Not looked at. Defaults to None.
         max_levels (int): Most levels of the pyramid. Defaults to 5.
         num_patches (int): Patches of either picture, a level; as many as the smaller one has
             where that is less. Defaults to 16384.
@@ -65,7 +64,6 @@ class PatchDistance(TranslationMetric):
     def __init__(
         self,
         target_domain: str,
-        source_domain: str | None = None,
         *,
         max_levels: int = 5,
         num_patches: int = 16384,
@@ -73,11 +71,9 @@ class PatchDistance(TranslationMetric):
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(target_domain, source_domain, **kwargs)
+        super().__init__(target_domain, **kwargs)
         counts = dict(max_levels=max_levels, num_patches=num_patches, num_directions=num_directions)
-        for name, value in counts.items():
-            if value < 1:
-                raise ValueError(f'PatchDistance: {name} must be at least 1, got {value}')
+        check_ints(self, 1, **counts)
         self.max_levels = max_levels
         self.num_patches = num_patches
         self.num_directions = num_directions
@@ -100,8 +96,8 @@ class PatchDistance(TranslationMetric):
         generator = torch.Generator().manual_seed(self.seed)  # not the process's own
         directions = draw_directions(3 * PATCH_SIZE**2, self.num_directions, generator)
         smallest = min(side for picture in pictures for side in picture.shape[:2])
-        num_levels = count_levels(smallest, self.max_levels)
-        levels = zip(*[laplacian_pyramid(picture, num_levels) for picture in pictures], strict=True)
+        count = count_levels(smallest, self.max_levels)
+        levels = zip(*[laplacian_pyramid(picture, count) for picture in pictures], strict=True)
         scores = {
             f'swd_{2**i}': 1000 * self._compare(real, fake, directions, generator)
             for i, (real, fake) in enumerate(levels)
@@ -115,8 +111,9 @@ class PatchDistance(TranslationMetric):
         # No mean is taken off: the same one off both sides leaves the distance as it is.
         deviation = np.maximum(real.std(axis=(0, 1)), ROUNDING_ERROR)
         levels = [level / deviation for level in (real, fake)]
-        count = min(self.num_patches, *(count_patches(level) for level in levels))
-        patches = (draw_patches(level, count, generator).to(self.device) for level in levels)
+        windows = [windows_of(level) for level in levels]
+        count = min(self.num_patches, *(window.shape[:2].numel() for window in windows))
+        patches = (draw_patches(window, count, generator).to(self.device) for window in windows)
         return sliced_wasserstein(*patches, directions.to(self.device))
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
@@ -136,17 +133,11 @@ def count_levels(smallest_side: int, max_levels: int) -> int:
 def laplacian_pyramid(picture: np.ndarray, num_levels: int) -> list[np.ndarray]:
     """Details lost at every halving, then the smallest picture (Burt and Adelson, 1983).
 
-    Args:
-        picture (np.ndarray): Shape (H, W, 3), uint8 or float32.
-        num_levels (int): Number of levels, the last one included.
-
-    Returns:
-        list[np.ndarray]: float32, in the picture's units; level ``i`` has the sides
-        ``ceil(H / 2^i)`` and ``ceil(W / 2^i)``.
+    Level ``i`` of a picture (H, W, 3) has the sides ``ceil(H / 2^i)`` and ``ceil(W / 2^i)``,
+    float32, in the picture's units.
     """
-    # OpenCV continues the picture at its borders and fills in by the filter itself, as the paper's
-    # code. MMagic's pyramid pads with zeros, which draws a frame into every level, repeats pixels
-    # before it filters, and needs sides that halve without a rest.
+    # OpenCV continues the picture at its borders, as the paper's code. MMagic's pyramid pads with
+    # zeros, which draws a frame into every level, and needs sides that halve without a rest.
     levels, current = [], picture.astype(np.float32)
     for _ in range(num_levels - 1):
         smaller = cv2.pyrDown(current)
@@ -155,17 +146,15 @@ def laplacian_pyramid(picture: np.ndarray, num_levels: int) -> list[np.ndarray]:
     return [*levels, current]
 
 
-def count_patches(level: np.ndarray) -> int:
-    """Number of patches of a level (H, W, 3), overlapping ones included."""
-    height, width = level.shape[:2]
-    return (height - PATCH_SIZE + 1) * (width - PATCH_SIZE + 1)
+def windows_of(level: np.ndarray) -> Tensor:
+    """All patches of a level (H, W, 3), overlapping ones: a view (rows, columns, 3, 7, 7)."""
+    return torch.from_numpy(level).unfold(0, PATCH_SIZE, 1).unfold(1, PATCH_SIZE, 1)
 
 
-def draw_patches(level: np.ndarray, count: int, generator: torch.Generator) -> Tensor:
-    """Patches at random positions of a level (H, W, 3), none twice: (count, 147), float32."""
-    windows = torch.from_numpy(level).unfold(0, PATCH_SIZE, 1).unfold(1, PATCH_SIZE, 1)
-    positions = torch.randperm(count_patches(level), generator=generator)[:count]
-    columns = windows.shape[1]
+def draw_patches(windows: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Patches (count, 147) at random positions, none twice."""
+    rows, columns = windows.shape[:2]
+    positions = torch.randperm(rows * columns, generator=generator)[:count]
     return windows[positions // columns, positions % columns].flatten(1)
 
 
@@ -176,18 +165,11 @@ def draw_directions(dimension: int, count: int, generator: torch.Generator) -> T
 
 
 def sliced_wasserstein(first: Tensor, second: Tensor, directions: Tensor) -> float:
-    """Mean over directions of the Wasserstein-1 distance between projections of two sets.
+    """Mean over directions (K, D) of the Wasserstein-1 distance between projections of two sets
+    (N, D), in their units.
 
     In one dimension the best transport keeps the order, so the distance of two sets of equal
     size is the mean difference of their sorted values.
-
-    Args:
-        first (Tensor): Shape (N, D).
-        second (Tensor): Shape (N, D).
-        directions (Tensor): Unit vectors, shape (K, D).
-
-    Returns:
-        float: In the units of the sets.
     """
     # MMagic's function of this name draws from the global state and always moves to the GPU.
     sorted_values = [(directions @ points.T).sort(dim=1).values for points in (first, second)]

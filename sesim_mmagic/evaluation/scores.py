@@ -32,7 +32,7 @@ def style_share(picture: np.ndarray, palette: np.ndarray, tolerance: float = 0.1
 
 
 def confusion_matrix(truth: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """Pixel counts (num_classes, num_classes): rows are true classes, columns found ones."""
+    """Pixel counts (num_classes, num_classes): rows are true classes, columns given ones."""
     pairs = truth.astype(np.int64).ravel() * num_classes + labels.ravel()
     return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
 
@@ -43,7 +43,7 @@ def pixel_accuracy(confusion: np.ndarray) -> float:
 
 
 def class_accuracy(confusion: np.ndarray) -> float:
-    """Share of a class's pixels that are found, mean over the classes that the truth holds."""
+    """Share of a class's pixels that have it, mean over the classes that the truth holds."""
     of_class = confusion.sum(axis=1)
     return float((np.diag(confusion)[of_class > 0] / of_class[of_class > 0]).mean())
 
@@ -61,7 +61,7 @@ def mean_iou(confusion: np.ndarray) -> float:
 
 
 def mean_iou_best_permutation(confusion: np.ndarray) -> float:
-    """The best mean IoU under a renaming of the found foreground classes (all but class 0).
+    """The best mean IoU under a renaming of the given foreground classes (all but class 0).
 
     A translator that paints every disk green and every triangle red keeps all structure.
     """
@@ -89,24 +89,16 @@ def picture_edges(picture: np.ndarray, sigma: float = 1.0) -> np.ndarray:
     return canny(rgb2gray(picture), sigma=sigma)
 
 
-def boundary_f1(truth: np.ndarray, found: np.ndarray, tolerance: int = 1) -> float:
-    """F1 of boundary pixels that lie within ``tolerance`` pixels (8-neighbourhood) of each other.
+def boundary_f1(truth: np.ndarray, given: np.ndarray, tolerance: int = 1) -> float:
+    """F1 of boundary pixels (H, W) that lie within ``tolerance`` pixels of others, 8-neighbourhood.
 
-    Args:
-        truth (np.ndarray): True boundary, boolean (H, W).
-        found (np.ndarray): Found boundary, same shape.
-        tolerance (int): Distance in pixels, both ways. Defaults to 1.
-
-    Returns:
-        float: In [0, 1]; 1 if neither holds a boundary.
+    In [0, 1]; 1 if neither map holds a boundary.
     """
-    if not truth.any() and not found.any():
-        return 1.0
-    if not truth.any() or not found.any():
-        return 0.0
+    if not truth.any() or not given.any():
+        return float(truth.any() == given.any())
     square = np.ones((2 * tolerance + 1,) * 2, dtype=bool)
-    precision = binary_dilation(truth, square)[found].mean()
-    recall = binary_dilation(found, square)[truth].mean()
+    precision = binary_dilation(truth, square)[given].mean()
+    recall = binary_dilation(given, square)[truth].mean()
     return float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0
 
 
@@ -118,14 +110,5 @@ def psnr(truth: np.ndarray, picture: np.ndarray) -> float:
 
 def ssim(truth: np.ndarray, picture: np.ndarray) -> float:
     """Structural similarity as Wang et al. (2004): Gaussian window, sigma 1.5, RGB averaged."""
-    return float(
-        structural_similarity(
-            truth,
-            picture,
-            data_range=255,
-            channel_axis=-1,
-            gaussian_weights=True,
-            sigma=1.5,
-            use_sample_covariance=False,
-        )
-    )
+    settings = dict(gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
+    return float(structural_similarity(truth, picture, data_range=255, channel_axis=-1, **settings))

@@ -24,25 +24,26 @@ class SegmentationScores(TranslationMetric):
     that of all labelled pixels of all pictures, and lie in [0, 1] (papers give percent):
 
     * ``pixel_accuracy`` (pixAcc): share of pixels that have their true class;
-    * ``class_accuracy`` (classAcc): share of a class's pixels that are found, mean over the
+    * ``class_accuracy`` (classAcc): share of a class's pixels that have it, mean over the
       classes that the labels hold;
-    * ``miou``: hits / (true + found - hits) of a class, mean over the classes that labels or
+    * ``miou``: intersection over union of a class, mean over the classes that labels or
       segmentation hold;
-    * ``mAP``: the name of ``miou`` in DRN's code and hence in the tables of CUT and SeSim. No
-      average precision is computed there: it is the same number, repeated under this name.
-
-    A class that is missing from all labels is left out, as in DRN's code.
+    * ``mAP``: the same number, under the name that it has in DRN's code and hence in the tables of
+      CUT and SeSim.
 
     Args:
         target_domain (str): Samples hold ``fake_{target_domain}``.
         source_domain (str): Samples hold ``img_{source_domain}_path``, whose name the label
             file has.
         label_folder (str): Folder of the label files, named as their sources whatever the suffix:
-            one channel of label numbers, any size (resized to the picture, nearest). Of several in
-            folders inside it that one counts whose folders are called as the source's.
+            one channel of label numbers, any size. Of several in folders inside it that one counts
+            whose folders are called as the source's.
         segmentor (dict): Config of the segmentation network, from RGB pictures (B, 3, H, W) in
-            [0, 255] to logits (B, ``num_classes``, H, W), as ``TorchScriptSegmentor``.
+            [0, 255] to logits (B, ``num_classes``, H, W), as :class:`NetworkSegmentor`.
         num_classes (int): Number of classes.
+        size (tuple[int, int], optional): Height and width at which pictures (resized: bicubic,
+            antialiased, 8 bits) and labels (nearest) are compared; CUT and SeSim take 128 x 256.
+            Defaults to None: that of the translation.
         label_map (dict[int, int], optional): Class of each label number, for instance the
             ``trainId`` of each of Cityscapes' ids; numbers that it does not name are ignored.
             Defaults to None: label numbers are classes.
@@ -60,6 +61,7 @@ class SegmentationScores(TranslationMetric):
         label_folder: str,
         segmentor: dict,
         num_classes: int,
+        size: tuple[int, int] | None = None,
         label_map: Mapping[int, int] | None = None,
         ignore_index: int = 255,
         **kwargs: Any,
@@ -69,6 +71,7 @@ class SegmentationScores(TranslationMetric):
         self._label_files: dict[str, list[Path]] | None = None
         self.segmentor = MODELS.build(segmentor).eval()
         self.num_classes = num_classes
+        self.size = size
         self.label_map = label_map
         self.ignore_index = ignore_index
 
@@ -78,7 +81,7 @@ class SegmentationScores(TranslationMetric):
             self.segmentor.init_weights()
 
     def check_pictures(self, pictures: Mapping[str, Sequence[str]]) -> None:
-        """Look whether every source has its labels."""
+        """Raise ``FileNotFoundError`` if a source has no labels."""
         for path in pictures.get(self.source_domain, ()):
             self._label_file({f'img_{self.source_domain}_path': path})
 
@@ -90,11 +93,14 @@ class SegmentationScores(TranslationMetric):
             ValueError: If its labels, or the segmentor's logits, do not fit.
         """
         picture = self.picture(sample, f'fake_{self.target_domain}')
+        if self.size is not None:
+            picture = _resized(picture, self.size, Image.Resampling.BICUBIC)
         truth = self._read_labels(self._label_file(sample), picture.shape[:2])
-        found = self._segment(picture)
-        counted = truth != self.ignore_index
-        confusion = scores.confusion_matrix(truth[counted], found[counted], self.num_classes)
-        return dict(confusion=confusion)
+        given = self._segment(picture)
+        counts = truth != self.ignore_index
+        return dict(
+            confusion=scores.confusion_matrix(truth[counts], given[counts], self.num_classes)
+        )
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Scores over the pictures of all ranks.
@@ -128,22 +134,22 @@ class SegmentationScores(TranslationMetric):
             self._label_files = {}
             for path in list_images(self.label_folder).files:
                 self._label_files.setdefault(path.stem, []).append(path)
-        found = self._label_files.get(source.stem, [])
-        if len(found) > 1:
-            folders = {path: path.relative_to(self.label_folder).parent.parts for path in found}
-            equal = {
-                path: len(parts)
-                for path, parts in folders.items()
-                if parts == source.parent.parts[len(source.parent.parts) - len(parts) :]
-            }
-            found = [path for path in equal if equal[path] == max(equal.values())] or found
-        if len(found) != 1:
+
+        def shared_folders(path: Path) -> int:
+            """Number of folders in ``label_folder``; -1 if the source's are called otherwise."""
+            parts = path.relative_to(self.label_folder).parent.parts
+            return len(parts) if source.parts[-1 - len(parts) : -1] == parts else -1
+
+        files = self._label_files.get(source.stem, [])
+        if len(files) > 1 and (most := max(map(shared_folders, files))) >= 0:
+            files = [path for path in files if shared_folders(path) == most]
+        if len(files) != 1:
             raise FileNotFoundError(
                 f'SegmentationScores: label_folder {shown(self.label_folder)} must hold one '
                 f'picture of label numbers that is named as {shown(source)}, but holds '
-                f'{" and ".join(map(shown, found[:2])) or "none"}'
+                f'{" and ".join(map(shown, files[:2])) or "none"}'
             )
-        return found[0]
+        return files[0]
 
     def _read_labels(self, path: Path, size: tuple[int, int]) -> np.ndarray:
         """Class of every pixel of a picture of this size (H, W), int64."""
@@ -154,8 +160,8 @@ class SegmentationScores(TranslationMetric):
                 'channel of numbers, not colours'
             )
         # Nearest keeps label numbers and the indices of pictures with a palette.
-        resized = Image.fromarray(numbers).resize(size[::-1], Image.Resampling.NEAREST)
-        classes = numbers = np.array(resized, np.int64)
+        numbers = _resized(numbers, size, Image.Resampling.NEAREST).astype(np.int64)
+        classes = numbers
         if self.label_map is not None:
             classes = np.full_like(numbers, self.ignore_index)
             for number, label in self.label_map.items():
@@ -181,3 +187,9 @@ class SegmentationScores(TranslationMetric):
                 f'where (1, num_classes, H, W) = {expected} was expected'
             )
         return logits.argmax(dim=1)[0].cpu().numpy()
+
+
+def _resized(
+    picture: np.ndarray, size: tuple[int, int], resampling: Image.Resampling
+) -> np.ndarray:
+    return np.array(Image.fromarray(picture).resize((size[1], size[0]), resampling))

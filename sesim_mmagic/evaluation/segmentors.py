@@ -3,7 +3,6 @@
 Each takes RGB pictures (B, 3, H, W), float, values in [0, 255], and gives logits (B, C, H, W).
 """
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,71 +11,75 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sesim_mmagic.datasets.shape_scenes import PALETTE
+from sesim_mmagic.networks.state_dicts import copy_weights, draw_he_normal
 from sesim_mmagic.registry import MODELS
 
 from .scores import segment_by_palette
 from .translation_metric import to_rgb
 
-IMAGENET_MEAN = (123.675, 116.28, 103.53)
-IMAGENET_STD = (58.395, 57.12, 57.375)
-
 
 @MODELS.register_module()
-class TorchScriptSegmentor(nn.Module):
-    """Any segmentation network that was saved with ``torch.jit.save``; read when first needed.
-
-    A TorchScript file is a program: use none from a source that you do not trust.
+class NetworkSegmentor(nn.Module):
+    """Any registered segmentation network, by its config and a file of its weights.
 
     Args:
-        path (str): The file. Its network takes RGB pictures (B, 3, h, w) and gives logits
-            (B, C, h', w'), which are resized to the pictures (bilinear).
+        network (dict): Config of the network, such as ``dict(type='sesim_mmagic.DRN22')``. It takes
+            normalized RGB pictures (B, 3, H, W) and gives logits (B, C, h, w), which are resized
+            to the pictures (bilinear).
+        pretrained (str, optional): Path of its state dict, or None for random weights (He normal),
+            which must be asked for with ``seed``.
+        seed (int, optional): Seed of random weights; needed if and only if ``pretrained`` is None.
+            Defaults to None.
         mean (Sequence[float]): Mean that is taken off each channel, of values in [0, 255].
             Defaults to ImageNet's.
         std (Sequence[float]): Deviation that each channel is divided by. Defaults to ImageNet's.
-        size (tuple[int, int], optional): Height and width that pictures are resized to for the
-            network (bicubic, antialiased). Defaults to None: they stay as they are.
+
+    Raises:
+        ValueError: If ``pretrained`` and ``seed`` do not fit.
     """
 
     def __init__(
         self,
-        path: str,
-        mean: Sequence[float] = IMAGENET_MEAN,
-        std: Sequence[float] = IMAGENET_STD,
-        size: tuple[int, int] | None = None,
+        network: dict,
+        pretrained: str | None,
+        seed: int | None = None,
+        mean: Sequence[float] = (123.675, 116.28, 103.53),
+        std: Sequence[float] = (58.395, 57.12, 57.375),
     ) -> None:
         super().__init__()
-        self.path = path
-        self.size = size
+        if (pretrained is None) != (seed is not None):
+            raise ValueError(
+                'NetworkSegmentor: give pretrained, the path of a state dict, or ask for random '
+                'weights with pretrained=None and a seed; got '
+                f'pretrained={pretrained!r}, seed={seed!r}'
+            )
+        self.network = MODELS.build(network).eval()
+        self.pretrained = pretrained
+        self.seed = seed
         self.register_buffer('mean', torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer('std', torch.tensor(std).view(1, 3, 1, 1), persistent=False)
-        self.network: nn.Module | None = None
+        self._is_ready = False
 
     def init_weights(self) -> None:
-        """Read the network; the first picture does it, unless done before."""
-        if self.network is None:
-            self.network = _read_torchscript(self.path).eval()
-
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Logits (B, C, H, W) of pictures (B, 3, H, W), RGB, values in [0, 255].
+        """Read or draw the weights; once. The first picture does it, unless done before.
 
         Raises:
             FileNotFoundError: If there is no file.
-            ValueError: If the file is no TorchScript, or its network gives no logits.
+            ValueError: If the file does not hold the network.
         """
+        if self._is_ready:
+            return
+        if self.pretrained is None:
+            draw_he_normal(self.network, self.seed)
+        else:
+            advice = "set segmentor.pretrained to the path of the network's state dict"
+            copy_weights(self.network, self.pretrained, 'weights of the segmentor', advice)
+        self._is_ready = True
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Logits (B, C, H, W) of pictures (B, 3, H, W), RGB, values in [0, 255]."""
         self.init_weights()
-        self.network.to(pictures.device)
-        inputs = pictures
-        if self.size is not None:
-            # Bicubic weights overshoot; a saved picture would not.
-            inputs = F.interpolate(inputs, tuple(self.size), mode='bicubic', antialias=True)
-            inputs = inputs.clamp(0, 255)
-        logits = self.network((inputs - self.mean) / self.std)
-        if not torch.is_tensor(logits) or logits.dim() != 4:
-            found = tuple(logits.shape) if torch.is_tensor(logits) else type(logits).__name__
-            raise ValueError(
-                f'TorchScriptSegmentor: the network of {self.path} must give a tensor of logits '
-                f'(B, C, H, W), got {found}; trace a module that returns them alone'
-            )
+        logits = self.network((pictures - self.mean) / self.std)
         return F.interpolate(logits, pictures.shape[2:], mode='bilinear', align_corners=False)
 
 
@@ -99,18 +102,3 @@ class PaletteSegmentor(nn.Module):
         labels = np.stack([segment_by_palette(picture, self.palette) for picture in rgb])
         one_hot = F.one_hot(torch.from_numpy(labels), len(self.palette))
         return one_hot.permute(0, 3, 1, 2).to(pictures)
-
-
-def _read_torchscript(path: str) -> nn.Module:
-    if not os.path.isfile(path):
-        raise FileNotFoundError(
-            f'segmentor {path!r} does not exist; save one with torch.jit.save, or set '
-            'segmentor.path to it'
-        )
-    try:
-        return torch.jit.load(path, map_location='cpu')
-    except RuntimeError as error:
-        raise ValueError(
-            f'segmentor {path!r} is no TorchScript ({str(error).splitlines()[0]}); save the '
-            'network with torch.jit.save(torch.jit.trace(network, pictures), path)'
-        ) from error

@@ -10,20 +10,11 @@ from contextlib import redirect_stdout
 import numpy as np
 import torch
 from prdc import compute_prdc
-from torch import Tensor, nn
+from torch import nn
+from torchmetrics import Metric
+from torchmetrics.image import FrechetInceptionDistance, KernelInceptionDistance
 
 from sesim_mmagic.datasets import seeded_generators
-
-
-class _Given(nn.Module):
-    """Hands features on: torchmetrics wants a network, ours has already run."""
-
-    def __init__(self, num_features: int) -> None:
-        super().__init__()
-        self.num_features = num_features
-
-    def forward(self, features: Tensor) -> Tensor:
-        return features
 
 
 def fid(real: np.ndarray, fake: np.ndarray) -> float:
@@ -36,11 +27,7 @@ def fid(real: np.ndarray, fake: np.ndarray) -> float:
     Returns:
         float: Non-negative but for rounding; computed in float64 with unbiased covariances.
     """
-    from torchmetrics.image.fid import FrechetInceptionDistance
-
-    # Only the main process computes; torchmetrics would wait for the other ranks.
-    metric = FrechetInceptionDistance(_Given(real.shape[1]), sync_on_compute=False)
-    return float(_fed(metric, real, fake).compute())
+    return float(_computed(FrechetInceptionDistance, real, fake))
 
 
 def kid(
@@ -59,15 +46,21 @@ def kid(
         tuple[float, float]: Mean and standard deviation over subsets; the mean of small or
         equal sets may be negative.
     """
-    from torchmetrics.image.kid import KernelInceptionDistance
-
     with warnings.catch_warnings(), seeded_generators(seed):
         warnings.filterwarnings('ignore', 'Metric `Kernel Inception Distance` will save')
-        metric = KernelInceptionDistance(
-            _Given(real.shape[1]), subsets=subsets, subset_size=subset_size, sync_on_compute=False
-        )
-        mean, deviation = _fed(metric, real, fake).compute()
+        options = dict(subsets=subsets, subset_size=subset_size)
+        mean, deviation = _computed(KernelInceptionDistance, real, fake, **options)
     return float(mean), float(deviation)
+
+
+def _computed(kind: type[Metric], real: np.ndarray, fake: np.ndarray, **options: int) -> object:
+    network = nn.Identity()  # torchmetrics wants one; ours has already run
+    network.num_features = real.shape[1]
+    # Only the main process computes; torchmetrics would wait for the other ranks.
+    metric = kind(network, sync_on_compute=False, **options)
+    metric.update(torch.from_numpy(real).double(), real=True)
+    metric.update(torch.from_numpy(fake).double(), real=False)
+    return metric.compute()
 
 
 def density_and_coverage(
@@ -77,22 +70,9 @@ def density_and_coverage(
 
     A real picture's ball reaches to its ``num_neighbours``-th nearest real neighbour. Density is
     the mean number of balls that hold a translation, over ``num_neighbours`` (it may exceed 1);
-    coverage is the share of balls that hold at least one translation.
-
-    Args:
-        real (np.ndarray): Features of at least ``num_neighbours + 2`` real pictures.
-        fake (np.ndarray): Features of at least ``num_neighbours + 2`` translations.
-        num_neighbours (int): Number of neighbours.
-
-    Returns:
-        tuple[float, float]: Density and coverage.
+    coverage is the share of balls that hold at least one translation. Both sets hold at least
+    ``num_neighbours + 2`` pictures.
     """
     with redirect_stdout(io.StringIO()):  # prdc prints
-        found = compute_prdc(real.astype(np.float64), fake.astype(np.float64), num_neighbours)
-    return float(found['density']), float(found['coverage'])
-
-
-def _fed(metric: nn.Module, real: np.ndarray, fake: np.ndarray) -> nn.Module:
-    metric.update(torch.from_numpy(real).double(), real=True)
-    metric.update(torch.from_numpy(fake).double(), real=False)
-    return metric
+        scores = compute_prdc(real.astype(np.float64), fake.astype(np.float64), num_neighbours)
+    return float(scores['density']), float(scores['coverage'])

@@ -1,7 +1,7 @@
 """How much of its source's structure a translation lost."""
 
 from collections.abc import Mapping
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sesim_mmagic.registry import METRICS, MODELS
+from sesim_mmagic.utils.checks import check_ints
 
 from .translation_metric import TranslationMetric, to_batch
 
@@ -63,13 +64,7 @@ class StructureDistance(TranslationMetric):
         **kwargs: Any,
     ) -> None:
         super().__init__(target_domain, source_domain, **kwargs)
-        if tile_size is not None and not (
-            isinstance(tile_size, int) and tile_size >= SMALLEST_TILE
-        ):
-            raise ValueError(
-                f'StructureDistance: tile_size must be a whole number of at least {SMALLEST_TILE} '
-                f'pixels, or None for the whole picture; got {tile_size!r}'
-            )
+        check_ints(self, SMALLEST_TILE, (None,), tile_size=tile_size)
         self.tile_size = tile_size
         self.loss = MODELS.build(loss).eval()
         name = type(self.loss).__name__
@@ -96,15 +91,8 @@ class StructureDistance(TranslationMetric):
         Raises:
             ValueError: If the sample lacks one of them, or their sizes differ.
         """
-        keys = f'img_{self.source_domain}', f'fake_{self.target_domain}'
-        source, translated = (self._network_input(sample, key) for key in keys)
-        if source.shape != translated.shape:
-            sizes = ['{} x {}'.format(*image.shape[2:]) for image in (source, translated)]
-            path = sample.get(f'img_{self.source_domain}_path')
-            raise ValueError(
-                f'StructureDistance: the source {path} has {sizes[0]} pixels, its translation '
-                f'{sizes[1]}; they must have one size'
-            )
+        pictures = self.pair(sample, self.source_domain)
+        source, translated = (self._network_input(picture) for picture in pictures)
         self.loss.to(self.device)
         tiles = cut_tiles(*source.shape[2:], self.tile_size)
         distances = [self._compare(source[tile], translated[tile]) for tile in tiles]
@@ -114,9 +102,9 @@ class StructureDistance(TranslationMetric):
     def _compare(self, source: Tensor, translated: Tensor) -> float:
         return float(self.loss.compare(self.loss.extract(source), self.loss.extract(translated)))
 
-    def _network_input(self, sample: Mapping, key: str) -> Tensor:
-        """The picture as saved, (1, 3, H, W) in [-1, 1], in the loss's order of channels."""
-        batch = to_batch(self.picture(sample, key), self.device) / 127.5 - 1
+    def _network_input(self, picture: np.ndarray) -> Tensor:
+        """A picture as saved, (1, 3, H, W) in [-1, 1], in the loss's order of channels."""
+        batch = to_batch(picture, self.device) / 127.5 - 1
         return batch if self.loss.channel_order == 'rgb' else batch.flip(1)
 
 
@@ -125,12 +113,9 @@ def cut_tiles(height: int, width: int, tile_size: int | None) -> list[tuple]:
 
     No side of a tile is below ``tile_size // 2``, unless it is the picture's own.
     """
-    rows, columns = (even_parts(side, tile_size or side) for side in (height, width))
-    return [(..., row, column) for row in rows for column in columns]
-
-
-def even_parts(length: int, largest: int) -> list[slice]:
-    """The fewest parts of a length that are no longer than ``largest``, even to 1."""
-    count = -(-length // largest)
-    edges = [length * i // count for i in range(count + 1)]
-    return [slice(*ends) for ends in pairwise(edges)]
+    cuts = []
+    for side in (height, width):
+        count = -(-side // (tile_size or side))
+        edges = [side * i // count for i in range(count + 1)]
+        cuts.append([slice(*ends) for ends in pairwise(edges)])
+    return [(..., row, column) for row, column in product(*cuts)]

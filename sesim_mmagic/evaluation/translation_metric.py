@@ -1,6 +1,7 @@
 """What all metrics of translations share: samples in, pictures as they would be saved."""
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -58,10 +59,7 @@ class TranslationMetric(BaseSampleWiseMetric):
         self._seen: set[str] = set()
 
     def init_weights(self) -> None:
-        """Read the weights of the metric's networks, if it has any.
-
-        They are read when the first picture comes; this is for whoever wants to know before a
-        training that they are there.
+        """Read the weights of the metric's networks, if it has any; else the first picture does.
 
         Raises:
             FileNotFoundError: If a file is missing or cannot be downloaded.
@@ -69,7 +67,7 @@ class TranslationMetric(BaseSampleWiseMetric):
         """
 
     def check_pictures(self, pictures: Mapping[str, Sequence[str]]) -> None:
-        """Look, before the work, whether there are the pictures that the scores need.
+        """Raise an error, before the work, if there are not the pictures that the scores need.
 
         Args:
             pictures (Mapping[str, Sequence[str]]): Paths of the test set's pictures by their
@@ -103,30 +101,25 @@ class TranslationMetric(BaseSampleWiseMetric):
     def entries(self, data_samples: Sequence[dict]) -> list[Entry]:
         """One entry for each sample (they are gathered from all ranks)."""
         return [
-            Entry(self.source_path(sample), None if self.is_known(sample) else self.measure(sample))
+            Entry(path, self.measure(sample) if is_new else None)
             for sample in data_samples
+            for path, is_new in [self.source(sample)]
         ]
 
-    def source_path(self, sample: Mapping) -> str | None:
-        """Path of a sample's source, or None."""
-        domain = self._source_of(sample)
-        return None if domain is None else sample.get(f'img_{domain}_path')
+    def source(self, sample: Mapping) -> tuple[str | None, bool]:
+        """Path of a sample's source, if it is named, and whether it stands in no other sample.
 
-    def is_known(self, sample: Mapping) -> bool:
-        """Whether a sample's source stands in another one, too; it is remembered from now on."""
-        path = self.source_path(sample)
-        known = path in self._seen or is_repeated(sample, self._source_of(sample))
-        if path is not None:
-            self._seen.add(path)
-        return known
-
-    def _source_of(self, sample: Mapping) -> str | None:
-        """The source domain or, where the metric was not told, the other one of a sample."""
-        if self.source_domain is not None:
-            return self.source_domain
-        named = [k[len('img_') : -len('_path')] for k in sample if _names_a_picture(k)]
-        others = [domain for domain in named if domain != self.target_domain]
-        return others[0] if len(others) == 1 else None
+        The source domain or, where the metric does not know it, the other one of the sample.
+        """
+        domain = self.source_domain
+        if domain is None:
+            named = (re.fullmatch('img_(.+)_path', key) for key in sample)
+            others = {match[1] for match in named if match} - {self.target_domain}
+            domain = others.pop() if len(others) == 1 else None
+        path = sample.get(f'img_{domain}_path')
+        is_new = path not in self._seen and not is_repeated(sample, domain)
+        self._seen.update({path} - {None})
+        return path, is_new
 
     def measure(self, sample: Mapping) -> Any:
         """What the metric keeps of one sample (small: it is gathered from all ranks)."""
@@ -143,40 +136,39 @@ class TranslationMetric(BaseSampleWiseMetric):
             size (int, optional): Number of samples of the test set. Defaults to None: MMagic gave
                 it to :meth:`prepare`.
         """
-        found = self._scores(self.size if size is None else size)
-        known, self._error, self.failure = self._error, None, None
+        scores = self._scores(self.size if size is None else size)
+        is_said = self._error is not None
+        self._error = self.failure = None
         self._seen.clear()
         self.results.clear()
-        if not isinstance(found, Exception):
-            return found
+        if not isinstance(scores, Exception):
+            return scores
         if self.raises:
-            raise found
-        self.failure = str(found) or type(found).__name__
-        if known is None:
-            self.give_up(found)
+            raise scores
+        self.failure = str(scores) or type(scores).__name__
+        if not is_said:
+            self.give_up(scores)
             self._error = None
         return {}
 
     def _scores(self, size: int) -> dict[str, float] | Exception:
-        """The scores, or what prevents them."""
+        """The scores, or what prevents them; no rank may stop before the others have a result."""
         errors = [error for error in all_gather_object(self._error) if error is not None]
         if errors:
             return errors[0]
-        entries = self.gather(size)
-        found: list = [None]
+        entries = collect_results(self.results, size, self.collect_device)
+        scores: list = [None]
         if is_main_process():
             try:
-                found = [self._named(self.compute_metrics(self.counted(entries)))]
-            except Exception as error:  # the other ranks wait for a result
-                found = [error]
-        broadcast_object_list(found)
-        return found[0]
+                computed = self.compute_metrics(self._of_each_source(entries))
+                prefix = f'{self.prefix}/' if self.prefix else ''
+                scores = [{f'{prefix}{key}': value for key, value in computed.items()}]
+            except Exception as error:
+                scores = [error]
+        broadcast_object_list(scores)
+        return scores[0]
 
-    def gather(self, size: int) -> list[Entry] | None:
-        """The entries of all ranks in the order of the test set, on the main process."""
-        return collect_results(self.results, size, self.collect_device)
-
-    def counted(self, entries: Sequence[Entry]) -> list:
+    def _of_each_source(self, entries: Sequence[Entry]) -> list:
         """What was measured of every source, once."""
         sources = {}
         for number, entry in enumerate(entries):
@@ -188,9 +180,6 @@ class TranslationMetric(BaseSampleWiseMetric):
             )
         return list(sources.values())
 
-    def _named(self, scores: Mapping[str, float]) -> dict[str, float]:
-        return {f'{self.prefix}/{k}' if self.prefix else k: v for k, v in scores.items()}
-
     def picture(self, sample: Mapping, key: str) -> np.ndarray:
         """The picture under ``key`` as it would be saved: (H, W, 3), RGB, uint8.
 
@@ -198,6 +187,26 @@ class TranslationMetric(BaseSampleWiseMetric):
             ValueError: If the sample has none, or several.
         """
         return to_rgb(self._images(sample, key, 'one picture (3, H, W)', 3))
+
+    def pair(self, sample: Mapping, domain: str) -> tuple[np.ndarray, np.ndarray]:
+        """A translation and what it is compared with, ``img_{domain}``, of one size.
+
+        Returns:
+            tuple[np.ndarray, np.ndarray]: The picture of the domain, then the translation; see
+            :meth:`picture`.
+
+        Raises:
+            ValueError: If the sample lacks one of them, or their sizes differ.
+        """
+        keys = f'img_{domain}', f'fake_{self.target_domain}'
+        pictures = [self.picture(sample, key) for key in keys]
+        sizes = ['{} x {}'.format(*picture.shape[:2]) for picture in pictures]
+        if sizes[0] != sizes[1]:
+            raise ValueError(
+                f'{type(self).__name__}: {keys[1]} has {sizes[1]} pixels, {keys[0]} '
+                f'({sample.get(f"{keys[0]}_path")}) has {sizes[0]}; they must have one size'
+            )
+        return tuple(pictures)
 
     def translations(self, sample: Mapping) -> np.ndarray:
         """All translations of a source as they would be saved: (N, H, W, 3).
@@ -213,7 +222,7 @@ class TranslationMetric(BaseSampleWiseMetric):
             return self.picture(sample, f'fake_{self.target_domain}')[None]
         return to_rgb(self._images(sample, key, 'pictures of one source (N, 3, H, W)', 4))
 
-    def _images(self, sample: Mapping, key: str, wanted: str, dimensions: int) -> torch.Tensor:
+    def _images(self, sample: Mapping, key: str, expected: str, dimensions: int) -> torch.Tensor:
         images = sample.get(key)
         if images is None:
             raise ValueError(
@@ -222,13 +231,9 @@ class TranslationMetric(BaseSampleWiseMetric):
             )
         if images.dim() != dimensions:
             raise ValueError(
-                f'{type(self).__name__}: {key} must be {wanted}, got shape {tuple(images.shape)}'
+                f'{type(self).__name__}: {key} must be {expected}, got shape {tuple(images.shape)}'
             )
         return images
-
-
-def _names_a_picture(key: str) -> bool:
-    return key.startswith('img_') and key.endswith('_path')
 
 
 def to_rgb(images: torch.Tensor) -> np.ndarray:

@@ -1,6 +1,7 @@
-"""Generators, discriminators and the frozen feature network."""
+"""Generators, discriminators, the frozen feature network and a segmentation network."""
 
 from .discriminators import BlurPatchGAN
+from .drn import DRN22
 from .multi_scale import MultiScaleDiscriminator
 from .munit_generator import MUNITGenerator
 from .resnet_generator import ResNetBlurGenerator
@@ -9,6 +10,7 @@ from .vgg16 import VGG16Features
 
 __all__ = [
     'BlurPatchGAN',
+    'DRN22',
     'MUNITGenerator',
     'MultiScaleDiscriminator',
     'ResNetBlurGenerator',

@@ -1,15 +1,16 @@
-"""Weights of networks that somebody else trained."""
+"""Weights of networks that somebody else trained: the setting ``pretrained`` of every network."""
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sesim_mmagic.utils.checkpoints import read_checkpoint, weights_of
 from sesim_mmagic.utils.downloads import download
+from sesim_mmagic.utils.weights import differences
 
 
 class WeightsMissing(FileNotFoundError):
@@ -33,9 +34,6 @@ def read_state_dict(path: str, what: str, advice: str) -> Mapping[str, Tensor]:
         what (str): What it should hold, for messages.
         advice (str): What to do where there is no file, for messages.
 
-    Returns:
-        Mapping[str, Tensor]: Tensors by name.
-
     Raises:
         WeightsMissing: A ``FileNotFoundError``, if there is no file.
         ValueError: If the file is not a readable state dict.
@@ -45,31 +43,124 @@ def read_state_dict(path: str, what: str, advice: str) -> Mapping[str, Tensor]:
     return weights_of(read_checkpoint(path, what))
 
 
-def download_state_dict(
-    url: str, what: str, setting: str, sha256: str | None = None
-) -> Mapping[str, Tensor]:
-    """State dict from an address, downloaded once, then in the cache of ``torch.hub``.
-
-    It has the name there that torchvision and others give it, so that they share the file.
+def copy_weights(
+    network: nn.Module,
+    path: str,
+    what: str,
+    advice: str,
+    name_in_file: Callable[[str], str] = str,
+) -> None:
+    """Copy weights from a file into a network; what else the file holds is left out.
 
     Args:
-        url (str): The address.
-        what (str): What it is, for messages.
-        setting (str): The setting that may hold a path instead, for messages.
-        sha256 (str, optional): First digits of the checksum. Defaults to None: those that the
-            name ends in, as names of published weights do.
+        network (nn.Module): The network.
+        path (str): File of a state dict.
+        what (str): What it should hold, for messages.
+        advice (str): What to do where it does not, for messages.
+        name_in_file (Callable): Name in the file of a tensor of the network.
 
     Raises:
-        WeightsMissing: If the file is neither cached nor can be downloaded.
-        ValueError: If it is not the file that was published, or not a readable state dict.
+        WeightsMissing: A ``FileNotFoundError``, if there is no file.
+        ValueError: If the file does not hold this network.
+    """
+    state_dict = read_state_dict(path, what, advice)
+    # A frozen network does not count batches, and files of old versions of torch lack the counts.
+    names = [name for name in network.state_dict() if not name.endswith('num_batches_tracked')]
+    expected = {name_in_file(name): network.state_dict()[name] for name in names}
+    lines = differences(expected, {k: v for k, v in state_dict.items() if k in expected})
+    if lines:
+        raise ValueError(f'{what} {path!r} do not fit: {"; ".join(lines[:3])}; {advice}')
+    network.load_state_dict({k: state_dict[name_in_file(k)] for k in names}, strict=False)
+
+
+def check_pretrained(
+    owner: object, pretrained: str | None, seed: int | None, published: str = 'torchvision'
+) -> None:
+    """Raise ``ValueError`` unless weights are named, or random ones are asked for by a seed.
+
+    Args:
+        owner (object): Network that has these settings.
+        pretrained (str, optional): ``published``, a path, or None.
+        seed (int, optional): Seed of random weights.
+        published (str): What ``pretrained`` is where published weights are to be downloaded.
+    """
+    if (pretrained is None) != (seed is not None):
+        raise ValueError(
+            f'{type(owner).__name__}: give pretrained={published!r} or a path, or ask for random '
+            f'weights with pretrained=None and a seed; got pretrained={pretrained!r}, seed={seed!r}'
+        )
+
+
+def load_pretrained(
+    network: nn.Module,
+    pretrained: str,
+    what: str,
+    url: str,
+    published: str = 'torchvision',
+    sha256: str | None = None,
+    name_in_file: Callable[[str], str] = str,
+) -> None:
+    """Copy published weights into a network (see :func:`copy_weights`).
+
+    A download has the name in the cache of ``torch.hub`` that torchvision and others give it.
+
+    Args:
+        network (nn.Module): The network.
+        pretrained (str): ``published``, or the path of a state dict.
+        what (str): What it should hold, for messages, such as 'VGG16 weights'.
+        url (str): Address of the published file.
+        published (str): What ``pretrained`` is where that file is to be downloaded, once.
+        sha256 (str, optional): First digits of its checksum. Defaults to None: those that the
+            name ends in, as names of published weights do.
+        name_in_file (Callable): Name in the file of a tensor of the network.
+
+    Raises:
+        WeightsMissing: A ``FileNotFoundError``, if there is no file or no download.
+        ValueError: If the file does not hold this network.
     """
     path = Path(torch.hub.get_dir(), 'checkpoints', os.path.basename(url))
-    if not path.is_file():
-        in_name = re.search(r'-([0-9a-f]{8,})\.\w+$', path.name)
-        try:
-            download(url, path, sha256 or (in_name[1] if in_name else None))
-        except OSError as error:
-            raise WeightsMissing(
-                f'cannot download the {what}: {error}', f'Or set {setting} to its path.'
-            ) from None
-    return weights_of(read_checkpoint(path, what))
+    advice = (
+        f'set pretrained to the path of the file {url}, to {published!r} to download it, or to '
+        'None with a seed for random weights'
+    )
+    if pretrained != published:
+        path = pretrained
+    elif not path.is_file():
+        _fetch(url, path, sha256, what)
+    copy_weights(network, str(path), what, advice, name_in_file)
+
+
+def _fetch(url: str, path: Path, sha256: str | None, what: str) -> None:
+    in_name = re.search(r'-([0-9a-f]{8,})\.\w+$', path.name)
+    try:
+        download(url, path, sha256 or (in_name[1] if in_name else None))
+    except OSError as error:
+        problem = f'cannot download the {what}: {error}'
+        raise WeightsMissing(problem, 'Or set pretrained to its path.') from None
+
+
+def freeze(network: nn.Module) -> nn.Module:
+    """Turn parameters into buffers outside of checkpoints; the network works as before.
+
+    No optimizer finds them then, no gradient is computed for them, and a checkpoint does not grow
+    by weights whose source its config names.
+    """
+    for module in network.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            delattr(module, name)
+            module.register_buffer(name, parameter.detach(), persistent=False)
+    return network
+
+
+def draw_he_normal(network: nn.Module, seed: int) -> None:
+    """Draw the weights of convolutions and linear layers (He normal), biases 0, norms as made."""
+    generator = torch.Generator().manual_seed(seed)
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            drawn = torch.empty(layer.weight.shape)
+            nn.init.kaiming_normal_(drawn, nonlinearity='relu', generator=generator)
+            layer.weight.data.copy_(drawn)
+            if layer.bias is not None:
+                layer.bias.data.zero_()
+        elif isinstance(layer, nn.BatchNorm2d):
+            layer.reset_parameters()

@@ -1,14 +1,15 @@
 """VGG16 as a frozen feature network (Simonyan and Zisserman, ICLR 2015, configuration D)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torchvision.models import VGG16_Weights
+from torchvision.models.vgg import make_layers
 
 from sesim_mmagic.registry import MODELS
 
-from .state_dicts import download_state_dict, read_state_dict
+from .state_dicts import check_pretrained, draw_he_normal, freeze, load_pretrained
 
 # Channels of the convolutions, one tuple a resolution; a 2 x 2 max pooling between tuples.
 STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
@@ -17,8 +18,6 @@ LAYERS = tuple(
     for stage, widths in enumerate(STAGES, 1)
     for conv, _ in enumerate(widths, 1)
 )
-# Index of each convolution in torchvision's `vgg16().features`.
-TORCHVISION_INDEX = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -27,11 +26,9 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class VGG16Features(nn.Module):
     """Feature maps of VGG16 after the named ReLUs, frozen, stopped at the deepest of them.
 
-    The weights are buffers, not parameters: no optimizer finds them, no gradient is computed
-    for them, and they stay out of checkpoints because the configuration says where they come
-    from. They are read when first needed: by :meth:`init_weights`, which MMEngine calls when
-    a training starts, or by the first forward pass. A model that only translates never
-    reads them.
+    The weights are no parameters (see :func:`~sesim_mmagic.networks.state_dicts.freeze`) and are
+    read when first needed: by :meth:`init_weights`, which MMEngine calls when a training starts,
+    or by the first forward pass. A model that only translates never reads them.
 
     Args:
         layers (Sequence[str]): Names of the wanted outputs, ``'relu1_1'`` to ``'relu5_3'``.
@@ -59,11 +56,7 @@ class VGG16Features(nn.Module):
     ) -> None:
         super().__init__()
         self.layers = check_layers(layers)
-        if (pretrained is None) != (seed is not None):
-            raise ValueError(
-                "VGG16Features: give pretrained='torchvision' or a path, or ask for random weights "
-                f'with pretrained=None and a seed; got pretrained={pretrained!r}, seed={seed!r}'
-            )
+        check_pretrained(self, pretrained, seed)
         if width <= 0 or (pretrained is not None and width != 1):
             raise ValueError(
                 f'VGG16Features: width must be positive, and 1 for pretrained weights; got {width}'
@@ -75,21 +68,17 @@ class VGG16Features(nn.Module):
         self.pretrained = pretrained
         self.seed = seed
         self.channel_order = channel_order
-
-        self.depth = max(LAYERS.index(layer) for layer in self.layers) + 1
-        widths = [max(1, round(width * w)) for stage in STAGES for w in stage][: self.depth]
-        self.out_channels = {layer: widths[LAYERS.index(layer)] for layer in self.layers}
-        for index, (channels, in_channels) in enumerate(zip(widths, [3, *widths], strict=False)):
-            weight = torch.zeros(channels, in_channels, 3, 3)
-            self.register_buffer(f'weight{index}', weight, persistent=False)
-            self.register_buffer(f'bias{index}', torch.zeros(channels), persistent=False)
+        depth = max(LAYERS.index(layer) for layer in self.layers) + 1
+        widths = [max(1, round(width * w)) for stage in STAGES for w in stage][:depth]
+        self._widths = dict(zip(LAYERS, widths, strict=False))
+        self.out_channels = {layer: self._widths[layer] for layer in self.layers}
         mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
         if channel_order == 'bgr':
             mean, std = mean.flip(0), std.flip(0)
         # (x + 1) / 2 brings [-1, 1] to [0, 1]; then ImageNet's mean and deviation.
         self.register_buffer('scale', (0.5 / std).view(1, 3, 1, 1), persistent=False)
         self.register_buffer('shift', ((0.5 - mean) / std).view(1, 3, 1, 1), persistent=False)
-        self.weights_ready = False
+        self.stack: nn.Sequential | None = None
 
     def init_weights(self) -> None:
         """Read or draw the weights; once.
@@ -98,40 +87,23 @@ class VGG16Features(nn.Module):
             FileNotFoundError: If the weights' file is missing or cannot be downloaded.
             ValueError: If the file holds no VGG16.
         """
-        if self.weights_ready:
+        if self.stack is not None:
             return
+        config = []
+        for layer, width in self._widths.items():
+            config += ['M', width] if layer.endswith('_1') and config else [width]
+        with torch.device('meta'):  # draws nothing from the global generator
+            stack = make_layers(config)
+        stack.to_empty(device='cpu')
         if self.pretrained is None:
-            self._draw_weights()
+            draw_he_normal(stack, self.seed)
         else:
-            self._copy_weights(read_vgg16_weights(self.pretrained))
-        self.weights_ready = True
-
-    def _draw_weights(self) -> None:
-        generator = torch.Generator().manual_seed(self.seed)
-        for index in range(self.depth):
-            weight = self.get_buffer(f'weight{index}')
-            drawn = torch.empty(weight.shape)
-            nn.init.kaiming_normal_(drawn, nonlinearity='relu', generator=generator)
-            self._set_weight(index, drawn, torch.zeros(len(drawn)))
-
-    def _copy_weights(self, state_dict: Mapping[str, Tensor]) -> None:
-        for index, position in enumerate(TORCHVISION_INDEX[: self.depth]):
-            names = f'features.{position}.weight', f'features.{position}.bias'
-            expected = tuple(self.get_buffer(f'weight{index}').shape)
-            found = [tuple(state_dict[n].shape) if n in state_dict else None for n in names]
-            if found != [expected, expected[:1]]:
-                raise ValueError(
-                    f'VGG16 weights {self.pretrained!r} do not fit: expected {names[0]} of shape '
-                    f'{expected} and its bias, found {found}; give a state dict of '
-                    "torchvision's vgg16"
-                )
-            self._set_weight(index, *(state_dict[name] for name in names))
-
-    def _set_weight(self, index: int, weight: Tensor, bias: Tensor) -> None:
-        if index == 0 and self.channel_order == 'bgr':
-            weight = weight.flip(1)
-        self.get_buffer(f'weight{index}').copy_(weight)
-        self.get_buffer(f'bias{index}').copy_(bias)
+            url = VGG16_Weights.IMAGENET1K_V1.url
+            names = 'features.{}'.format
+            load_pretrained(stack, self.pretrained, 'VGG16 weights', url, name_in_file=names)
+        if self.channel_order == 'bgr':
+            stack[0].weight.data = stack[0].weight.data.flip(1)
+        self.stack = freeze(stack).to(self.scale)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Features of a batch of images.
@@ -147,30 +119,23 @@ class VGG16Features(nn.Module):
         Raises:
             ValueError: If the images have another shape, or are too small for the layers.
         """
-        smallest = 2 ** (int(LAYERS[self.depth - 1][4]) - 1)
+        deepest = list(self._widths)[-1]
+        smallest = 2 ** (int(deepest[4]) - 1)
         if images.dim() != 4 or images.shape[1] != 3 or min(images.shape[2:]) < smallest:
             raise ValueError(
                 'VGG16Features expects images of shape (B, 3, H, W), both sides at least '
-                f'{smallest} for {LAYERS[self.depth - 1]}; got {tuple(images.shape)}'
+                f'{smallest} for {deepest}; got {tuple(images.shape)}'
             )
         self.init_weights()
         features = images * self.scale + self.shift
         if features.device.type == 'cpu':
             # A third faster here, whatever the format of the model around.
             features = features.contiguous(memory_format=torch.channels_last)
-        outputs = {}
-        for index, layer in enumerate(LAYERS[: self.depth]):
-            if index and layer.endswith('_1'):
-                features = F.max_pool2d(features, 2)
-            features = F.conv2d(
-                features,
-                self.get_buffer(f'weight{index}'),
-                self.get_buffer(f'bias{index}'),
-                padding=1,
-            )
-            features = F.relu(features, inplace=True)
-            if layer in self.layers:
-                outputs[layer] = features
+        outputs, names = {}, iter(self._widths)
+        for layer in self.stack:
+            features = layer(features)
+            if isinstance(layer, nn.ReLU) and (name := next(names)) in self.layers:
+                outputs[name] = features
         return {layer: outputs[layer] for layer in self.layers}
 
     def extra_repr(self) -> str:
@@ -184,22 +149,3 @@ def check_layers(layers: Sequence[str]) -> tuple[str, ...]:
     if unknown or not layers:
         raise ValueError(f'layers must be among {", ".join(LAYERS)}; got {unknown or layers}')
     return layers
-
-
-def read_vgg16_weights(pretrained: str) -> Mapping[str, Tensor]:
-    """State dict of VGG16 in torchvision's naming, from a path or torchvision's download.
-
-    Raises:
-        FileNotFoundError: If the file is missing or cannot be downloaded.
-        ValueError: If the file is not a readable state dict.
-    """
-    if pretrained == 'torchvision':
-        from torchvision.models import VGG16_Weights
-
-        return download_state_dict(VGG16_Weights.IMAGENET1K_V1.url, 'VGG16 weights', 'pretrained')
-    return read_state_dict(
-        pretrained,
-        'VGG16 weights',
-        "set feature_net.pretrained to the path of torchvision's vgg16 state dict, to "
-        "'torchvision' to download it, or to None with a seed for random weights",
-    )

@@ -89,9 +89,6 @@ HOSTILE = {
     'a registered type that unpickles': dict(
         type='SinGAN', test_pkl_data=PICKLE, generator=dict(type='SinGANMultiScaleGenerator')
     ),
-    'a registered type that runs a program': one_sided(
-        generator=dict(type='sesim_mmagic.TorchScriptSegmentor', path=PICKLE)
-    ),
     'pretrained': network(pretrained=URL),
     'init_cfg of the generator': network(init_cfg=PRETRAINED),
     'init_cfg of the model': one_sided(init_cfg=PRETRAINED),

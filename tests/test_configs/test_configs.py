@@ -22,7 +22,7 @@ SIDE = 64
 def test_there_is_a_config_for_every_promised_task():
     promised = (
         'horse2zebra', 'zebra2horse', 'apple2orange', 'cat2dog', 'summer2winter', 'cityscapes',
-        'kaokore', 'synthetic', 'cyclegan', 'pix2pix', 'no-structure', 'pixel', 'perceptual',
+        'kaokore', 'shapes', 'cyclegan', 'pix2pix', 'no-structure', 'pixel', 'perceptual',
         'cut', 'fastcut', 'lsesim', 'monet2photo', 'photo2monet', 'sincut',
         'winter2summer', 'night2day', 'edges2handbags',
     )  # fmt: skip
@@ -33,6 +33,12 @@ def picture(path, seed, width=SIDE):
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(seed).integers(0, 256, (SIDE, width, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path)
+
+
+def labels(path, seed):
+    path.parent.mkdir(exist_ok=True)
+    numbers = np.random.default_rng(seed).integers(0, 19, (SIDE, SIDE), dtype=np.uint8)
+    Image.fromarray(numbers).save(path)
 
 
 def make_data(root, val_dataset):
@@ -91,7 +97,10 @@ def shrink(config):
         features = dict(type='sesim_mmagic.VGG16Features', pretrained=None, seed=0, width=0.125)
         config.loss = dict(type='sesim_mmagic.FSeSimLoss', num_patches=-1, feature_net=features)
     if config.get('type') == 'sesim_mmagic.LPIPSDiversity':
-        config.lpips = dict(net='alex', backbone=None, seed=0)
+        config.lpips = dict(net='alex', pretrained=None, seed=0)
+    if config.get('type') == 'sesim_mmagic.SegmentationScores':
+        config.segmentor.update(pretrained=None, seed=0)
+        config.update(size=(SIDE // 2, SIDE), label_map=None, num_classes=19)
     if config.get('type') == 'sesim_mmagic.DistributionScores':
         features = dict(type='sesim_mmagic.VGG16Features', layers=('relu2_2',))
         config.update(
@@ -144,6 +153,11 @@ def test_shrunken_config_trains_and_tests(path, tmp_path):
         loader.batch_size = 1
         loader.num_workers = 0
         loader.persistent_workers = False
+    for metric in config.test_evaluator:
+        if 'label_folder' in metric:
+            metric.label_folder = str(tmp_path / 'data/labels')
+            for index in range(3):
+                labels(tmp_path / f'data/labels/{index}.png', index)
     config.train_cfg.update(max_iters=2, val_interval=2)
     config.work_dir = str(tmp_path / 'work')
     config.experiment_name = path.replace('/', '_')

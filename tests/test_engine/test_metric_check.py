@@ -28,10 +28,10 @@ def with_metric(config, work_dir, metric):
     [
         dict(
             type='sesim_mmagic.DistributionScores',
-            feature_net=dict(type='sesim_mmagic.InceptionFeatures', weights='no.pth'),
+            feature_net=dict(type='sesim_mmagic.InceptionFeatures', pretrained='no.pth'),
         ),
-        dict(type='sesim_mmagic.PairedScores', lpips=dict(backbone='no.pth')),
-        dict(type='sesim_mmagic.LPIPSDiversity', lpips=dict(backbone='no.pth')),
+        dict(type='sesim_mmagic.PairedScores', lpips=dict(pretrained='no.pth')),
+        dict(type='sesim_mmagic.LPIPSDiversity', lpips=dict(pretrained='no.pth')),
         dict(
             type='sesim_mmagic.StructureDistance',
             loss=dict(
@@ -44,7 +44,11 @@ def with_metric(config, work_dir, metric):
             type='sesim_mmagic.SegmentationScores',
             label_folder='labels',
             num_classes=2,
-            segmentor=dict(type='sesim_mmagic.TorchScriptSegmentor', path='no.pth'),
+            segmentor=dict(
+                type='sesim_mmagic.NetworkSegmentor',
+                network=dict(type='sesim_mmagic.DRN22'),
+                pretrained='no.pth',
+            ),
         ),
     ],
     ids=lambda metric: metric['type'].split('.')[1],
@@ -87,7 +91,9 @@ def test_everything_that_is_missing_is_in_one_message(tmp_path):
         type='mmengine.Evaluator',
         metrics=[
             dict(
-                type='sesim_mmagic.PairedScores', target_domain='b', lpips=dict(backbone='alex.pth')
+                type='sesim_mmagic.PairedScores',
+                target_domain='b',
+                lpips=dict(pretrained='alex.pth'),
             )
         ],
     )
@@ -135,13 +141,15 @@ def test_scores_that_cannot_be_computed_cost_nothing_else(tmp_path):
     (data / 'testA/2.png').unlink()  # 2 sources, 3 targets
     config = tiny.write_config(tmp_path / 'config.py', data)
     cfg = tiny.load_config(config, tmp_path / 'work')
-    inception = dict(type='sesim_mmagic.InceptionFeatures', weights='no.pth')
+    inception = dict(type='sesim_mmagic.InceptionFeatures', pretrained='no.pth')
     cfg.test_evaluator.metrics = [
         dict(type='sesim_mmagic.PairedScores', target_domain='b'),
         dict(DISTRIBUTION, prefix='few'),
         dict(DISTRIBUTION, prefix='unread', feature_net=inception),
         dict(
-            type='sesim_mmagic.LPIPSDiversity', target_domain='b', lpips=dict(backbone=None, seed=0)
+            type='sesim_mmagic.LPIPSDiversity',
+            target_domain='b',
+            lpips=dict(pretrained=None, seed=0),
         ),
         dict(type='sesim_mmagic.Foreign'),
     ]

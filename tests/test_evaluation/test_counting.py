@@ -12,7 +12,7 @@ from PIL import Image
 from sesim_mmagic.apis.launch import leave_job
 from sesim_mmagic.datasets.shape_modes import render_mode
 from sesim_mmagic.datasets.shape_scenes import LAYOUTS, PALETTE, draw_labels, sample_scene
-from sesim_mmagic.evaluation import PairedScores, StructureDistance
+from sesim_mmagic.evaluation import PairedScores
 from tests.test_evaluation.samples import SOURCE, TARGET, evaluate, sample, tensor
 
 SOURCES, TARGETS = 3, 5
@@ -22,7 +22,7 @@ METRICS = dict(
     PairedScores=dict(),
     SyntheticScores=dict(source_domain=None),
     StructureDistance=dict(source_domain=SOURCE, loss=LOSS),
-    LPIPSDiversity=dict(lpips=dict(backbone=None, seed=0)),
+    LPIPSDiversity=dict(lpips=dict(pretrained=None, seed=0)),
     PatchDistance=dict(num_patches=64, num_directions=8),
     ModeCoverage=dict(source_domain=SOURCE, modes=3),
     SegmentationScores=dict(
@@ -73,20 +73,31 @@ def uneven(translate_copies, targets=TARGETS):
 
 
 @pytest.fixture(scope='module')
-def label_folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('labels')
+def folder(tmp_path_factory):
+    """Folder with labels of the sources and, in another one, real pictures."""
+    folder = tmp_path_factory.mktemp('files')
+    for inside in ('labels', 'reals'):
+        (folder / inside).mkdir()
     for i in range(SOURCES):
-        Image.fromarray(labels_of(i).astype(np.uint8)).save(folder / f'{i:03d}.png')
+        Image.fromarray(labels_of(i).astype(np.uint8)).save(folder / f'labels/{i:03d}.png')
+        Image.fromarray(render_mode(labels_of(20 + i), 0)).save(folder / f'reals/{i}.png')
     return folder
+
+
+def options_of(name, folder):
+    options = dict(METRICS[name.removesuffix(' of a folder')])
+    if name == 'SegmentationScores':
+        options['label_folder'] = f'{folder}/labels'
+    if name.endswith(' of a folder'):
+        options['real_folder'] = f'{folder}/reals'
+    return options
 
 
 @pytest.mark.parametrize('translate_copies', [True, False])
 @pytest.mark.parametrize('name', METRICS)
-def test_scores_do_not_depend_on_the_size_of_the_other_folder(name, translate_copies, label_folder):
+def test_scores_do_not_depend_on_the_size_of_the_other_folder(name, translate_copies, folder):
     """Sources that begin again are left out, whether or not the model translated them again."""
-    options = dict(METRICS[name])
-    if name == 'SegmentationScores':
-        options['label_folder'] = str(label_folder)
+    options = options_of(name, folder)
     samples = uneven(translate_copies)
     once = samples[:SOURCES]
     if name == 'DistributionScores':  # the real pictures of all samples belong to the score
@@ -112,15 +123,18 @@ def test_the_smaller_target_folder():
     assert evaluate(uneven(False, 1), 'StructureDistance', **options) == expected
 
 
-def on_a_rank(rank, address, queue):
+RANKED = [*METRICS, 'DistributionScores of a folder']
+
+
+def on_a_rank(rank, address, folder, queue):
     """Score the share that DefaultSampler deals to one of two ranks; break a metric on one."""
     dist.init_process_group('gloo', init_method=address, rank=rank, world_size=2)
     found = []
-    for translate_copies in (True, False):
-        samples = uneven(translate_copies)
+    for name in RANKED:
+        samples = uneven(name != 'StructureDistance')
         dealt = [samples[i % TARGETS] for i in range(6)][rank::2]  # the first comes twice
-        metric = StructureDistance(TARGET, SOURCE, loss=LOSS)
-        found.append(evaluate(dealt, metric, batch=1, size=TARGETS))
+        kind, options = name.removesuffix(' of a folder'), options_of(name, folder)
+        found.append(evaluate(dealt, kind, batch=1, size=TARGETS, **options))
     broken = PairedScores(TARGET)
     broken.raises = False
     dealt = [sample(None, None, i) if rank else samples[0] for i in range(3)]
@@ -134,13 +148,17 @@ def on_a_rank(rank, address, queue):
     leave_job()
 
 
-def test_two_ranks_count_as_one(tmp_path):
+def test_two_ranks_count_as_one(tmp_path, folder):
     queue = mp.get_context('spawn').SimpleQueue()
-    mp.spawn(on_a_rank, (f'file://{tmp_path}/rendezvous', queue), nprocs=2)
-    expected = evaluate(uneven(True, 3), 'StructureDistance', **METRICS['StructureDistance'])
-    for found in (queue.get(), queue.get()):
-        assert found[0] == expected and found[1] == expected
-        assert found[2] == {} and 'a sample has no img_flat' in found[3]
+    mp.spawn(on_a_rank, (f'file://{tmp_path}/rendezvous', str(folder), queue), nprocs=2)
+    expected = [
+        evaluate(uneven(True), name.removesuffix(' of a folder'), **options_of(name, folder))
+        for name in RANKED
+    ]
+    for *found, nothing, failure in (queue.get(), queue.get()):
+        for name, scores, whole in zip(RANKED, found, expected, strict=True):
+            assert scores == pytest.approx(whole, rel=1e-4, abs=1e-6), name
+        assert nothing == {} and 'a sample has no img_flat' in failure
 
 
 def test_a_metric_that_fails_gives_no_scores_and_the_next_evaluation_begins_anew(caplog):

@@ -6,13 +6,10 @@ import random
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from mmengine.logging import MMLogger
 from PIL import Image
 from scipy.linalg import sqrtm
 
-from sesim_mmagic.apis.launch import leave_job
 from sesim_mmagic.evaluation import DistributionScores
 from sesim_mmagic.networks import VGG16Features
 from tests.test_evaluation import samples as tools
@@ -184,16 +181,6 @@ def test_order_and_batches_do_not_matter(reals, fakes, batch):
     assert evaluate(samples, batch, **options) == pytest.approx(found, rel=1e-4)
 
 
-def test_pictures_of_several_sizes(reals, fakes):
-    """They go through the network in batches of one size; the order stays."""
-    cut = [fake[:, : 8 + 2 * (i % 3)] for i, fake in enumerate(fakes)]
-    found = evaluate(
-        [sample(*pair, i) for i, pair in enumerate(zip(reals, cut, strict=True))], batch=10
-    )
-    fake = np.concatenate([features([picture]) for picture in cut])
-    assert found['fid'] == pytest.approx(fid_reference(features(reals), fake), rel=1e-4)
-
-
 @pytest.mark.parametrize('error', [-0.4, 0.4])
 def test_translations_are_rounded_as_they_are_saved(reals, fakes, error):
     exact = [tensor(fake) + error for fake in fakes]
@@ -215,38 +202,10 @@ def write(folder, images):
     return str(folder)
 
 
-def on_a_rank(rank, address, folder, queue):
-    """Score the share of seven samples that DefaultSampler deals to one of two ranks."""
-    dist.init_process_group('gloo', init_method=address, rank=rank, world_size=2)
-    samples = wrapped(pictures(7, 0), pictures(5, 1, 15))
-    dealt = [samples[i % 7] for i in range(8)][rank::2]  # the first sample comes twice
-    options = dict(num_neighbours=2, kid_subset_size=4, cache_dir=f'{folder}/cache')
-    found = [
-        evaluate(dealt, batch=1, size=7, **options),
-        evaluate(dealt, batch=1, size=7, real_folder=f'{folder}/reals', **options),
-    ]
-    if rank == 0:
-        queue.put(found)
-    leave_job()
-
-
-def test_two_ranks_count_every_picture_once(tmp_path):
-    reals, fakes = pictures(7, 0), pictures(5, 1, 15)
-    write(tmp_path / 'reals', reals)
-    queue = mp.get_context('spawn').SimpleQueue()
-    mp.spawn(on_a_rank, (f'file://{tmp_path}/rendezvous', str(tmp_path), queue), nprocs=2)
-    whole = evaluate(wrapped(reals, fakes), num_neighbours=2, kid_subset_size=4)
-    for found in queue.get():
-        assert found == pytest.approx(whole, rel=1e-4)
-    check(whole, expected(reals, fakes, 2))
-    assert len(list((tmp_path / 'cache').rglob('*.npy'))) == 7
-    assert not list((tmp_path / 'cache').rglob('*.tmp'))
-
-
 def count_pictures(metric):
     """A list of the numbers of pictures that go through the metric's network from now on."""
     counts = []
-    metric.cache.network.register_forward_hook(lambda _, inputs, __: counts.append(len(inputs[0])))
+    metric.feature_net.register_forward_hook(lambda _, inputs, __: counts.append(len(inputs[0])))
     return counts
 
 
@@ -269,46 +228,6 @@ def test_a_changed_picture_is_noticed(reals, fakes):
     assert sum(counts) == 80 + 41
     fid = fid_reference(features(changed), features(fakes))
     assert found['distribution/fid_vgg16_random'] == pytest.approx(fid, rel=1e-4)
-
-
-def test_features_are_kept_over_runs(reals, fakes, tmp_path):
-    samples = wrapped(reals, fakes)
-    found = evaluate(samples, cache_dir=tmp_path / 'new' / 'cache')
-    metric = build(cache_dir=tmp_path / 'new' / 'cache')
-    counts = count_pictures(metric)
-    again = tools.evaluate(samples, metric)
-    assert sum(counts) == 40  # translations alone
-    assert again['distribution/fid_vgg16_random'] == found['fid']
-
-
-def test_features_of_another_network_are_not_taken(reals, fakes, tmp_path):
-    samples = wrapped(reals, fakes)
-    evaluate(samples, cache_dir=tmp_path)
-    network = dict(FEATURE_NET, network=dict(FEATURE_NET['network'], seed=1))
-    assert evaluate(samples, cache_dir=tmp_path, feature_net=network) == evaluate(
-        samples, feature_net=network
-    )
-
-
-def test_damaged_files_are_computed_anew(reals, fakes, tmp_path):
-    samples = wrapped(reals, fakes)
-    found = evaluate(samples, cache_dir=tmp_path)
-    files = sorted(tmp_path.rglob('*.npy'))
-    contents = [path.read_bytes() for path in files]
-    damage = [b'', b'nonsense', contents[2][:-5], contents[3][:40], bytes(len(contents[4]))]
-    for path, content in zip(files, damage, strict=False):
-        path.write_bytes(content)
-    np.save(files[5], np.zeros((2, 12), np.float32))
-    np.save(files[6], np.array([{}]), allow_pickle=True)
-    metric = build(cache_dir=tmp_path)
-    counts = count_pictures(metric)
-    again = tools.evaluate(samples, metric)
-    assert sum(counts) == 40 + 7
-    assert again['distribution/fid_vgg16_random'] == pytest.approx(found['fid'], rel=1e-6)
-    for path, content in zip(files, contents, strict=True):
-        np.testing.assert_allclose(
-            np.load(path), np.frombuffer(content[-48:], np.float32), rtol=1e-5
-        )
 
 
 def test_real_folder(reals, fakes, tmp_path):
@@ -386,8 +305,8 @@ def test_no_real_picture(fakes):
 
 
 def test_missing_weights(reals, fakes):
-    network = dict(type='sesim_mmagic.InceptionFeatures', weights='nowhere.pth')
-    with pytest.raises(FileNotFoundError, match=r"'nowhere\.pth' do not exist; set weights"):
+    network = dict(type='sesim_mmagic.InceptionFeatures', pretrained='nowhere.pth')
+    with pytest.raises(FileNotFoundError, match=r"'nowhere\.pth' do not exist; set pretrained"):
         evaluate(wrapped(reals, fakes), feature_net=network)
 
 
@@ -397,9 +316,9 @@ def test_missing_weights(reals, fakes):
         (dict(scores=['fid', 'inception']), r"scores must be a list of fid.*'inception'"),
         (dict(scores=[]), 'scores must be a list of fid'),
         (dict(scores='fid'), 'scores must be a list of fid'),
-        (dict(kid_subsets=0), 'kid_subsets must be at least 1, got 0'),
-        (dict(kid_subset_size=1), 'kid_subset_size must be at least 2, got 1'),
-        (dict(num_neighbours=0), 'num_neighbours must be at least 1, got 0'),
+        (dict(kid_subsets=0), 'kid_subsets must be a whole number, positive, got 0'),
+        (dict(kid_subset_size=1), 'kid_subset_size must be a whole number, 2 or more, got 1'),
+        (dict(num_neighbours=0), 'num_neighbours must be a whole number, positive, got 0'),
         (dict(real_size=(8, 8)), 'real_size is for the pictures of a real_folder'),
     ],
 )

@@ -9,7 +9,7 @@ import torch
 from sesim_mmagic.evaluation import LPIPSDistance, LPIPSDiversity
 from tests.test_evaluation.samples import TARGET, evaluate, sample, tensor
 
-RANDOM = dict(backbone=None, seed=0)
+RANDOM = dict(pretrained=None, seed=0)
 KEY = 'diversity/lpips'
 
 

@@ -3,11 +3,8 @@
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from scipy.ndimage import gaussian_filter
 
-from sesim_mmagic.apis.launch import leave_job
 from sesim_mmagic.datasets.shape_modes import MODES, mode_colours, render_mode
 from sesim_mmagic.datasets.shape_scenes import (
     LAYOUTS,
@@ -287,34 +284,6 @@ def test_mean_distance():
 def test_batches_do_not_matter():
     samples = several(0, 3, 5)
     assert coverage(samples, batch=1) == coverage(samples, batch=4)
-
-
-FAKES = [[0, 1], [2], [1, 1, 1], [0], [3, 0]]
-
-
-def five_sources():
-    return [translated(SCENES[i], truths(SCENES[i], modes), i) for i, modes in enumerate(FAKES)]
-
-
-def on_a_rank(rank, address, queue):
-    """Score the share of five sources that DefaultSampler deals to one of two ranks."""
-    dist.init_process_group('gloo', init_method=address, rank=rank, world_size=2)
-    samples = five_sources()
-    dealt = [samples[i % 5] for i in range(6)][rank::2]  # the first source comes twice
-    metric = ModeCoverage(TARGET, SOURCE, modes=4)
-    result = evaluate(dealt, metric, batch=1, size=5)
-    if rank == 0:
-        queue.put(result)
-    leave_job()
-
-
-def test_two_ranks_count_every_source_once(tmp_path):
-    queue = mp.get_context('spawn').SimpleQueue()
-    mp.spawn(on_a_rank, (f'file://{tmp_path}/rendezvous', queue), nprocs=2)
-    expected = evaluate(five_sources(), 'ModeCoverage', source_domain=SOURCE, modes=4)
-    assert expected['modes/share_0'] == pytest.approx(3 / 9)
-    assert expected['modes/modes_per_source'] == pytest.approx((2 + 1 + 1 + 1 + 2) / 5)
-    assert queue.get() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize('modes', [1, 0, COUNT + 1, 2.5])

@@ -4,11 +4,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from mmengine.registry import DefaultScope
 
-from sesim_mmagic.apis.launch import leave_job
 from sesim_mmagic.datasets.shape_scenes import (
     LAYOUTS,
     PALETTE,
@@ -110,8 +107,8 @@ def test_paired_scores_with_lpips():
     """Only where it is asked for; the mean over pictures, beside the other scores."""
     pairs = [(truth, noisy(truth, i, 40)) for i, (truth, _) in enumerate(scenes(3))]
     samples = [sample(*pair, number=i) for i, pair in enumerate(pairs)]
-    result = evaluate(samples, 'PairedScores', lpips=dict(net='alex', backbone=None, seed=4))
-    distance = LPIPSDistance(backbone=None, seed=4)
+    result = evaluate(samples, 'PairedScores', lpips=dict(net='alex', pretrained=None, seed=4))
+    distance = LPIPSDistance(pretrained=None, seed=4)
     assert result.pop('paired/lpips') == pytest.approx(np.mean([distance(*p) for p in pairs]))
     assert distance(*pairs[0]) > 0
     assert result == evaluate(samples, 'PairedScores')
@@ -120,7 +117,7 @@ def test_paired_scores_with_lpips():
 def test_lpips_without_its_weights():
     truth = next(scenes(1))[0]
     with pytest.raises(FileNotFoundError, match=r"LPIPS backbone weights 'nowhere\.pth'"):
-        evaluate([sample(truth, truth)], 'PairedScores', lpips=dict(backbone='nowhere.pth'))
+        evaluate([sample(truth, truth)], 'PairedScores', lpips=dict(pretrained='nowhere.pth'))
 
 
 def test_translations_are_rounded_as_they_are_saved():
@@ -164,25 +161,6 @@ def test_in_the_evaluator_of_mmagic():
     assert evaluator.evaluate() == expected
 
 
-def on_a_rank(rank, address, queue):
-    """Score the share of five pictures that DefaultSampler deals to one of two ranks."""
-    dist.init_process_group('gloo', init_method=address, rank=rank, world_size=2)
-    samples = [sample(truth, noisy(truth, i), i) for i, (truth, _) in enumerate(scenes(5))]
-    dealt = [samples[i % 5] for i in range(6)][rank::2]  # the first picture comes twice
-    result = evaluate(dealt, 'SyntheticScores', batch=1, size=5)
-    if rank == 0:
-        queue.put(result)
-    leave_job()
-
-
-def test_two_ranks_count_every_picture_once(tmp_path):
-    queue = mp.get_context('spawn').SimpleQueue()
-    mp.spawn(on_a_rank, (f'file://{tmp_path}/rendezvous', queue), nprocs=2)
-    samples = [sample(truth, noisy(truth, i), i) for i, (truth, _) in enumerate(scenes(5))]
-    whole = evaluate(samples, 'SyntheticScores')
-    assert queue.get() == pytest.approx(whole)
-
-
 def test_no_translation():
     truth = next(scenes(1))[0]
     with pytest.raises(ValueError, match=r'SyntheticScores: a sample has no fake_flat.*img_flat'):
@@ -198,7 +176,7 @@ def test_no_truth():
 
 def test_sizes_that_differ():
     truth = next(scenes(1))[0]
-    with pytest.raises(ValueError, match='translation is 60 x 64 pixels, its truth 64 x 64'):
+    with pytest.raises(ValueError, match='fake_flat has 60 x 64 pixels, img_flat .* has 64 x 64'):
         evaluate([sample(truth, truth[:60])], 'SyntheticScores')
 
 

@@ -6,11 +6,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from scipy import ndimage, stats
 
-from sesim_mmagic.apis.launch import leave_job
 from sesim_mmagic.evaluation import PatchDistance
 from sesim_mmagic.evaluation.patch_distance import (
     count_levels,
@@ -18,6 +15,7 @@ from sesim_mmagic.evaluation.patch_distance import (
     draw_patches,
     laplacian_pyramid,
     sliced_wasserstein,
+    windows_of,
 )
 from tests.test_evaluation.samples import TARGET, evaluate, sample
 
@@ -143,7 +141,7 @@ def test_directions_are_unit_vectors_of_all_directions():
 def test_patches():
     """Every position up to the border, none twice; three channels of 7 x 7 pixels."""
     level = np.arange(9 * 12 * 3, dtype=np.float32).reshape(9, 12, 3)
-    patches = draw_patches(level, 18, torch.Generator().manual_seed(0))
+    patches = draw_patches(windows_of(level), 18, torch.Generator().manual_seed(0))
     assert patches.shape == (18, 147)
     expected = {
         tuple(np.moveaxis(level[y : y + 7, x : x + 7], 2, 0).ravel())
@@ -151,7 +149,7 @@ def test_patches():
         for x in range(6)
     }
     assert {tuple(patch) for patch in patches.numpy()} == expected
-    few = draw_patches(level, 5, torch.Generator().manual_seed(0))
+    few = draw_patches(windows_of(level), 5, torch.Generator().manual_seed(0))
     assert {tuple(patch) for patch in few.numpy()} < expected and len(few) == 5
 
 
@@ -199,7 +197,8 @@ def test_a_wrong_contrast_counts(host):
     real = texture(0)
     softer = ((real.astype(float) - 120) * 0.5 + 120).round().astype(np.uint8)
     result = scores(real, softer, num_patches=ALL)
-    patches = [draw_patches(x.astype(np.float32), 8100, torch.Generator()) for x in (real, softer)]
+    windows = [windows_of(x.astype(np.float32)) for x in (real, softer)]
+    patches = [draw_patches(window, 8100, torch.Generator()) for window in windows]
     finalised = [host.finalize_descriptors(p.reshape(-1, 3, 7, 7)) for p in patches]
     assert 1000 * host.sliced_wasserstein(*finalised) < 20
     assert min(result.values()) > 200
@@ -271,23 +270,6 @@ def test_means_over_pictures_of_different_size():
     assert again == pytest.approx(result)
 
 
-def on_a_rank(rank, address, queue):
-    """Score the share of five pictures that DefaultSampler deals to one of two ranks."""
-    dist.init_process_group('gloo', init_method=address, rank=rank, world_size=2)
-    samples = mixed()
-    dealt = [samples[i % 5] for i in range(6)][rank::2]  # the first picture comes twice
-    result = evaluate(dealt, 'PatchDistance', batch=1, size=5, num_directions=8)
-    if rank == 0:
-        queue.put(result)
-    leave_job()
-
-
-def test_two_ranks_count_every_picture_once(tmp_path):
-    queue = mp.get_context('spawn').SimpleQueue()
-    mp.spawn(on_a_rank, (f'file://{tmp_path}/rendezvous', queue), nprocs=2)
-    assert queue.get() == pytest.approx(evaluate(mixed(), 'PatchDistance', num_directions=8))
-
-
 def test_the_seed_alone_decides():
     pair = texture(0), texture(1, grain=2)
     torch.manual_seed(1)
@@ -319,7 +301,9 @@ def test_the_usual_settings():
 
 @pytest.mark.parametrize('name', ['max_levels', 'num_patches', 'num_directions'])
 def test_counts_that_are_none(name):
-    with pytest.raises(ValueError, match=f'PatchDistance: {name} must be at least 1, got 0'):
+    with pytest.raises(
+        ValueError, match=f'PatchDistance: {name} must be a whole number, positive, got 0'
+    ):
         PatchDistance(TARGET, **{name: 0})
 
 

@@ -1,23 +1,25 @@
 """Scores of a segmentation of translations against the labels of their sources."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
+from mmengine.config import Config
 from PIL import Image
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, jaccard_score
 from torch import nn
 
-from sesim_mmagic.apis.launch import leave_job
 from sesim_mmagic.datasets.shape_scenes import PALETTE
-from sesim_mmagic.evaluation import PaletteSegmentor, SegmentationScores, TorchScriptSegmentor
-from sesim_mmagic.evaluation.segmentors import IMAGENET_MEAN, IMAGENET_STD
+from sesim_mmagic.evaluation import NetworkSegmentor, PaletteSegmentor, SegmentationScores
+from sesim_mmagic.networks.vgg16 import IMAGENET_MEAN, IMAGENET_STD
 from sesim_mmagic.registry import MODELS
 from tests.test_evaluation.samples import SOURCE, TARGET, evaluate, sample
 
 BY_PALETTE = dict(type='sesim_mmagic.PaletteSegmentor', palette=PALETTE.tolist())
 SHAPE = (18, 22)
+ROOT = Path(__file__).parents[2]
+CITYSCAPES = 'fsesim_resnet_1xb1-1190kiters_cityscapes-label2photo.py'
 
 
 def label_maps(seed, num_classes=4, ignored=0.1, right=0.6):
@@ -151,24 +153,6 @@ def test_ignore_index(tmp_path):
     assert scores['pixel_accuracy'] == pytest.approx((truth == found)[truth != 1].mean())
 
 
-def on_a_rank(rank, address, folder, queue):
-    """Score the share of five pictures that DefaultSampler deals to one of two ranks."""
-    dist.init_process_group('gloo', init_method=address, rank=rank, world_size=2)
-    samples, *_ = samples_and_files(folder / str(rank))
-    dealt = [samples[i % 5] for i in range(6)][rank::2]  # the first picture comes twice
-    result = segmentation(dealt, folder / str(rank), batch=1, size=5)
-    if rank == 0:
-        queue.put(result)
-    leave_job()
-
-
-def test_two_ranks_count_every_picture_once(tmp_path):
-    queue = mp.get_context('spawn').SimpleQueue()
-    mp.spawn(on_a_rank, (f'file://{tmp_path}/rendezvous', tmp_path, queue), nprocs=2)
-    samples, *_ = samples_and_files(tmp_path / 'labels')
-    assert queue.get() == segmentation(samples, tmp_path / 'labels')
-
-
 def test_confusion_of_many_pixels_is_counted_in_64_bits(tmp_path):
     write(tmp_path, np.zeros(SHAPE))
     metric = SegmentationScores(
@@ -191,17 +175,13 @@ def test_palette_segmentor():
 class Pointwise(nn.Module):
     """Logits of a linear layer, at half the size."""
 
-    def __init__(self, num_classes=5):
+    def __init__(self, num_classes=5, step=2):
         super().__init__()
         self.layer = nn.Conv2d(3, num_classes, 1)
+        self.step = step
 
     def forward(self, images):
-        return self.layer(images)[:, :, ::2, ::2]
-
-
-def saved(path, network):
-    torch.jit.script(network).save(str(path))
-    return str(path)
+        return self.layer(images)[:, :, :: self.step, :: self.step]
 
 
 def random_pictures(height=12, width=16):
@@ -209,73 +189,96 @@ def random_pictures(height=12, width=16):
     return torch.randint(0, 256, (2, 3, height, width), generator=generator).float()
 
 
-def test_torchscript_segmentor(tmp_path):
-    network, pictures = Pointwise(), random_pictures()
-    segmentor = TorchScriptSegmentor(saved(tmp_path / 'net.pt', network))
+@pytest.fixture
+def pointwise(tmp_path):
+    """Network, the config of one like it, and a file with its weights."""
+    MODELS.register_module(module=Pointwise, name='Pointwise', force=True)
+    network = Pointwise()
+    torch.save(network.state_dict(), tmp_path / 'net.pth')
+    return network, dict(type='sesim_mmagic.Pointwise'), str(tmp_path / 'net.pth')
+
+
+def test_network_segmentor(pointwise):
+    """ImageNet's mean and deviation; logits at the size of the pictures."""
+    network, config, path = pointwise
+    segmentor, pictures = NetworkSegmentor(config, path), random_pictures()
     mean, std = (torch.tensor(x)[:, None, None] for x in (IMAGENET_MEAN, IMAGENET_STD))
     with torch.no_grad():
         expected = nn.functional.interpolate(
-            network((pictures - mean) / std), (12, 16), mode='bilinear', align_corners=False
+            network((pictures / 255 - mean) / std), (12, 16), mode='bilinear', align_corners=False
         )
         torch.testing.assert_close(segmentor(pictures), expected)
 
 
-def test_torchscript_segmentor_sees_pictures_of_its_size(tmp_path):
-    class Size(nn.Module):
-        def forward(self, images):
-            height, width = images.shape[2], images.shape[3]
-            extremes = torch.stack([images.min(), images.max()])
-            sizes = torch.tensor([float(height), float(width)])
-            return torch.cat([sizes, extremes])[None, :, None, None].expand(2, 4, height, width)
-
-    segmentor = TorchScriptSegmentor(
-        saved(tmp_path / 'net.pt', Size()), mean=(0, 0, 0), std=(1, 1, 1), size=(6, 20)
-    )
-    checks = torch.zeros(2, 3, 12, 16)
-    checks[..., 5:9] = 255  # edges that bicubic weights overshoot
-    logits = segmentor(checks)
-    assert logits.shape == (2, 4, 12, 16)
-    assert logits[0, :, 0, 0].tolist() == [6, 20, 0, 255]
-
-
-def test_torchscript_in_the_metric(tmp_path):
-    """A saved network that finds red, against labels of where red is; RGB, not BGR."""
-
-    class Red(nn.Module):
-        def forward(self, images):
-            return torch.stack([images[:, 2], images[:, 0]], dim=1)
-
-    rng = np.random.default_rng(0)
-    truth = rng.integers(0, 2, SHAPE)
-    write(tmp_path, truth)
+def test_network_segmentor_sees_rgb(pointwise, tmp_path):
+    """A network that finds red, against labels of where red is."""
+    weights = torch.tensor([[0.0, 0, 1], [1, 0, 0]])[..., None, None]
+    torch.save({'layer.weight': weights, 'layer.bias': torch.zeros(2)}, tmp_path / 'red.pth')
+    truth = np.random.default_rng(0).integers(0, 2, (9, 11)).repeat(2, 0).repeat(2, 1)
+    write(tmp_path / 'labels', truth)
     fake = np.array([[10, 60, 200], [200, 60, 10]], np.uint8)[truth]
-    segmentor = dict(type='sesim_mmagic.TorchScriptSegmentor', path=saved(tmp_path / 'r.pt', Red()))
-    scores = segmentation([sample(fake=fake)], tmp_path, segmentor, 2)
+    config = dict(pointwise[1], num_classes=2, step=1)
+    segmentor = dict(
+        type='sesim_mmagic.NetworkSegmentor', network=config, pretrained=str(tmp_path / 'red.pth')
+    )
+    scores = segmentation([sample(fake=fake)], tmp_path / 'labels', segmentor, 2)
     assert scores['pixel_accuracy'] == 1
 
 
-def test_no_segmentor_file():
-    segmentor = TorchScriptSegmentor('nowhere.pt')
-    with pytest.raises(FileNotFoundError, match=r"'nowhere\.pt' does not exist; save one with"):
-        segmentor(random_pictures())
+def test_random_weights_of_a_segmentor_follow_their_seed(pointwise):
+    pictures = random_pictures()
+    first, same, other = (
+        NetworkSegmentor(pointwise[1], None, seed)(pictures) for seed in (0, 0, 1)
+    )
+    assert torch.equal(first, same) and not torch.allclose(first, other)
+    for settings in (dict(pretrained=None), dict(pretrained='x.pth', seed=0)):
+        with pytest.raises(ValueError, match='with pretrained=None and a seed'):
+            NetworkSegmentor(pointwise[1], **settings)
 
 
-def test_a_file_that_is_no_torchscript(tmp_path):
-    (tmp_path / 'net.pt').write_bytes(b'something else')
-    torch.save(Pointwise().state_dict(), tmp_path / 'weights.pt')
-    for name in ('net.pt', 'weights.pt'):
-        with pytest.raises(ValueError, match=rf'{name}. is no TorchScript .*torch\.jit\.save'):
-            TorchScriptSegmentor(str(tmp_path / name))(random_pictures())
+def test_wrong_weights_of_a_segmentor(pointwise):
+    _, config, path = pointwise
+    with pytest.raises(FileNotFoundError, match=r"'no\.pth' do not exist; set segmentor.pre"):
+        NetworkSegmentor(config, 'no.pth').init_weights()
+    with pytest.raises(ValueError, match=r"do not fit: 'layer.weight' has shape \(5, 3, 1, 1\)"):
+        NetworkSegmentor(dict(config, num_classes=4), path).init_weights()
 
 
-def test_a_network_without_logits(tmp_path):
-    class Labels(nn.Module):
-        def forward(self, images):
-            return images.argmax(dim=1)
+def test_pictures_and_labels_are_compared_at_the_size_of_the_protocol(tmp_path):
+    """Pictures are made smaller smoothly, labels to the nearest."""
+    truth = np.random.default_rng(0).integers(0, 4, (9, 11))
+    write(tmp_path, truth.repeat(4, 0).repeat(4, 1))
+    large = PALETTE[truth].repeat(2, 0).repeat(2, 1)
+    expected = np.array(Image.fromarray(large).resize((11, 9), Image.BICUBIC))
+    seen = []
+    metric = SegmentationScores(
+        TARGET, SOURCE, label_folder=tmp_path, segmentor=BY_PALETTE, num_classes=4, size=(9, 11)
+    )
+    metric.segmentor.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
+    confusion = metric.measure(sample(fake=large))['confusion']
+    np.testing.assert_array_equal(seen[0][0].permute(1, 2, 0), expected)
+    assert confusion.sum() == 9 * 11 == np.trace(confusion)
 
-    segmentor = TorchScriptSegmentor(saved(tmp_path / 'net.pt', Labels()))
-    with pytest.raises(ValueError, match=r'tensor of logits \(B, C, H, W\), got \(2, 12, 16\)'):
-        segmentor(random_pictures())
+
+def test_cityscapes_are_scored_by_drn(tmp_path):
+    """The recipe's metric, on random weights: 19 classes of Cityscapes' ids at 128 x 256."""
+    config = Config.fromfile(ROOT / 'configs/fsesim' / CITYSCAPES)
+    options = dict(config.test_evaluator[1])
+    assert options.pop('type') == 'sesim_mmagic.SegmentationScores'
+    options['segmentor'].update(pretrained=None, seed=0)
+    labels = np.random.default_rng(0).choice(sorted(options['label_map']), (256, 512))
+    labels[:10] = 3  # out of the region of interest
+    (tmp_path / 'labels').mkdir()
+    Image.fromarray(labels.astype(np.uint8)).save(tmp_path / 'labels/000.png')
+    options['label_folder'] = str(tmp_path / 'labels')
+    metric = SegmentationScores(**options)
+    fake = random_pictures(256, 256)[0]
+    data_sample = {'fake_photo': fake, 'img_label_path': 'data/testB/000.png'}
+    confusion = metric.measure(data_sample)['confusion']
+    assert confusion.shape == (19, 19) and confusion.sum() == (128 - 5) * 256
+    assert set(metric.compute_metrics([dict(confusion=confusion)])) == {
+        'pixel_accuracy', 'class_accuracy', 'miou', 'mAP'
+    }  # fmt: skip
 
 
 def test_no_label_file(tmp_path):

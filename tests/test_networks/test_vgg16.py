@@ -47,9 +47,11 @@ def test_agrees_with_torchvision(torchvision_features, weights_file, channel_ord
 
 def test_stops_at_the_deepest_layer():
     network = VGG16Features(['relu3_1', 'relu2_2'], pretrained=None, seed=0)
-    assert len([name for name, _ in network.named_buffers() if 'weight' in name]) == 5
     shapes = {k: tuple(v.shape) for k, v in network(torch.zeros(1, 3, 16, 24)).items()}
     assert shapes == {'relu3_1': (1, 256, 4, 6), 'relu2_2': (1, 128, 8, 12)}
+    assert [n for n, _ in network.stack.named_buffers() if 'weight' in n] == [
+        f'{i}.weight' for i in (0, 2, 5, 7, 10)
+    ]
     assert network.out_channels == {'relu3_1': 256, 'relu2_2': 128}
 
 
@@ -75,7 +77,7 @@ def test_random_weights_follow_their_seed():
 def test_weights_are_read_when_first_needed(tmp_path):
     """A model that only translates is built without them; a training fails at its start."""
     network = VGG16Features('relu1_1', pretrained=str(tmp_path / 'none.pth'))
-    with pytest.raises(FileNotFoundError, match=r'none\.pth.*feature_net\.pretrained'):
+    with pytest.raises(FileNotFoundError, match=r'none\.pth.*set pretrained'):
         network.init_weights()
     with pytest.raises(FileNotFoundError, match='none.pth'):
         network(torch.zeros(1, 3, 8, 8))
