@@ -36,10 +36,9 @@ class Picture:
 class DistributionScores(TranslationMetric):
     """FID, KID, density and coverage of translations, all in the features of one network.
 
-    Every source and every real picture counts once, by its path (``img_{domain}_path``), however
-    often a test set repeats the pictures of its smaller folder. Samples without paths count one by
-    one. Pictures are those that would be saved, in 8 bits; neither their order nor the number of
-    ranks matters. Features of real pictures are kept in memory over the validations of a run.
+    Every source and every real picture counts once, by its path (``img_{domain}_path``). Pictures
+    are those that would be saved, in 8 bits; neither their order nor the number of ranks matters.
+    Features of real pictures are kept in memory over the validations of a run.
 
     Keys of results end in the network's name: ``fid_clean``, ``fid_legacy`` (see
     :class:`InceptionFeatures` for which to compare with what), ``fid_vgg16``; and so ``kid_clean``
@@ -73,10 +72,9 @@ class DistributionScores(TranslationMetric):
         **kwargs: Those of :class:`TranslationMetric`.
 
     Raises:
-        ValueError: If an argument is unknown or too small, or does not fit another. On
-            evaluation: if there are fewer pictures than a score needs.
-        FileNotFoundError: At the first sample, if weights or pictures of ``real_folder`` are
-            missing.
+        ValueError: If an argument is unknown or too small, or does not fit another; on
+            evaluation, if there are fewer pictures than a score needs.
+        FileNotFoundError: At the first sample, if weights or real pictures are missing.
     """
 
     default_prefix = 'distribution'
@@ -130,7 +128,7 @@ class DistributionScores(TranslationMetric):
         if self.real_folder is not None:
             real = self._real_files()
         sources = pictures.get(self.source_domain)
-        if real is not None and sources is not None:
+        if None not in (real, sources):
             self._check_numbers(len(real), len(sources))
 
     def entries(self, data_samples: Sequence[dict]) -> list[Entry]:

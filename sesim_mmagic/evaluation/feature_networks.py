@@ -107,25 +107,14 @@ class InceptionFeatures(FeatureNetwork):
         self._is_ready = False
 
     def init_weights(self) -> None:
-        """Read or draw the weights; once.
-
-        Raises:
-            FileNotFoundError: If the weights' file is missing or cannot be downloaded.
-            ValueError: If the file does not hold torch-fidelity's Inception network.
-        """
+        """See :func:`~sesim_mmagic.networks.state_dicts.load_pretrained` for the errors."""
         if self._is_ready:
             return
         if self.pretrained is None:
             draw_he_normal(self.network, self.seed)
         else:
-            load_pretrained(
-                self.network,
-                self.pretrained,
-                'Inception weights',
-                URL_INCEPTION_V3,
-                'download',
-                SHA256_INCEPTION,
-            )
+            source = 'Inception weights', URL_INCEPTION_V3, 'download', SHA256_INCEPTION
+            load_pretrained(self.network, self.pretrained, *source)
         self._is_ready = True
 
     @torch.no_grad()

@@ -16,10 +16,10 @@ from sesim_mmagic.utils.samples import is_repeated
 
 
 class Entry(NamedTuple):
-    """What a metric keeps of a sample: its source, by which it counts once, and what was measured.
+    """What a metric keeps of a sample.
 
-    ``source`` is None where the sample does not name it: then it counts by itself. ``measured``
-    is None where the source was measured in another sample.
+    ``source`` is the path by which it counts once, None where it counts by itself; ``measured`` is
+    None where the source was measured in another sample.
     """
 
     source: str | None
@@ -130,11 +130,9 @@ class TranslationMetric(BaseSampleWiseMetric):
         return {key: float(np.mean([r[key] for r in results])) for key in results[0]}
 
     def evaluate(self, size: int | None = None) -> dict[str, float]:
-        """Scores over all ranks, the same on each.
+        """Scores over all ranks, the same on each, of a test set of ``size`` samples.
 
-        Args:
-            size (int, optional): Number of samples of the test set. Defaults to None: MMagic gave
-                it to :meth:`prepare`.
+        ``size`` is None where MMagic gave it to :meth:`prepare`.
         """
         scores = self._scores(self.size if size is None else size)
         is_said = self._error is not None
@@ -180,20 +178,27 @@ class TranslationMetric(BaseSampleWiseMetric):
             )
         return list(sources.values())
 
-    def picture(self, sample: Mapping, key: str) -> np.ndarray:
+    def picture(self, sample: Mapping, key: str, shape: str = '(3, H, W)') -> np.ndarray:
         """The picture under ``key`` as it would be saved: (H, W, 3), RGB, uint8.
 
         Raises:
-            ValueError: If the sample has none, or several.
+            ValueError: If the sample has none, or of another shape.
         """
-        return to_rgb(self._images(sample, key, 'one picture (3, H, W)', 3))
+        images = sample.get(key)
+        if images is None:
+            raise ValueError(
+                f'{type(self).__name__}: a sample has no {key}, only {sorted(sample)}; the test '
+                'pipeline must load that domain, and the model translate into the target domain'
+            )
+        if images.dim() != len(shape.split(',')):
+            raise ValueError(
+                f'{type(self).__name__}: {key} must have the shape {shape}, got '
+                f'{tuple(images.shape)}'
+            )
+        return to_rgb(images)
 
     def pair(self, sample: Mapping, domain: str) -> tuple[np.ndarray, np.ndarray]:
-        """A translation and what it is compared with, ``img_{domain}``, of one size.
-
-        Returns:
-            tuple[np.ndarray, np.ndarray]: The picture of the domain, then the translation; see
-            :meth:`picture`.
+        """The picture ``img_{domain}``, then the translation that is compared with it.
 
         Raises:
             ValueError: If the sample lacks one of them, or their sizes differ.
@@ -213,27 +218,11 @@ class TranslationMetric(BaseSampleWiseMetric):
 
         Those under ``fakes_{target_domain}``, as a multi-modal translator gives them, or the one
         under ``fake_{target_domain}``.
-
-        Raises:
-            ValueError: If the sample has none, or they have another shape.
         """
         key = f'fakes_{self.target_domain}'
         if key not in sample:
             return self.picture(sample, f'fake_{self.target_domain}')[None]
-        return to_rgb(self._images(sample, key, 'pictures of one source (N, 3, H, W)', 4))
-
-    def _images(self, sample: Mapping, key: str, expected: str, dimensions: int) -> torch.Tensor:
-        images = sample.get(key)
-        if images is None:
-            raise ValueError(
-                f'{type(self).__name__}: a sample has no {key}, only {sorted(sample)}; the test '
-                'pipeline must load that domain, and the model translate into the target domain'
-            )
-        if images.dim() != dimensions:
-            raise ValueError(
-                f'{type(self).__name__}: {key} must be {expected}, got shape {tuple(images.shape)}'
-            )
-        return images
+        return self.picture(sample, key, '(N, 3, H, W)')
 
 
 def to_rgb(images: torch.Tensor) -> np.ndarray:

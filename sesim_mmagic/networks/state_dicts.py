@@ -52,16 +52,11 @@ def copy_weights(
 ) -> None:
     """Copy weights from a file into a network; what else the file holds is left out.
 
-    Args:
-        network (nn.Module): The network.
-        path (str): File of a state dict.
-        what (str): What it should hold, for messages.
-        advice (str): What to do where it does not, for messages.
-        name_in_file (Callable): Name in the file of a tensor of the network.
+    Args and errors are those of :func:`read_state_dict`; ``name_in_file`` gives the name in the
+    file of a tensor of the network.
 
     Raises:
-        WeightsMissing: A ``FileNotFoundError``, if there is no file.
-        ValueError: If the file does not hold this network.
+        ValueError: Also if the file does not hold this network.
     """
     state_dict = read_state_dict(path, what, advice)
     # A frozen network does not count batches, and files of old versions of torch lack the counts.
@@ -76,14 +71,7 @@ def copy_weights(
 def check_pretrained(
     owner: object, pretrained: str | None, seed: int | None, published: str = 'torchvision'
 ) -> None:
-    """Raise ``ValueError`` unless weights are named, or random ones are asked for by a seed.
-
-    Args:
-        owner (object): Network that has these settings.
-        pretrained (str, optional): ``published``, a path, or None.
-        seed (int, optional): Seed of random weights.
-        published (str): What ``pretrained`` is where published weights are to be downloaded.
-    """
+    """Raise ``ValueError`` unless weights are named, or random ones are asked for by a seed."""
     if (pretrained is None) != (seed is not None):
         raise ValueError(
             f'{type(owner).__name__}: give pretrained={published!r} or a path, or ask for random '
@@ -100,7 +88,7 @@ def load_pretrained(
     sha256: str | None = None,
     name_in_file: Callable[[str], str] = str,
 ) -> None:
-    """Copy published weights into a network (see :func:`copy_weights`).
+    """Copy published weights into a network, downloaded once, or those of a file.
 
     A download has the name in the cache of ``torch.hub`` that torchvision and others give it.
 
@@ -109,7 +97,7 @@ def load_pretrained(
         pretrained (str): ``published``, or the path of a state dict.
         what (str): What it should hold, for messages, such as 'VGG16 weights'.
         url (str): Address of the published file.
-        published (str): What ``pretrained`` is where that file is to be downloaded, once.
+        published (str): What ``pretrained`` is where that file is wanted.
         sha256 (str, optional): First digits of its checksum. Defaults to None: those that the
             name ends in, as names of published weights do.
         name_in_file (Callable): Name in the file of a tensor of the network.
@@ -119,37 +107,20 @@ def load_pretrained(
         ValueError: If the file does not hold this network.
     """
     path = Path(torch.hub.get_dir(), 'checkpoints', os.path.basename(url))
+    if pretrained != published:
+        path = pretrained
+    elif not path.is_file():
+        in_name = re.search(r'-([0-9a-f]{8,})\.\w+$', path.name)
+        try:
+            download(url, path, sha256 or (in_name[1] if in_name else None))
+        except OSError as error:
+            problem = f'cannot download the {what}: {error}'
+            raise WeightsMissing(problem, 'Or set pretrained to its path.') from None
     advice = (
         f'set pretrained to the path of the file {url}, to {published!r} to download it, or to '
         'None with a seed for random weights'
     )
-    if pretrained != published:
-        path = pretrained
-    elif not path.is_file():
-        _fetch(url, path, sha256, what)
     copy_weights(network, str(path), what, advice, name_in_file)
-
-
-def _fetch(url: str, path: Path, sha256: str | None, what: str) -> None:
-    in_name = re.search(r'-([0-9a-f]{8,})\.\w+$', path.name)
-    try:
-        download(url, path, sha256 or (in_name[1] if in_name else None))
-    except OSError as error:
-        problem = f'cannot download the {what}: {error}'
-        raise WeightsMissing(problem, 'Or set pretrained to its path.') from None
-
-
-def freeze(network: nn.Module) -> nn.Module:
-    """Turn parameters into buffers outside of checkpoints; the network works as before.
-
-    No optimizer finds them then, no gradient is computed for them, and a checkpoint does not grow
-    by weights whose source its config names.
-    """
-    for module in network.modules():
-        for name, parameter in list(module.named_parameters(recurse=False)):
-            delattr(module, name)
-            module.register_buffer(name, parameter.detach(), persistent=False)
-    return network
 
 
 def draw_he_normal(network: nn.Module, seed: int) -> None:
@@ -164,3 +135,16 @@ def draw_he_normal(network: nn.Module, seed: int) -> None:
                 layer.bias.data.zero_()
         elif isinstance(layer, nn.BatchNorm2d):
             layer.reset_parameters()
+
+
+def freeze(network: nn.Module) -> nn.Module:
+    """Turn parameters into buffers outside of checkpoints; the network works as before.
+
+    No optimizer finds them then, no gradient is computed for them, and a checkpoint does not grow
+    by weights whose source its config names.
+    """
+    for module in network.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            delattr(module, name)
+            module.register_buffer(name, parameter.detach(), persistent=False)
+    return network

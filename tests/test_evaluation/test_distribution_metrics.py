@@ -165,13 +165,6 @@ def test_equal_pictures_of_different_files_count_each(reals, fakes):
     check(evaluate(wrapped(reals, repeated)), expected(reals, repeated))
 
 
-def test_samples_without_paths_count_each(reals, fakes):
-    samples = wrapped(reals, fakes)
-    for one in samples:
-        one.set_metainfo({'img_flat_path': None, 'img_textured_path': None})
-    check(evaluate(samples), expected(reals, fakes))
-
-
 @pytest.mark.parametrize('batch', [1, 7])
 def test_order_and_batches_do_not_matter(reals, fakes, batch):
     samples = wrapped(reals, fakes[:30])
@@ -292,22 +285,6 @@ def test_too_few_pictures(reals, fakes, options, enough):
             evaluate(wrapped(reals[: counts[0]], fakes[: counts[1]]), **options)
     values = evaluate(wrapped(reals[:enough], fakes[:enough]), **options).values()
     assert np.isfinite(list(values)).all()
-
-
-def test_no_translation(reals):
-    with pytest.raises(ValueError, match=r'DistributionScores: a sample has no fake_flat'):
-        evaluate([sample(reals[0])])
-
-
-def test_no_real_picture(fakes):
-    with pytest.raises(ValueError, match=r'DistributionScores: a sample has no img_flat'):
-        evaluate([sample(None, fakes[0])])
-
-
-def test_missing_weights(reals, fakes):
-    network = dict(type='sesim_mmagic.InceptionFeatures', pretrained='nowhere.pth')
-    with pytest.raises(FileNotFoundError, match=r"'nowhere\.pth' do not exist; set pretrained"):
-        evaluate(wrapped(reals, fakes), feature_net=network)
 
 
 @pytest.mark.parametrize(

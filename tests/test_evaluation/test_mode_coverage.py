@@ -102,16 +102,6 @@ def test_single_translations():
     assert shares(coverage(single))[:2] == [0.5, 0.5]
 
 
-def test_translations_count_alike_and_sources_too():
-    """A source of three translations and one of one."""
-    samples = [
-        translated(SCENES[0], truths(SCENES[0], [0, 0, 1])),
-        translated(SCENES[1], truths(SCENES[1], [1]), 1),
-    ]
-    result = coverage(samples, modes=2)
-    assert shares(result) == [0.5, 0.5] and result['modes_per_source'] == 1.5
-
-
 def noisy(pictures, labels):
     noise = np.random.default_rng(0).normal(0, 25, pictures.shape)
     return np.clip(pictures + noise, 0, 255).astype(np.uint8)
@@ -174,18 +164,6 @@ def test_another_texture_in_the_right_colours(monkeypatch):
     pictures = np.stack([np.array(plain.palette, np.uint8)[labels], render_mode(labels, 1)])
     modes, distances = nearest_modes(pictures, labels, 2)
     assert modes.tolist() == [0, 1] and distances.max() == 0
-
-
-def test_rows_and_columns_are_two_textures(monkeypatch):
-    rows = MODES[1]
-    columns = rows.__class__('turned', rows.palette, MODES[5].texture, rows.contrast)
-    from sesim_mmagic.datasets import shape_modes
-
-    monkeypatch.setattr(shape_modes, 'MODES', (rows, columns))
-    labels = SCENES[0]
-    shifted_phase = np.roll(truths(labels, [0, 1]), (3, 3), (1, 2))
-    modes, _ = nearest_modes(shifted_phase, labels, 2)
-    assert modes.tolist() == [0, 1]
 
 
 def test_what_is_no_mode_is_far_from_all():
@@ -281,11 +259,6 @@ def test_mean_distance():
     assert result['distance_texture'] == pytest.approx(distances[:, 1].mean())
 
 
-def test_batches_do_not_matter():
-    samples = several(0, 3, 5)
-    assert coverage(samples, batch=1) == coverage(samples, batch=4)
-
-
 @pytest.mark.parametrize('modes', [1, 0, COUNT + 1, 2.5])
 def test_a_wrong_number_of_modes(modes):
     with pytest.raises(ValueError, match=rf'modes must be an integer from 2 to 6.* got {modes}'):
@@ -303,8 +276,3 @@ def test_a_translation_of_another_size():
     small = translated(SCENES[0], truths(SCENES[0])[:, :32])
     with pytest.raises(ValueError, match=r'64 x 64 pixels have the shape \(6, 32, 64, 3\)'):
         coverage([small])
-
-
-def test_no_translation():
-    with pytest.raises(ValueError, match='ModeCoverage: a sample has no fake_flat'):
-        coverage([sample(source=PALETTE[SCENES[0]])])

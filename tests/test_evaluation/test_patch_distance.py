@@ -243,13 +243,6 @@ def test_levels(side, most, levels):
     assert count_levels(side, most) == levels
 
 
-def test_levels_of_the_smaller_picture():
-    long = texture(0, 70, 200)
-    assert set(scores(texture(1, 130, 130), long)) == {'swd_1', 'swd_2', 'swd'}
-    assert set(scores(long, texture(1, 130, 130))) == {'swd_1', 'swd_2', 'swd'}
-    assert set(scores(long, long, max_levels=1)) == {'swd_1', 'swd'}
-
-
 def mixed():
     """Five samples, of one to three levels."""
     sides = (40, 130, 70, 70, 130)
@@ -287,18 +280,6 @@ def test_the_state_of_the_process_is_left_alone():
     assert (np.random.get_state()[1] == states[1]).all() and random.getstate() == states[2]
 
 
-def test_the_translation_as_it_is_saved():
-    real = texture(0)
-    fake = sample(fake=texture(1)).fake_flat
-    saved = evaluate([sample(real, fake)], 'PatchDistance')
-    assert evaluate([sample(real, fake + 0.4)], 'PatchDistance') == saved
-
-
-def test_the_usual_settings():
-    metric = PatchDistance(TARGET)
-    assert (metric.max_levels, metric.num_patches, metric.num_directions) == (5, 16384, 512)
-
-
 @pytest.mark.parametrize('name', ['max_levels', 'num_patches', 'num_directions'])
 def test_counts_that_are_none(name):
     with pytest.raises(
@@ -313,8 +294,3 @@ def test_pictures_smaller_than_a_patch():
     with pytest.raises(ValueError, match='img_flat has 96 x 6 pixels'):
         scores(texture(0)[:, :6], texture(1))
     assert np.isfinite(scores(texture(0), texture(1)[:7, :7])['swd'])
-
-
-def test_no_real_picture():
-    with pytest.raises(ValueError, match='PatchDistance: a sample has no img_flat'):
-        evaluate([sample(fake=texture(0))], 'PatchDistance')
