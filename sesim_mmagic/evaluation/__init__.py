@@ -8,7 +8,7 @@ from .mode_coverage import ModeCoverage
 from .paired_metrics import PairedMetric, PairedScores, SyntheticScores
 from .patch_distance import PatchDistance
 from .segmentation import SegmentationScores
-from .segmentors import NetworkSegmentor, PaletteSegmentor
+from .segmentors import NetworkSegmentor
 from .structure_distance import StructureDistance
 from .translation_metric import TranslationMetric
 
@@ -21,7 +21,6 @@ __all__ = [
     'NetworkSegmentor',
     'PairedMetric',
     'PairedScores',
-    'PaletteSegmentor',
     'PatchDistance',
     'PooledFeatures',
     'SyntheticScores',

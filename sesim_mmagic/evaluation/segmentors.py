@@ -1,21 +1,13 @@
-"""Networks, and what stands in for one, that give every pixel a class.
-
-Each takes RGB pictures (B, 3, H, W), float, values in [0, 255], and gives logits (B, C, H, W).
-"""
+"""Networks that give every pixel a class."""
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sesim_mmagic.datasets.shape_scenes import PALETTE
 from sesim_mmagic.networks.state_dicts import copy_weights, draw_he_normal
 from sesim_mmagic.registry import MODELS
-
-from .scores import segment_by_palette
-from .translation_metric import to_rgb
 
 
 @MODELS.register_module()
@@ -81,24 +73,3 @@ class NetworkSegmentor(nn.Module):
         self.init_weights()
         logits = self.network((pictures - self.mean) / self.std)
         return F.interpolate(logits, pictures.shape[2:], mode='bilinear', align_corners=False)
-
-
-@MODELS.register_module()
-class PaletteSegmentor(nn.Module):
-    """Gives every pixel the class of the nearest colour: for flat drawings.
-
-    Args:
-        palette (Sequence[Sequence[int]]): RGB colour of each class, 8 bits.
-            Defaults to that of the synthetic shapes.
-    """
-
-    def __init__(self, palette: Sequence[Sequence[int]] = PALETTE) -> None:
-        super().__init__()
-        self.palette = np.asarray(palette)
-
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Logits (B, C, H, W), 1 for the class and 0 for the others."""
-        rgb = to_rgb(pictures.flip(1))
-        labels = np.stack([segment_by_palette(picture, self.palette) for picture in rgb])
-        one_hot = F.one_hot(torch.from_numpy(labels), len(self.palette))
-        return one_hot.permute(0, 3, 1, 2).to(pictures)

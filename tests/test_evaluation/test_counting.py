@@ -28,7 +28,7 @@ METRICS = dict(
     SegmentationScores=dict(
         source_domain=SOURCE,
         num_classes=4,
-        segmentor=dict(type='sesim_mmagic.PaletteSegmentor', palette=PALETTE.tolist()),
+        segmentor=dict(type='sesim_mmagic.ByPalette'),
     ),
     DistributionScores=dict(
         source_domain=SOURCE,

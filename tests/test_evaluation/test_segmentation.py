@@ -11,12 +11,12 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, jaccard_sco
 from torch import nn
 
 from sesim_mmagic.datasets.shape_scenes import PALETTE
-from sesim_mmagic.evaluation import NetworkSegmentor, PaletteSegmentor, SegmentationScores
+from sesim_mmagic.evaluation import NetworkSegmentor, SegmentationScores
 from sesim_mmagic.networks.vgg16 import IMAGENET_MEAN, IMAGENET_STD
 from sesim_mmagic.registry import MODELS
 from tests.test_evaluation.samples import SOURCE, TARGET, evaluate, sample
 
-BY_PALETTE = dict(type='sesim_mmagic.PaletteSegmentor', palette=PALETTE.tolist())
+BY_PALETTE = dict(type='sesim_mmagic.ByPalette')
 SHAPE = (18, 22)
 ROOT = Path(__file__).parents[2]
 CITYSCAPES = 'fsesim_resnet_1xb1-1190kiters_cityscapes-label2photo.py'
@@ -149,16 +149,6 @@ def test_confusion_of_many_pixels_is_counted_in_64_bits(tmp_path):
     )
     confusion = metric.measure(drawn(np.zeros(SHAPE, int)))['confusion']
     assert confusion.dtype == np.int64 and confusion[0, 0] == confusion.sum() == 18 * 22
-
-
-def test_palette_segmentor():
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, 4, (2, *SHAPE))
-    noisy = np.clip(PALETTE[labels] + rng.normal(0, 10, (2, *SHAPE, 3)), 0, 255)
-    pictures = torch.from_numpy(noisy).permute(0, 3, 1, 2).float()
-    logits = PaletteSegmentor()(pictures)
-    assert logits.shape == (2, 4, *SHAPE)
-    np.testing.assert_array_equal(logits.argmax(dim=1), labels)
 
 
 class Pointwise(nn.Module):
