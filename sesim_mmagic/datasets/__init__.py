@@ -3,7 +3,6 @@
 from .appearance import AppearanceView
 from .formatting import PackDomains
 from .paired_folder import PairedFolderDataset
-from .random_state import seeded_generators
 from .samplers import ResumableSampler
 from .single_image_pair import SingleImagePairDataset
 from .synthetic_shapes import write_shapes
@@ -20,6 +19,5 @@ __all__ = [
     'ResumableSampler',
     'SingleImagePairDataset',
     'UnpairedFolderDataset',
-    'seeded_generators',
     'write_shapes',
 ]

@@ -8,10 +8,8 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from itertools import accumulate
 from pathlib import Path
 from threading import Lock
-from typing import NamedTuple
 
 from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend, get_file_backend
@@ -61,48 +59,33 @@ class BrokenPictures(ValueError):
         )
 
 
-class _Entry(NamedTuple):
-    """A good file as it was when it was checked."""
-
-    size: int
-    time: int
-    pixels: int
-    decoded: bool
-
-
 class _Memory:
     """Files that were good, in this process and, with a work directory, in earlier ones.
 
     Bad files are not kept: another version of a library may read them.
+
+    Attributes:
+        files (dict): By absolute path its size and time of change when it was checked, its pixels
+            and whether they were decoded.
+        path (Path | None): Where that is noted.
     """
 
     def __init__(self) -> None:
-        self._entries: dict[str, _Entry] = {}
-        self._file: Path | None = None
+        self.files: dict[str, list] = {}
+        self.path: Path | None = None
 
-    def keep_in(self, work_dir: str | Path) -> None:
-        """Go on with what a work directory remembers, and write there from now on."""
-        self._file = Path(work_dir, MEMORY)
+    def pixels(self, file: str, decoded: bool = False) -> int | None:
+        """Pixels of a file that was good, and decoded if asked for, and has not changed since."""
+        entry = self.files.get(os.path.abspath(file))
         try:
-            noted = json.loads(self._file.read_text())
-            self._entries.update((path, _Entry(*entry)) for path, entry in noted.items())
-        except (OSError, ValueError, TypeError, AttributeError):
-            return  # there is none, or it is damaged: everything is checked anew
-
-    def find(self, path: str) -> _Entry | None:
-        """What is known of a file that has not changed since."""
-        entry = self._entries.get(os.path.abspath(path))
-        try:
-            return entry if entry and entry[:2] == _size_and_time(path) else None
+            known = entry and entry[:2] == _size_and_time(file) and entry[3] >= decoded
         except OSError:
             return None
-
-    def note(self, path: str, entry: _Entry) -> None:
-        self._entries[os.path.abspath(path)] = entry
+        return entry[2] if known else None
 
     def save(self) -> None:
-        if self._file is not None and is_main_process():
-            write_atomically(self._file, json.dumps(self._entries, separators=(',', ':')))
+        if self.path is not None and is_main_process():
+            write_atomically(self.path, json.dumps(self.files, separators=(',', ':')))
 
 
 _memory = _Memory()
@@ -110,12 +93,17 @@ _memory = _Memory()
 
 def remember_in(work_dir: str | Path) -> None:
     """Go on with what a work directory notes of earlier checks, and note there from now on."""
-    _memory.keep_in(work_dir)
+    _memory.path = Path(work_dir, MEMORY)
+    try:
+        noted = json.loads(_memory.path.read_text())
+        _memory.files.update((path, [*map(int, entry)]) for path, entry in noted.items())
+    except (OSError, ValueError, TypeError, AttributeError):
+        return  # there is none, or it is damaged: everything is checked anew
 
 
-def _size_and_time(path: str) -> tuple[int, int]:
+def _size_and_time(path: str) -> list[int]:
     status = os.stat(path)
-    return status.st_size, status.st_mtime_ns
+    return [status.st_size, status.st_mtime_ns]
 
 
 def find_broken(paths: Sequence[str], max_pixels: int | None = None) -> dict[str, str]:
@@ -131,28 +119,25 @@ def find_broken(paths: Sequence[str], max_pixels: int | None = None) -> dict[str
     Returns:
         dict[str, str]: What is wrong, by path, in the order of the paths.
     """
-    begin = time.monotonic()
-    limit = MAX_PIXELS if max_pixels is None else max_pixels
-    local = [
-        path for path in dict.fromkeys(paths) if isinstance(get_file_backend(path), LocalBackend)
-    ]
-    known = {path: _memory.find(path) for path in local}
-    new = [path for path, entry in known.items() if not entry or entry.pixels > limit]
+    begin, limit = time.monotonic(), MAX_PIXELS if max_pixels is None else max_pixels
+    local = [p for p in dict.fromkeys(paths) if isinstance(get_file_backend(p), LocalBackend)]
+    new = [p for p in local if not 0 < (_memory.pixels(p) or 0) <= limit]
     broken = _check('Headers of pictures', new, limit, decode=False)
-    entries = {path: _memory.find(path) for path in known if path not in broken}
-    undecoded = {path: e.pixels for path, e in entries.items() if e and not e.decoded}
-    chosen = _to_decode(undecoded) if len(known) <= MOST_DECODED else []
+    undecoded = [p for p in local if p not in broken and _memory.pixels(p, decoded=True) is None]
+    chosen, total = [], 0
+    for path in undecoded if len(local) <= MOST_DECODED else ():
+        total += _memory.pixels(path) or 0
+        if total <= _MOST_PIXELS:
+            chosen.append(path)
     broken |= _check('Decoding pictures', chosen, limit, decode=True)
     if new or chosen:
         _memory.save()
-        _say(len(known), len(undecoded) - len(chosen), time.monotonic() - begin)
-    return {path: broken[path] for path in known if path in broken}
-
-
-def _to_decode(pixels: Mapping[str, int]) -> list[str]:
-    """The first files, as many as are decoded in seconds."""
-    totals = accumulate(pixels.values())
-    return [path for path, total in zip(pixels, totals, strict=True) if total <= _MOST_PIXELS]
+        seconds, rest = time.monotonic() - begin, len(undecoded) - len(chosen)
+        if rest or seconds > 1:
+            text = f'{len(local)} pictures checked in {seconds:.0f} s'
+            text += f'; of {rest} the header alone, decoding them takes long' if rest else ''
+            print_log(text, 'current', logging.INFO)
+    return {path: broken[path] for path in local if path in broken}
 
 
 def _check(title: str, paths: Sequence[str], limit: int, decode: bool) -> dict[str, str]:
@@ -169,24 +154,14 @@ def _check(title: str, paths: Sequence[str], limit: int, decode: bool) -> dict[s
             return error.reason
         except OSError as error:
             return error.strerror or str(error)
-        _memory.note(path, _Entry(*size_and_time, width * height, decode))
+        _memory.files[os.path.abspath(path)] = [*size_and_time, width * height, int(decode)]
         return None
 
-    show = is_main_process() and sys.stderr.isatty() and len(paths) > 100
+    is_shown = is_main_process() and sys.stderr.isatty() and len(paths) > 100
+    console = Console(stderr=True)
     # Most of the decoding does not hold Python's lock.
     with ThreadPoolExecutor(_WORKERS) as pool:
-        reasons = track(
-            pool.map(reason, paths),
-            title,
-            total=len(paths),
-            transient=True,
-            disable=not show,
-            console=Console(stderr=True),
-        )
+        reasons = pool.map(reason, paths)
+        bar = dict(total=len(paths), transient=True, disable=not is_shown, console=console)
+        reasons = track(reasons, title, **bar)
         return {path: text for path, text in zip(paths, reasons, strict=True) if text}
-
-
-def _say(checked: int, undecoded: int, seconds: float) -> None:
-    if undecoded or seconds > 1:
-        rest = f'; of {undecoded} the header alone, decoding them takes long' if undecoded else ''
-        print_log(f'{checked} pictures checked in {seconds:.0f} s{rest}', 'current', logging.INFO)

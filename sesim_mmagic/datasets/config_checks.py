@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.registry import Registry, init_default_scope
+from mmengine.registry import init_default_scope
 
 from sesim_mmagic.registry import DATASETS, METRICS
 
@@ -33,14 +33,14 @@ def set_picture_options(
     for name, value in settings.items():
         if value is None:
             continue
-        takers = [part for part, names in _components(cfg, _PARTS) if name in names]
+        takers = [taker for taker, names in _components(cfg, _PARTS) if name in names]
         if not takers:
             raise ValueError(
                 f'--{name.replace("_", "-")}: no data set of this config takes {name}; use '
                 'sesim_mmagic.UnpairedFolderDataset'
             )
-        for part in takers:
-            part[name] = value
+        for taker in takers:
+            taker[name] = value
 
 
 def check_pictures(cfg: Config, parts: Collection[str] = _PARTS) -> None:
@@ -61,30 +61,22 @@ def check_pictures(cfg: Config, parts: Collection[str] = _PARTS) -> None:
     if cfg.get('work_dir'):
         remember_in(cfg.work_dir)
     broken: dict[str, str] = {}
-    for name in parts:
-        for component, settings in _components(cfg, [name]):
+    for part in parts:
+        for component, settings in _components(cfg, [part]):
             try:
-                broken |= _broken_of(component, settings)
+                if component.get('real_folder') is not None and 'real_folder' in settings:
+                    if not component.get('skip_broken'):
+                        paths = list_pictures(component['real_folder'])
+                        broken |= find_broken(paths, component.get('max_image_pixels'))
+                elif 'skip_broken' in settings and 'real_folder' not in settings:
+                    DATASETS.build(component)
+            except BrokenPictures as error:
+                broken |= error.broken
             except (FileNotFoundError, ValueError):
-                if name != 'test' or len(parts) == 1:
+                if part != 'test' or len(parts) == 1:
                     raise
     if broken:
         raise BrokenPictures(broken)
-
-
-def _broken_of(component: dict, settings: Collection[str]) -> dict[str, str]:
-    if 'real_folder' in settings:
-        if component.get('real_folder') is None:
-            return {}
-        paths = list_pictures(component['real_folder'])
-        broken = find_broken(paths, component.get('max_image_pixels'))
-        return {} if component.get('skip_broken') else broken
-    if 'skip_broken' in settings:  # a data set
-        try:
-            DATASETS.build(component)
-        except BrokenPictures as error:
-            return error.broken
-    return {}
 
 
 def _components(cfg: Config, parts: Collection[str]) -> Iterator[tuple[dict, Collection[str]]]:
@@ -92,18 +84,17 @@ def _components(cfg: Config, parts: Collection[str]) -> Iterator[tuple[dict, Col
     for part in parts:
         if part != 'train' and cfg.get(f'{part}_cfg') is None:
             continue
-        yield from _inside((cfg.get(f'{part}_dataloader') or {}).get('dataset'), DATASETS)
-        yield from _inside(cfg.get(f'{part}_evaluator'), METRICS)
-
-
-def _inside(config: Any, registry: Registry) -> Iterator[tuple[dict, Collection[str]]]:
-    if isinstance(config, (list, tuple)):
-        for one in config:
-            yield from _inside(one, registry)
-    elif isinstance(config, dict):
-        kind = config.get('type')
-        kind = registry.get(kind) if isinstance(kind, str) else kind
-        if inspect.isclass(kind):
-            yield config, inspect.signature(kind).parameters.keys()
-        for name in ('dataset', 'datasets', 'metrics'):
-            yield from _inside(config.get(name), registry)
+        todo = [((cfg.get(f'{part}_dataloader') or {}).get('dataset'), DATASETS)]
+        todo.append((cfg.get(f'{part}_evaluator'), METRICS))
+        while todo:
+            config, registry = todo.pop(0)
+            inside: list[Any] = []
+            if isinstance(config, (list, tuple)):
+                inside = list(config)
+            elif isinstance(config, dict):
+                kind = config.get('type')
+                kind = registry.get(kind) if isinstance(kind, str) else kind
+                if inspect.isclass(kind):
+                    yield config, inspect.signature(kind).parameters.keys()
+                inside = [config.get(name) for name in ('dataset', 'datasets', 'metrics')]
+            todo = [(item, registry) for item in inside] + todo

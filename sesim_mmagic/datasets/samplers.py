@@ -1,12 +1,14 @@
 """An endless sampler that can begin anywhere."""
 
 from collections.abc import Iterator, Sized
+from itertools import count
 
 import numpy as np
 from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Sampler
 
 from sesim_mmagic.registry import DATA_SAMPLERS
+from sesim_mmagic.utils.checks import check_ints
 
 
 @DATA_SAMPLERS.register_module()
@@ -52,8 +54,7 @@ class ResumableSampler(Sampler):
             raise ValueError('ResumableSampler: the dataset is empty')
         self.dataset = dataset
         self.seed = sync_random_seed() if seed is None else seed
-        if self.seed < 0:
-            raise ValueError(f'ResumableSampler: seed must not be negative, got {seed}')
+        check_ints(self, 0, seed=self.seed)
         self.shuffle = shuffle
         self.rank, self.world_size = get_dist_info()
         #: Number of samples that this rank has already seen; the next iterator begins there.
@@ -64,22 +65,14 @@ class ResumableSampler(Sampler):
         return self._indices_from(self.start)
 
     def _indices_from(self, start: int) -> Iterator[int]:
-        size = len(self.dataset)
-        position = self.rank + start * self.world_size
-        current, order = None, None
-        while True:
+        size, current = len(self.dataset), None
+        for position in count(self.rank + start * self.world_size, self.world_size):
             number, offset = divmod(position, size)
             if number != current:
-                current, order = number, self._order(number)
+                current, order = number, np.arange(size)
+                if self.shuffle:
+                    order = np.random.default_rng((self.seed, number)).permutation(size)
             yield number * size + int(order[offset])
-            position += self.world_size
-
-    def _order(self, number: int) -> np.ndarray:
-        """Permutation of pass ``number``."""
-        size = len(self.dataset)
-        if not self.shuffle:
-            return np.arange(size)
-        return np.random.default_rng((self.seed, number)).permutation(size)
 
     def __len__(self) -> int:
         """Samples of one pass over all ranks; the sampler itself does not end."""

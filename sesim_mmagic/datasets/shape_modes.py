@@ -1,4 +1,4 @@
-"""Modes of the synthetic shapes's domain B: looks of one scene that are all right.
+"""Modes of the domain B of the synthetic shapes: several styles of a scene that are all right.
 
 The multi-modal task is A -> B: a flat picture has ``modes`` right translations, one in each mode,
 and each is as frequent as the others. A mode is a palette for the classes and a texture that lies
@@ -9,14 +9,13 @@ centre of the picture, so that a mirrored picture is one of the same mode.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 
-@dataclass(frozen=True)
-class Mode:
-    """One look of domain B.
+class Mode(NamedTuple):
+    """One style of domain B.
 
     Args:
         name: What it is called.
@@ -28,12 +27,12 @@ class Mode:
     """
 
     name: str
-    palette: tuple
-    texture: Callable | None = None
+    palette: tuple[tuple[int, int, int], ...]
+    texture: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
     contrast: int = 0
 
 
-def render_mode(labels, mode):
+def render_mode(labels: np.ndarray, mode: int) -> np.ndarray:
     """Paint a label map in a mode: the one right translation of the scene in that mode.
 
     Args:
@@ -47,66 +46,59 @@ def render_mode(labels, mode):
         ValueError: There is no such mode.
     """
     if not 0 <= mode < len(MODES):
-        raise ValueError(f'mode must be a number from 0 to {len(MODES) - 1}, got {mode!r}.')
-    texture = MODES[mode].texture
-    if texture is None:
-        bright = np.zeros(labels.shape, dtype=np.intp)
-    else:
-        height, width = labels.shape
+        raise ValueError(f'mode must be a number from 0 to {len(MODES) - 1}, got {mode!r}')
+    height, width = labels.shape
+    bright = np.zeros(labels.shape, dtype=np.intp)
+    if MODES[mode].texture is not None:
         rows, columns = np.mgrid[:height, :width] + 0.5
         unit = max(height, width) / 64  # textures scale with the picture
-        bright = texture((rows - height / 2) / unit, (columns - width / 2) / unit).astype(np.intp)
+        texture = MODES[mode].texture((rows - height / 2) / unit, (columns - width / 2) / unit)
+        bright = texture.astype(np.intp)
     return mode_colours(mode)[labels, bright]
 
 
-def mode_colours(mode):
+def mode_colours(mode: int) -> np.ndarray:
     """The (dark, bright) RGB colours of each class in a mode: (classes, 2, 3), uint8."""
     palette, contrast = np.array(MODES[mode].palette), MODES[mode].contrast
     half = np.array([[-1], [1]]) * (contrast // 2)
     return (palette[:, None] + half).astype(np.uint8)
 
 
-def check_modes(modes, least):
+def check_modes(modes: int, least: int) -> None:
     """Raise a ValueError unless there are as many modes, at least ``least``."""
     if int(modes) != modes or not least <= modes <= len(MODES):
         raise ValueError(
             f'modes must be an integer from {least} to {len(MODES)}, the number of modes that '
-            f'there are, got {modes!r}.'
+            f'there are, got {modes!r}'
         )
 
 
-def _is_line(coordinate, period, share=0.5):
-    """True on lines of ``share`` of the period, one of them about coordinate 0."""
-    return (np.abs(coordinate) + share * period / 2) % period < share * period
+def _is_line(coordinate: np.ndarray, share: float = 0.5) -> np.ndarray:
+    """True on lines of ``share`` of their period of 8, one of them about coordinate 0."""
+    return (np.abs(coordinate) + share * 4.0) % 8.0 < share * 8.0
 
 
-def _rows(rows, columns):
-    return _is_line(rows, 8.0)
-
-
-def _columns(rows, columns):
-    return _is_line(columns, 8.0)
-
-
-def _dots(rows, columns):
+def _dots(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     u, v = ((np.abs(x) + 4.0) % 8.0 - 4.0 for x in (rows, columns))
     return u**2 + v**2 <= 2.6**2
 
 
-def _checks(rows, columns):
-    return _is_line(rows, 8.0) ^ _is_line(columns, 8.0)
-
-
-def _grid(rows, columns):
-    return _is_line(rows, 8.0, 0.25) | _is_line(columns, 8.0, 0.25)
-
-
+_TEXTURES = dict(
+    rows=lambda rows, columns: _is_line(rows),
+    columns=lambda rows, columns: _is_line(columns),
+    dots=_dots,
+    checks=lambda rows, columns: _is_line(rows) ^ _is_line(columns),
+    grid=lambda rows, columns: _is_line(rows, 0.25) | _is_line(columns, 0.25),
+)
 # A dataset of N modes has the first N. To change one is to raise the dataset's version.
-MODES = (
-    Mode('night', ((24, 32, 84), (250, 214, 72), (84, 214, 226), (246, 150, 190))),
-    Mode('wood', ((44, 96, 52), (215, 140, 60), (176, 150, 215), (215, 215, 140)), _rows, 64),
-    Mode('wine', ((120, 36, 52), (110, 215, 150), (120, 175, 220), (220, 195, 90)), _dots, 64),
-    Mode('sea', ((32, 96, 110), (220, 125, 150), (220, 205, 80), (180, 220, 205)), _checks, 64),
-    Mode('earth', ((130, 84, 36), (100, 205, 220), (220, 220, 190), (205, 155, 220)), _grid, 64),
-    Mode('violet', ((92, 48, 140), (220, 130, 70), (80, 200, 190), (220, 190, 215)), _columns, 64),
+MODES = tuple(
+    Mode(name, palette, _TEXTURES.get(texture), 64 if texture else 0)
+    for name, texture, palette in (
+        ('night', None, ((24, 32, 84), (250, 214, 72), (84, 214, 226), (246, 150, 190))),
+        ('wood', 'rows', ((44, 96, 52), (215, 140, 60), (176, 150, 215), (215, 215, 140))),
+        ('wine', 'dots', ((120, 36, 52), (110, 215, 150), (120, 175, 220), (220, 195, 90))),
+        ('sea', 'checks', ((32, 96, 110), (220, 125, 150), (220, 205, 80), (180, 220, 205))),
+        ('earth', 'grid', ((130, 84, 36), (100, 205, 220), (220, 220, 190), (205, 155, 220))),
+        ('violet', 'columns', ((92, 48, 140), (220, 130, 70), (80, 200, 190), (220, 190, 215))),
+    )
 )

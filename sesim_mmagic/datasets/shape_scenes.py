@@ -7,7 +7,8 @@ colours of ``PALETTE`` and nothing else, and its label map is the nearest colour
 The unpaired task is B -> A: the translation of a textured picture is unique.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,11 +25,13 @@ TEXTURE_COLOURS = np.array(
     ],
     dtype=np.uint8,
 )
-STYLES = ('A', 'B')
+# Circumscribed radius that gives a square and a triangle the area of a disk of radius 1.
+_CIRCUMRADIUS = {1: 1.0, 2: 1.25, 3: 1.55}
+_PLACEMENT_ATTEMPTS = 200
+_SMALLEST_SPACING = 0.7
 
 
-@dataclass(frozen=True)
-class SceneLayout:
+class SceneLayout(NamedTuple):
     """How scenes of one domain are composed.
 
     Args:
@@ -37,8 +40,8 @@ class SceneLayout:
             ``r`` covers about as much area as a disk of that radius, whatever its class.
     """
 
-    count: tuple
-    radius: tuple
+    count: tuple[int, int]
+    radius: tuple[float, float]
 
 
 # The layout of each domain. Pictures of the test set follow domain B, the source.
@@ -48,8 +51,7 @@ LAYOUTS = {
 }
 
 
-@dataclass(frozen=True)
-class Shape:
+class Shape(NamedTuple):
     """One shape: its label, centre and circumscribed radius in pixels, and angle in radians."""
 
     label: int
@@ -59,13 +61,7 @@ class Shape:
     angle: float
 
 
-# Circumscribed radius that gives a square and a triangle the area of a disk of radius 1.
-_CIRCUMRADIUS = {1: 1.0, 2: 1.25, 3: 1.55}
-_PLACEMENT_ATTEMPTS = 200
-_SMALLEST_SPACING = 0.7
-
-
-def sample_scene(layout, rng, size=64):
+def sample_scene(layout: SceneLayout, rng: np.random.Generator, size: int = 64) -> list[Shape]:
     """Draw the shapes of one scene.
 
     Shapes lie inside the picture and apart from each other; where no free place is found, the
@@ -79,27 +75,22 @@ def sample_scene(layout, rng, size=64):
     Returns:
         list[Shape]: Shapes in drawing order (a later shape covers an earlier one).
     """
-    shapes = []
+    shapes: list[Shape] = []
     for _ in range(rng.integers(layout.count[0], layout.count[1] + 1)):
         label = int(rng.integers(1, len(CLASSES)))
         radius = rng.uniform(*layout.radius) * size * _CIRCUMRADIUS[label]
-        row, column = _place(shapes, radius, rng, size)
+        for spacing in np.linspace(1.05, _SMALLEST_SPACING, _PLACEMENT_ATTEMPTS):
+            row, column = rng.uniform(radius, size - radius, 2)
+            if all(
+                np.hypot(row - s.row, column - s.column) >= spacing * (radius + s.radius)
+                for s in shapes
+            ):
+                break
         shapes.append(Shape(label, row, column, radius, rng.uniform(0, 2 * np.pi)))
     return shapes
 
 
-def _place(shapes, radius, rng, size):
-    for spacing in np.linspace(1.05, _SMALLEST_SPACING, _PLACEMENT_ATTEMPTS):
-        row, column = rng.uniform(radius, size - radius, 2)
-        if all(
-            np.hypot(row - s.row, column - s.column) >= spacing * (radius + s.radius)
-            for s in shapes
-        ):
-            break
-    return row, column
-
-
-def draw_labels(shapes, size=64):
+def draw_labels(shapes: Iterable[Shape], size: int = 64) -> np.ndarray:
     """Rasterise shapes: a pixel belongs to a shape when its centre does.
 
     Args:
@@ -109,14 +100,14 @@ def draw_labels(shapes, size=64):
     Returns:
         np.ndarray: Label map (size, size), uint8, values 0 to 3.
     """
-    rows, columns = _pixel_centres(size)
+    rows, columns = np.mgrid[:size, :size] + 0.5
     labels = np.zeros((size, size), dtype=np.uint8)
     for shape in shapes:
         labels[_inside(shape, rows - shape.row, columns - shape.column)] = shape.label
     return labels
 
 
-def _inside(shape, rows, columns):
+def _inside(shape: Shape, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     if shape.label == 1:
         return rows**2 + columns**2 <= shape.radius**2
     # A regular polygon is the intersection of the half planes of its sides.
@@ -126,13 +117,15 @@ def _inside(shape, rows, columns):
     return np.all([rows * np.sin(a) + columns * np.cos(a) <= apothem for a in normals], axis=0)
 
 
-def render_scene(labels, style, rng=None):
+def render_scene(
+    labels: np.ndarray, style: str, rng: np.random.Generator | None = None
+) -> np.ndarray:
     """Paint a label map in one of the two styles.
 
     Args:
         labels (np.ndarray): Label map (H, W), values 0 to 3.
         style (str): 'A' (flat colours, no randomness) or 'B' (textures of random phase and
-            orientation, one draw a class and picture).
+            orientation, one draw for each class and picture).
         rng (np.random.Generator, optional): Source of randomness, needed for style 'B'.
 
     Returns:
@@ -141,29 +134,25 @@ def render_scene(labels, style, rng=None):
     Raises:
         ValueError: Unknown style, or style 'B' without ``rng``.
     """
-    if style not in STYLES:
-        raise ValueError(f'style must be one of {STYLES}, got {style!r}.')
+    if style not in ('A', 'B'):
+        raise ValueError(f"style must be 'A' or 'B', got {style!r}")
     if style == 'A':
         return PALETTE[labels]
     if rng is None:
-        raise ValueError("style 'B' draws its textures at random: pass rng=np.random.Generator.")
-    rows, columns = _pixel_centres(*labels.shape)
-    unit = max(labels.shape) / 64  # textures scale with the picture
-    patterns = np.stack(
-        [
-            pattern(rows / unit, columns / unit, rng)
-            for pattern in (_ground, _dots, _checks, _stripes)
-        ]
+        raise ValueError("style 'B' draws its textures at random: pass rng=np.random.Generator")
+    # Textures scale with the picture.
+    rows, columns = (np.mgrid[: labels.shape[0], : labels.shape[1]] + 0.5) / (
+        max(labels.shape) / 64
     )
-    high = np.take_along_axis(patterns, labels[None].astype(np.intp), axis=0)[0]
+    textures = _ground, _dots, _checks, _stripes
+    high = np.stack([texture(*_rotated(rows, columns, rng)) for texture in textures])
+    high = np.take_along_axis(high, labels[None].astype(np.intp), axis=0)[0]
     return TEXTURE_COLOURS[labels, high.astype(np.intp)]
 
 
-def _pixel_centres(height, width=None):
-    return np.mgrid[:height, : width or height] + 0.5
-
-
-def _rotated(rows, columns, rng):
+def _rotated(
+    rows: np.ndarray, columns: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Coordinates in a frame of random orientation and phase."""
     angle = rng.uniform(0, np.pi)
     shift = rng.uniform(0, 64, 2)
@@ -173,24 +162,17 @@ def _rotated(rows, columns, rng):
     )
 
 
-def _wave(coordinate, period, share=0.5):
-    """True on the first ``share`` of every period."""
-    return coordinate % period < share * period
+def _ground(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    return u % 8.0 < 4.0
 
 
-def _ground(rows, columns, rng):
-    return _wave(_rotated(rows, columns, rng)[0], 8.0)
-
-
-def _dots(rows, columns, rng):
-    u, v = _rotated(rows, columns, rng)
+def _dots(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     return (u % 5.0 - 2.5) ** 2 + (v % 5.0 - 2.5) ** 2 <= 1.7**2
 
 
-def _checks(rows, columns, rng):
-    u, v = _rotated(rows, columns, rng)
-    return _wave(u, 6.0) ^ _wave(v, 6.0)
+def _checks(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    return (u % 6.0 < 3.0) ^ (v % 6.0 < 3.0)
 
 
-def _stripes(rows, columns, rng):
-    return _wave(_rotated(rows, columns, rng)[0], 4.5)
+def _stripes(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    return u % 4.5 < 2.25

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from itertools import islice
-from numbers import Integral, Real
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,11 +12,12 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from sesim_mmagic.registry import DATASETS
+from sesim_mmagic.utils.checks import check_choice, check_ints, check_numbers
+from sesim_mmagic.utils.random import seeded_generators
 
 from .formatting import PackDomains
-from .random_state import seeded_generators
+from .picture_folder import SPLITS
 from .sources import list_pictures, load_picture
-from .unpaired_folders import SPLITS
 
 DOMAINS = ('A', 'B')
 
@@ -89,16 +89,9 @@ class SingleImagePairDataset(Dataset):
         length: int = 100_000,
         max_image_pixels: int | None = None,
     ) -> None:
-        if split not in SPLITS:
-            raise ValueError(
-                f'SingleImagePairDataset: split must be one of {SPLITS}, got {split!r}'
-            )
-        _check_counts(crop_size=crop_size, crops_per_zoom=crops_per_zoom, length=length)
-        if not isinstance(min_zoom, Real) or not 0 < min_zoom <= 1:
-            raise ValueError(
-                'SingleImagePairDataset: min_zoom must be a number above 0 and at most 1 '
-                f'(pictures are not enlarged), got {min_zoom!r}'
-            )
+        check_choice(self, SPLITS, split=split)
+        check_ints(self, 1, crop_size=crop_size, crops_per_zoom=crops_per_zoom, length=length)
+        check_numbers(self, above=0, most=1, min_zoom=min_zoom)  # pictures are not enlarged
         self.split = split
         self.crop_size = crop_size
         self.min_zoom = min_zoom
@@ -119,10 +112,8 @@ class SingleImagePairDataset(Dataset):
 
     def _load(self) -> dict[str, Image.Image]:
         """Both pictures, as Pillow's for its resampling; their channels stay BGR."""
-        pixels = {
-            name: load_picture(path, max_pixels=self.max_image_pixels)
-            for name, path in self.paths.items()
-        }
+        limit = dict(max_pixels=self.max_image_pixels)
+        pixels = {name: load_picture(path, **limit) for name, path in self.paths.items()}
         if np.array_equal(*pixels.values()):
             raise ValueError(
                 'SingleImagePairDataset: A and B hold the same pixels, there is nothing to '
@@ -149,7 +140,9 @@ class SingleImagePairDataset(Dataset):
                 raise IndexError(f'the split {self.split!r} has one sample, there is no {index}')
             return self.pipeline(self._results({n: np.array(p) for n, p in self._pictures.items()}))
         index = index % self.length if index < 0 else index
-        seed = self._seed()
+        if self.sample_seed is None and self._drawn_seed is None:
+            self._drawn_seed = int(np.random.randint(2**31))
+        seed = self._drawn_seed if self.sample_seed is None else self.sample_seed
         group, number = divmod(index, self.crops_per_zoom)
         crops = self._crops_of(seed, group)
         results = self._results(
@@ -159,13 +152,6 @@ class SingleImagePairDataset(Dataset):
             return self.pipeline(results)
         with seeded_generators(seed, index):
             return self.pipeline(results)
-
-    def _seed(self) -> int:
-        if self.sample_seed is not None:
-            return self.sample_seed
-        if self._drawn_seed is None:
-            self._drawn_seed = int(np.random.randint(2**31))
-        return self._drawn_seed
 
     def _crops_of(self, seed: int, group: int) -> dict[str, list[Crop]]:
         """All crops of a group by domain; the last group's are kept, its samples come in a row."""
@@ -261,40 +247,31 @@ def cut(picture: Image.Image, crop: Crop, crop_size: int) -> np.ndarray:
     return np.array(piece)
 
 
-def _check_counts(**counts: int) -> None:
-    for name, value in counts.items():
-        if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-            raise ValueError(
-                f'SingleImagePairDataset: {name} must be an integer of at least 1, got {value!r}'
-            )
-
-
-def _one_picture(name: str, path: str | Path) -> str:
+def _one_picture(name: str, path: str | Path | None) -> str:
     """The file that ``path`` means: itself, or the one picture of the folder."""
+    owner = f'SingleImagePairDataset: {name}'
     if not isinstance(path, (str, Path)) or not str(path):
         raise ValueError(
-            f'SingleImagePairDataset: {name} must be the path of a picture, or of a folder that '
-            f'holds one picture, got {path!r}'
+            f'{owner} must be the path of a picture, or of a folder that holds one picture, got '
+            f'{path!r}'
         )
     path = str(path)
     if not isdir(path):
         if not exists(path):
             raise FileNotFoundError(
-                f'SingleImagePairDataset: {name}={path!r} does not exist; give the path of a '
-                'picture, or of a folder that holds one picture'
+                f'{owner}={path!r} does not exist; give the path of a picture, or of a folder that '
+                'holds one picture'
             )
         return path
     try:
-        found = list_pictures(path)
+        paths = list_pictures(path)
     except ValueError as error:
+        raise ValueError(f'{owner}: {error}; exactly one is expected') from None
+    if len(paths) > 1:
+        names = ', '.join(repr(Path(file).name) for file in paths[:3])
         raise ValueError(
-            f'SingleImagePairDataset: {name}: {error}; exactly one is expected'
-        ) from None
-    if len(found) == 1:
-        return found[0]
-    names = ', '.join(repr(Path(file).name) for file in found[:3])
-    raise ValueError(
-        f'SingleImagePairDataset: folder {name}={path!r} holds {len(found)} pictures ({names}'
-        f'{", ..." if len(found) > 3 else ""}) where exactly one is expected; give the path of the '
-        'picture itself, or leave one picture there'
-    )
+            f'{owner}={path!r} holds {len(paths)} pictures ({names}'
+            f'{", ..." if len(paths) > 3 else ""}) where exactly one is expected; give the path of '
+            'the picture itself, or leave one picture there'
+        )
+    return paths[0]

@@ -34,7 +34,7 @@ def list_pictures(folder: str | Path, backend: BaseStorageBackend | None = None)
         FileNotFoundError: If there is no such folder.
         ValueError: If it holds no picture.
     """
-    backend = get_file_backend(str(folder)) if backend is None else backend
+    backend = backend or get_file_backend(str(folder))
     if isinstance(backend, LocalBackend):
         listing = list_images(folder)
         say_left_out(listing)
@@ -42,12 +42,12 @@ def list_pictures(folder: str | Path, backend: BaseStorageBackend | None = None)
             raise ValueError(listing.nothing())
         names = listing.names
     else:
-        found = backend.list_dir_or_file(folder, list_dir=False, recursive=True)
-        names = sorted(name for name in found if is_picture_name(name))
+        entries = backend.list_dir_or_file(folder, list_dir=False, recursive=True)
+        names = sorted(name for name in entries if is_picture_name(name))
         if not names:
+            suffixes = ' '.join(PICTURE_SUFFIXES)
             raise ValueError(
-                f'folder {shown(folder)} holds no picture (names that end in '
-                f'{" ".join(PICTURE_SUFFIXES)})'
+                f'folder {shown(folder)} holds no picture (names that end in {suffixes})'
             )
     return [backend.join_path(str(folder), name) for name in names]
 
@@ -55,11 +55,11 @@ def list_pictures(folder: str | Path, backend: BaseStorageBackend | None = None)
 def say_left_out(listing: FolderListing) -> None:
     """Log what is no picture in a folder, once for a folder and what is left out of it."""
     if note := listing.note():
-        _say(f'{shown(listing.folder)}: {note}')
+        _say_once(f'{shown(listing.folder)}: {note}')
 
 
 @cache
-def _say(line: str) -> None:
+def _say_once(line: str) -> None:
     print_log(line, 'current', logging.WARNING)
 
 

@@ -1,12 +1,15 @@
 """Write the synthetic shapes to disk: unpaired training pictures, held-out pictures with truth."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from .folders import is_free, new_folder
+from sesim_mmagic.utils.checks import check_ints
+from sesim_mmagic.utils.files import is_free, new_folder
+
 from .shape_modes import check_modes, render_mode
 from .shape_scenes import LAYOUTS, PALETTE, draw_labels, render_scene, sample_scene
 
@@ -14,15 +17,27 @@ MANIFEST = 'dataset.json'
 MODE_LIST = 'modes.json'
 # Raised whenever equal parameters would give other pictures.
 _SHAPES_VERSION = 1
-# Part of the seed of each picture: scenes of different folders never share their randomness.
-_STREAMS = dict(trainA=0, trainB=1, test=2, val=3)
-# Folders of pairs, each with label maps beside.
-_PAIRED = ('val', 'test')
+_PAIR = ('A', 'B', 'Labels')
+# For each part: a number for its seeds, so that parts never share their randomness; the domain of
+# its layout; its folders.
+_PARTS = {
+    'trainA': (0, 'A', ['trainA']),
+    'trainB': (1, 'B', ['trainB']),
+    'val': (3, 'B', [f'val{kind}' for kind in _PAIR]),
+    'test': (2, 'B', [f'test{kind}' for kind in _PAIR]),
+}
 
 
 def write_shapes(
-    out, layout='mismatch', size=64, num_train=400, num_test=64, seed=0, num_val=32, modes=1
-):
+    out: str | Path,
+    layout: str = 'mismatch',
+    size: int = 64,
+    num_train: int = 400,
+    num_test: int = 64,
+    seed: int = 0,
+    num_val: int = 32,
+    modes: int = 1,
+) -> Path:
     """Write an unpaired data set and ``dataset.json`` under ``out``.
 
     Its folders are ``trainA trainB valA valB valLabels testA testB testLabels``.
@@ -58,7 +73,16 @@ def write_shapes(
         ValueError: A parameter is out of range.
         FileExistsError: ``out`` holds something else.
     """
-    parameters = _checked_parameters(layout, size, num_train, num_test, seed, num_val, modes)
+    if layout not in LAYOUTS:
+        raise ValueError(f'layout must be one of {sorted(LAYOUTS)}, got {layout!r}')
+    check_ints('write_shapes', 16, size=size)
+    check_ints('write_shapes', 1, num_train=num_train, num_test=num_test)
+    check_ints('write_shapes', 0, seed=seed, num_val=num_val)
+    check_modes(modes, least=1)
+    parameters = dict(version=_SHAPES_VERSION, layout=layout, size=size, num_train=num_train)
+    parameters.update(num_test=num_test, seed=seed, num_val=num_val)
+    if modes > 1:
+        parameters['modes'] = modes
     out = Path(out)
     if _holds_shapes(out, parameters):
         return out
@@ -68,106 +92,70 @@ def write_shapes(
     return out
 
 
-def _checked_parameters(layout, size, num_train, num_test, seed, num_val, modes):
-    if layout not in LAYOUTS:
-        raise ValueError(f'layout must be one of {sorted(LAYOUTS)}, got {layout!r}.')
-    for name, value, least in (
-        ('size', size, 16),
-        ('num_train', num_train, 1),
-        ('num_test', num_test, 1),
-        ('seed', seed, 0),
-        ('num_val', num_val, 0),
-    ):
-        if int(value) != value or value < least:
-            raise ValueError(f'{name} must be an integer of at least {least}, got {value!r}.')
-    check_modes(modes, least=1)
-    parameters = dict(
-        version=_SHAPES_VERSION,
-        layout=layout,
-        size=int(size),
-        num_train=int(num_train),
-        num_test=int(num_test),
-        seed=int(seed),
-        num_val=int(num_val),
-    )
-    # The manifest of one mode is that of before there were modes.
-    return parameters if modes == 1 else parameters | dict(modes=int(modes))
-
-
-def _folders(parameters):
+def _folders(parameters: dict) -> dict[str, int]:
     """Name and number of pictures of every folder of a dataset."""
-    counts = {f'train{style}': parameters['num_train'] for style in 'AB'}
-    for part in _PAIRED:
-        if parameters[f'num_{part}']:
-            counts |= {f'{part}{kind}': parameters[f'num_{part}'] for kind in ('A', 'B', 'Labels')}
-    return counts
+    counts = {part: parameters[f'num_{part.rstrip("AB")}'] for part in _PARTS}
+    return {name: counts[part] for part in _PARTS if counts[part] for name in _PARTS[part][2]}
 
 
-def _holds_shapes(out, parameters):
+def _holds_shapes(out: Path, parameters: dict) -> bool:
     """Whether ``out`` already is this dataset; an error if it is anything else but empty."""
     if is_free(out):
         return False
-    advice = 'Choose another folder, or delete this one and run again.'
     try:
-        found = json.loads((out / MANIFEST).read_text())
+        written = json.loads((out / MANIFEST).read_text())
     except (OSError, ValueError):
-        raise FileExistsError(
-            f"'{out}' exists and is no synthetic shapes (no readable {MANIFEST}). {advice}"
-        ) from None
-    if isinstance(found, dict):
-        found = {'num_val': 0, **found}  # of before there were validation pairs
-    if found != parameters:
-        raise FileExistsError(
-            f"'{out}' holds synthetic shapes of other parameters: {found}, "
-            f'asked for {parameters}. {advice}'
+        written = None
+    problem = None
+    if not isinstance(written, dict):
+        problem = f"'{out}' exists and holds no synthetic shapes (no readable {MANIFEST})"
+    elif written != parameters:
+        problem = (
+            f"'{out}' holds synthetic shapes of other parameters: {written}, asked for {parameters}"
         )
-    for name, count in _folders(parameters).items():
-        present = len(list((out / name).glob('*.png')))
-        if present != count:
-            raise FileExistsError(
-                f"'{out / name}' holds {present} pictures where {count} were written. {advice}"
-            )
-    if 'modes' in parameters and not (out / MODE_LIST).is_file():
-        raise FileExistsError(f"'{out}' has lost its {MODE_LIST}. {advice}")
+    else:
+        for name, count in _folders(parameters).items():
+            present = len(list((out / name).glob('*.png')))
+            if present != count:
+                problem = f"'{out / name}' holds {present} pictures where {count} were written"
+        if 'modes' in parameters and not (out / MODE_LIST).is_file():
+            problem = f"'{out}' has lost its {MODE_LIST}"
+    if problem:
+        raise FileExistsError(f'{problem}; choose another folder, or delete this one and run again')
     return True
 
 
-def _write_pictures(folder, parameters):
+def _write_pictures(folder: Path, parameters: dict) -> None:
     for name in _folders(parameters):
         (folder / name).mkdir()
     modes = parameters.get('modes', 1)
     mode_of = {}
     for names, i, labels, rng in _scenes(parameters):
         for name in names:
+            file = f'{name}/{i:05d}.png'
             if name.endswith('Labels'):
                 picture = labels
             elif name.endswith('A') or modes == 1:
                 picture = render_scene(labels, name[-1], rng)
             else:
-                mode = mode_of[f'{name}/{_file(i)}'] = int(rng.integers(modes))
-                picture = render_mode(labels, mode)
-            _save(folder / name, i, picture)
+                mode_of[file] = int(rng.integers(modes))
+                picture = render_mode(labels, mode_of[file])
+            _save(folder / file, picture)
     if modes > 1:
         (folder / MODE_LIST).write_text(json.dumps(mode_of, indent=0) + '\n')
 
 
-def _scenes(parameters):
+def _scenes(parameters: dict) -> Iterator[tuple[list[str], int, np.ndarray, np.random.Generator]]:
     """Folders, index, label map and further randomness of every scene."""
-    layouts, size = LAYOUTS[parameters['layout']], parameters['size']
-    streams = [(f'train{style}', style, [f'train{style}']) for style in 'AB']
-    streams += [(part, 'B', [f'{part}{kind}' for kind in ('A', 'B', 'Labels')]) for part in _PAIRED]
-    for stream, domain, names in streams:
-        for i in range(_folders(parameters).get(names[0], 0)):
-            rng = np.random.default_rng([parameters['seed'], _STREAMS[stream], i])
+    layouts, size, counts = LAYOUTS[parameters['layout']], parameters['size'], _folders(parameters)
+    for number, domain, names in _PARTS.values():
+        for i in range(counts.get(names[0], 0)):
+            rng = np.random.default_rng([parameters['seed'], number, i])
             yield names, i, draw_labels(sample_scene(layouts[domain], rng, size), size), rng
 
 
-def _save(folder, index, array):
+def _save(path: Path, array: np.ndarray) -> None:
     image = Image.fromarray(array)
     if array.ndim == 2:
         image.putpalette(PALETTE.tobytes())  # label maps open in colour in any viewer
-    image.save(folder / _file(index))
-
-
-def _file(index):
-    return f'{index:05d}.png'
+    image.save(path)

@@ -3,22 +3,22 @@
 from functools import partial
 from itertools import zip_longest
 from os.path import abspath
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 
 from mmagic.datasets.unpaired_image_dataset import UnpairedImageDataset
 from mmengine.dataset import Compose
 
 from sesim_mmagic.registry import DATASETS
+from sesim_mmagic.utils.checks import check_ints
+from sesim_mmagic.utils.random import seeded_generators
 
-from .picture_folder import CheckedPictures, PictureFolder, StandIns, leave_out_broken
-from .random_state import seeded_generators
+from .picture_folder import CheckedPictures, PictureFolder
 
 LAYOUT = (
     'pictures of the two domains lie in trainA and trainB (training), testA and testB (test), and '
     'in valA and valB (validation) where there are such'
 )
-SPLITS = ('train', 'val', 'test')
 
 
 @DATASETS.register_module()
@@ -32,8 +32,8 @@ class UnpairedFolderDataset(CheckedPictures, UnpairedImageDataset):
     generators of the process, as MMagic's do.
 
     All pictures are looked at when the data set is built (see :func:`find_broken`). For one that
-    turns bad later, while a training lasts, the next one stands in (see :class:`StandIns`); for
-    the pictures of a validation, and with ``skip_broken`` of a test, the next pair does.
+    turns bad later, while a training lasts, the next one stands in (see :class:`PictureFolder`);
+    for the pictures of a validation, and with ``skip_broken`` of a test, the next pair does.
 
     Args:
         data_root (str): Folder with ``trainA``, ``trainB``, ``testA`` and ``testB``, perhaps
@@ -81,127 +81,120 @@ class UnpairedFolderDataset(CheckedPictures, UnpairedImageDataset):
         max_image_pixels: int | None = None,
         **kwargs: Any,
     ) -> None:
-        self.skip_broken = skip_broken
-        self.max_image_pixels = max_image_pixels
-        self.split = _checked_split(split, test_mode)
+        if split is not None and test_mode:
+            raise ValueError(
+                "UnpairedFolderDataset: test_mode=True is another word for split='test'; give one "
+                f'of the two, not split={split!r} as well'
+            )
+        split = split or ('test' if test_mode else 'train')
+        self.set_options(split, skip_broken, max_image_pixels)
+        check_ints(self, 0, held_out=held_out, late_after=late_after)
         self.held_out = held_out
         self.paired = paired
         self.late_pipeline = Compose(late_pipeline) if late_pipeline else None
         self.late_after = late_after
-        self._check_arguments(paired)
+        self._check_combination()
         #: Seed of the samples' randomness; the sampler sets it.
         self.sample_seed: int | None = None
         #: Whether test samples say which of their pictures were in an earlier sample: the smaller
         #: folder begins again. Models of this package do not translate these a second time.
         self.marks_repeated = True
-        super().__init__(data_root, pipeline, test_mode=self.split != 'train', **kwargs)
-        if paired:
-            self._check_pairs()
+        super().__init__(data_root, pipeline, test_mode=split != 'train', **kwargs)
 
-    def _check_arguments(self, paired: bool) -> None:
-        if not isinstance(self.held_out, int) or self.held_out < 0:
-            raise ValueError(
-                f'UnpairedFolderDataset: held_out must be a number of pictures, 0 or more, got '
-                f'{self.held_out!r}'
-            )
-        if self.late_pipeline and self.split != 'train' or self.late_after < 0:
-            raise ValueError(
-                "UnpairedFolderDataset: late_pipeline is for split='train' and late_after must "
-                f'not be negative, got {self.split!r} and {self.late_after}'
-            )
-        if self.held_out and self.split == 'test':
-            raise ValueError(
-                'UnpairedFolderDataset: held_out divides the training folders into the splits '
-                "'train' and 'val'; give it to those, not to the split 'test'"
-            )
-        if paired and self.split == 'train':
-            raise ValueError(
-                "UnpairedFolderDataset: paired=True is for split='val' and 'test'; training draws "
-                'the pictures of the two domains independently'
-            )
-        if paired and self.held_out:
-            raise ValueError(
-                'UnpairedFolderDataset: paired=True needs pairs in the folders valA and valB; '
-                'held_out takes pictures of trainA and trainB, which show different scenes'
-            )
+    def _check_combination(self) -> None:
+        """Raise an error where arguments do not go together."""
+        training = self.split == 'train'
+        problems = {
+            "late_pipeline is for split='train'": self.late_pipeline and not training,
+            'held_out divides the training folders into the splits train and val; give it to those,'
+            ' not to the split test': self.held_out and self.split == 'test',
+            "paired=True is for split='val' and 'test'; training draws the pictures of the two "
+            'domains independently': self.paired and training,
+            'paired=True needs pairs in the folders valA and valB; held_out takes pictures of '
+            'trainA and trainB, which show different scenes': self.paired and self.held_out,
+        }
+        for problem, is_there in problems.items():
+            if is_there:
+                raise ValueError(f'UnpairedFolderDataset: {problem}')
 
     def load_data_list(self) -> list:
         """List the pictures of both domains, and look whether they can be used."""
-        if not self.file_backend.isdir(self.data_root):
+        isdir, join = self.file_backend.isdir, self.file_backend.join_path
+        root = str(self.data_root)
+        if not isdir(root):
             raise FileNotFoundError(
-                f'data_root {str(self.data_root)!r} is no folder '
-                f'({abspath(str(self.data_root))}); {LAYOUT} below it'
+                f'data_root {root!r} is not a folder ({abspath(root)}); {LAYOUT} below it'
             )
-        folder = 'train' if self._divides_training() else self.split
-        self.dataroot_a, self.dataroot_b = (
-            self.file_backend.join_path(self.data_root, folder + side) for side in 'AB'
-        )
-        self.folders = [self._folder(path) for path in (self.dataroot_a, self.dataroot_b)]
-        leave_out_broken(self.folders, self.skip_broken, self.max_image_pixels)
+        self._check_validation([path for side in 'AB' if isdir(path := join(root, f'val{side}'))])
+        folder = 'train' if self.held_out else self.split
+        paths = [join(root, folder + side) for side in 'AB']
+        for path in paths:
+            if not isdir(path):
+                raise FileNotFoundError(f'{path!r} is not a folder; {LAYOUT}')
+        self.dataroot_a, self.dataroot_b = paths
+        self.open_folders(paths, self.file_backend)
         if self.paired:
-            scenes = {PictureFolder.scene(label) for label in self.left_out}
-            for folder in self.folders:
-                folder.leave_out_scenes(scenes)
-        self.choose()
+            self._check_pairs()
         return [self.data_infos_a, self.data_infos_b]
 
-    def _folder(self, path: str) -> PictureFolder:
-        if not self.file_backend.isdir(path):
-            raise FileNotFoundError(f'{str(path)!r} is no folder; {LAYOUT}')
-        return PictureFolder(path, self.file_backend)
-
-    def choose(self) -> None:
-        """Take the pictures of this split out of those that are used."""
-        chosen = [self._of_split(folder) for folder in self.folders]
-        self.stand_ins = [StandIns(paths) for paths in chosen]
-        self.data_infos_a, self.data_infos_b = ([dict(path=p) for p in paths] for paths in chosen)
-        self.len_a, self.len_b = map(len, chosen)
-
-    def _divides_training(self) -> bool:
-        """Whether the training folders are divided into the splits 'train' and 'val'."""
-        if self.split == 'test':
-            return False
-        folders = [self.file_backend.join_path(self.data_root, f'val{side}') for side in 'AB']
-        present = [str(path) for path in folders if self.file_backend.isdir(path)]
-        if present and self.held_out:
+    def _check_validation(self, folders: list[str]) -> None:
+        """Raise an error unless there is one way to validate; ``folders`` are those of 'val'."""
+        if folders and self.held_out:
             raise ValueError(
-                f'held_out={self.held_out}, but {" and ".join(present)} '
-                f'{"exist" if len(present) > 1 else "exists"}: validate either on the pictures '
+                f'held_out={self.held_out}, but {" and ".join(folders)} '
+                f'{"exist" if len(folders) > 1 else "exists"}: validate either on the pictures '
                 'there (held_out=0) or on a part of the training folders (remove these folders)'
             )
-        if self.split == 'val' and not (present or self.held_out):
+        if self.split == 'val' and not (folders or self.held_out):
             raise ValueError(
                 f"data_root {str(self.data_root)!r} has nothing for split='val': either put "
                 'pictures into the folders valA and valB there, or set held_out=N on both the '
                 'training and the validation set to take N pictures out of trainA and trainB'
             )
-        return self.held_out > 0
 
-    def _of_split(self, folder: PictureFolder) -> list[str]:
-        paths = folder.paths
-        if not self.held_out:
-            return paths
-        if self.held_out >= len(paths):
+    def partners(self, labels: set[str]) -> set[str]:
+        """Labels with those of the other picture of each pair."""
+        if not self.paired:
+            return labels
+        scenes = {_scene(label) for label in labels}
+        return {label for folder in self.folders for label in folder.all if _scene(label) in scenes}
+
+    def choose(self) -> None:
+        """Take the pictures of this split out of those that are used."""
+        for folder in self.folders:
+            if self.held_out:
+                self._divide(folder)
+        infos = [[dict(path=path) for path in folder.paths] for folder in self.folders]
+        self.data_infos_a, self.data_infos_b = infos
+        self.len_a, self.len_b = map(len, infos)
+
+    def _divide(self, folder: PictureFolder) -> None:
+        """Use the pictures that are held out of the training, or the others."""
+        number, total = self.held_out, len(folder.paths)
+        if number >= total:
             raise ValueError(
-                f'held_out={self.held_out}, but folder {folder.folder!r} holds {len(paths)} '
-                'pictures: some must be left to train on'
+                f'held_out={number}, but folder {folder.folder!r} holds {total} pictures: some '
+                'must be left to train on'
             )
-        chosen = _spread(self.held_out, len(paths))
-        return [path for i, path in enumerate(paths) if (i in chosen) == (self.split == 'val')]
+        # The middles of as many equal parts.
+        chosen = {(2 * i + 1) * total // (2 * number) for i in range(number)}
+        is_val = self.split == 'val'
+        folder.use([path for i, path in enumerate(folder.paths) if (i in chosen) == is_val])
 
     def _check_pairs(self) -> None:
-        folders = self.dataroot_a, self.dataroot_b
+        left_out = set(self.left_out)
         names = [
-            [Path(info['path']).relative_to(folder).with_suffix('') for info in infos]
-            for infos, folder in zip((self.data_infos_a, self.data_infos_b), folders, strict=True)
+            [_scene(label) for label in folder.all if label not in left_out]
+            for folder in self.folders
         ]
         for pair in zip_longest(*names):
             if pair[0] != pair[1]:
-                found = [repr(str(name)) if name else 'none' for name in pair]
+                first, second = ('none' if name is None else repr(name) for name in pair)
                 raise ValueError(
-                    f'{folders[0]} ({len(names[0])} pictures) and {folders[1]} ({len(names[1])}) '
-                    'should hold pairs of the same names, but the first that differ are '
-                    f'{found[0]} and {found[1]}; rename or remove pictures, or set paired=False'
+                    f'{self.dataroot_a} ({len(names[0])} pictures) and {self.dataroot_b} '
+                    f'({len(names[1])}) should hold pairs of the same names, but the first that '
+                    f'differ are {first} and {second}; rename or remove pictures, or set '
+                    'paired=False'
                 )
 
     def get_data_info(self, idx: int) -> dict:
@@ -210,12 +203,13 @@ class UnpairedFolderDataset(CheckedPictures, UnpairedImageDataset):
         Outside training it says as well which of its pictures another sample has too.
         """
         info = super().get_data_info(idx)
-        if self.max_image_pixels is not None:
-            info['max_image_pixels'] = self.max_image_pixels
+        info['max_image_pixels'] = self.max_image_pixels
         domains = self.domain_a, self.domain_b
-        keys = [f'img_{domain}_path' for domain in domains]
-        read = {key: s.of(info[key]) for key, s in zip(keys, self.stand_ins, strict=True)}
-        bad = [domain for domain, key in zip(domains, keys, strict=True) if read[key] != info[key]]
+        read = {
+            f'img_{domain}_path': folder.readable(info[f'img_{domain}_path'])
+            for domain, folder in zip(domains, self.folders, strict=True)
+        }
+        bad = [d for d in domains if read[f'img_{d}_path'] != info[f'img_{d}_path']]
         if bad and self.paired:  # another pair stands in
             bad, read = domains, self.get_data_info(idx + 1)
         info.update(read)
@@ -248,18 +242,6 @@ class UnpairedFolderDataset(CheckedPictures, UnpairedImageDataset):
             return super().__getitem__(index)
 
 
-def _checked_split(split: str | None, test_mode: bool) -> str:
-    if split is not None and test_mode:
-        raise ValueError(
-            f"UnpairedFolderDataset: test_mode=True is another word for split='test'; give one of "
-            f'the two, not split={split!r} as well'
-        )
-    split = split or ('test' if test_mode else 'train')
-    if split not in SPLITS:
-        raise ValueError(f'UnpairedFolderDataset: split must be one of {SPLITS}, got {split!r}')
-    return split
-
-
-def _spread(number: int, total: int) -> set[int]:
-    """``number`` of ``total`` indices, evenly spread: the middles of as many equal parts."""
-    return {(2 * i + 1) * total // (2 * number) for i in range(number)}
+def _scene(label: str) -> str:
+    """What the pictures of a pair have in common: the name in the folder without a suffix."""
+    return PurePath(*PurePath(label).parts[1:]).with_suffix('').as_posix()

@@ -10,7 +10,7 @@ from mmengine.runner.loops import _InfiniteDataloaderIterator
 from torch.utils.data import BatchSampler
 
 from sesim_mmagic.datasets.checking import remember_in
-from sesim_mmagic.datasets.left_out import settle_left_out
+from sesim_mmagic.datasets.picture_folder import settle_left_out
 from sesim_mmagic.engine.hooks.checkpoint import SafeCheckpointHook
 from sesim_mmagic.engine.metric_check import check_metrics, prepare_validation
 from sesim_mmagic.engine.resume import ResumeFromConfig
@@ -37,7 +37,7 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
     * The seed of the sampler is kept in the message hub and so in the checkpoint: where the config
       names no seed, a new process draws another one before it reads the checkpoint.
     * So is the list of pictures that are left out, which all ranks share (see
-      :func:`~sesim_mmagic.datasets.left_out.settle_left_out`).
+      :func:`~sesim_mmagic.datasets.picture_folder.settle_left_out`).
     * What a validation would stumble over is looked for before the first iteration. Where reading
       data or a validation fails all the same, a checkpoint is written before the training ends.
 

@@ -65,7 +65,7 @@ def check_metrics(runner: Runner) -> None:
         ValueError: A file holds something else, a metric measures another domain, there are too
             few pictures for a score, or several of these; all of them are named.
     """
-    from sesim_mmagic.datasets.random_state import seeded_generators  # imports MMagic
+    from sesim_mmagic.utils.random import seeded_generators
 
     problems = _Problems()
     with seeded_generators(0):  # networks that are built draw weights; the training's stay its own

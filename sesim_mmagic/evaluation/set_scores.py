@@ -14,7 +14,7 @@ from torch import nn
 from torchmetrics import Metric
 from torchmetrics.image import FrechetInceptionDistance, KernelInceptionDistance
 
-from sesim_mmagic.datasets import seeded_generators
+from sesim_mmagic.utils.random import seeded_generators
 
 
 def fid(real: np.ndarray, fake: np.ndarray) -> float:

@@ -10,8 +10,9 @@ from mmengine.registry import DefaultScope
 from PIL import Image
 from torchvision.transforms.v2 import functional as F
 
-from sesim_mmagic.datasets import AppearanceView, UnpairedFolderDataset, seeded_generators
+from sesim_mmagic.datasets import AppearanceView, UnpairedFolderDataset
 from sesim_mmagic.datasets.appearance import map_colours
+from sesim_mmagic.utils.random import seeded_generators
 
 OFF = dict(brightness=0, contrast=0, saturation=0, hue=0)
 ALWAYS = dict(grayscale=1, blur=1, solarise=1, colour_map=1)

@@ -16,8 +16,7 @@ from torch.utils.data import DataLoader
 from sesim_mmagic.datasets import checking
 from sesim_mmagic.datasets.checking import MEMORY, BrokenPictures, find_broken, remember_in
 from sesim_mmagic.datasets.config_checks import check_pictures, set_picture_options
-from sesim_mmagic.datasets.left_out import settle_left_out
-from sesim_mmagic.datasets.picture_folder import CheckedPictures
+from sesim_mmagic.datasets.picture_folder import CheckedPictures, settle_left_out
 from sesim_mmagic.utils.images import UnusablePicture
 from tests.test_datasets.test_unpaired_folders import build
 

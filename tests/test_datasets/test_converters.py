@@ -99,7 +99,7 @@ def test_sketches_are_dark_lines_on_white(kaokore):
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (['{tmp}/none'], 'is no folder'),
+        (['{tmp}/none'], 'is not a folder'),
         (['{tmp}/images', '--test', '10'], '11 pictures cannot be dealt to 10 test pairs'),
         (['{tmp}/images', '--limit', '0'], 'cannot be dealt'),
         (['{tmp}/images', '--test', '3', '--size', '4'], 'at least 16'),

@@ -108,7 +108,7 @@ def test_built_by_the_runner(picture_folders):
     ('dataset', 'seed', 'message'),
     [
         (Samples(0), 0, 'empty'),
-        (Samples(2), -1, 'not be negative, got -1'),
+        (Samples(2), -1, 'seed must be a whole number, 0 or more, got -1'),
         ([1, 2], 0, 'list does not expect.*InfiniteSampler'),
     ],
 )

@@ -153,7 +153,7 @@ def test_only_the_look_of_b_changes(datasets):
         np.testing.assert_array_equal(ground, textured.max(axis=-1) < 100)
 
 
-def test_a_larger_world_has_the_same_modes(datasets, tmp_path):
+def test_a_larger_dataset_has_the_same_modes(datasets, tmp_path):
     larger = SMALL | dict(num_train=8, num_test=5, num_val=3)
     out = write_shapes(tmp_path / 'larger', 'matched', modes=3, **larger)
     small, large = contents(datasets[1]), contents(out)
@@ -178,13 +178,13 @@ def test_modes_are_equally_frequent_and_independent_of_the_folder(tmp_path):
     assert np.mean(np.equal(*drawn.values())) == pytest.approx(0.25, abs=0.16)
 
 
-def test_an_equal_world_is_left_alone(datasets):
+def test_an_equal_dataset_is_left_alone(datasets):
     before = contents(datasets[1])
     assert write_shapes(datasets[1], 'matched', modes=3, **SMALL) == datasets[1]
     assert contents(datasets[1]) == before
 
 
-def test_a_world_of_other_modes_is_not_taken_for_this_one(datasets, tmp_path):
+def test_a_dataset_of_other_modes_is_not_taken_for_this_one(datasets, tmp_path):
     for out, modes in zip(datasets, (2, 4), strict=True):
         with pytest.raises(
             FileExistsError, match=rf"other parameters: .*asked for .*'modes': {modes}"

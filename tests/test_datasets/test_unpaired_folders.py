@@ -10,8 +10,9 @@ from mmengine.registry import DefaultScope
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from sesim_mmagic.datasets import ResumableSampler, UnpairedFolderDataset, seeded_generators
+from sesim_mmagic.datasets import ResumableSampler, UnpairedFolderDataset
 from sesim_mmagic.registry import DATASETS
+from sesim_mmagic.utils.random import seeded_generators
 
 CROP = 8
 NUM_A, NUM_B, SIDE = 5, 3, 24
@@ -194,7 +195,7 @@ def test_meta_information_names_the_files(positions):
 
 
 def test_missing_root(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"nowhere' is no folder.*trainA and trainB"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere' is not a folder.*trainA and trainB"):
         build(tmp_path / 'nowhere')
 
 
@@ -204,7 +205,7 @@ def test_missing_folder(picture_folders, side, test_mode):
     root = picture_folders()
     folder = root / f'{"test" if test_mode else "train"}{side}'
     shutil.rmtree(folder)
-    with pytest.raises(FileNotFoundError, match=f"{folder}' is no folder.*testA and testB"):
+    with pytest.raises(FileNotFoundError, match=f"{folder}' is not a folder.*testA and testB"):
         build(root, test_mode=test_mode)
     build(root, test_mode=not test_mode)
 
@@ -269,7 +270,7 @@ def test_validation_folders(picture_folders):
     with pytest.raises(ValueError, match=r"valA \(3 pictures\).*'1' and '2'"):
         build(root, split='val', paired=True)
     shutil.rmtree(root / 'valB')
-    with pytest.raises(FileNotFoundError, match="valB' is no folder"):
+    with pytest.raises(FileNotFoundError, match="valB' is not a folder"):
         build(root, split='val')
 
 
@@ -340,8 +341,8 @@ def test_test_mode_is_the_split_test(picture_folders):
             r"split must be one of \('train', 'val', 'test'\).*'validation'",
         ),
         (dict(split='test', held_out=2), 'held_out divides the training folders'),
-        (dict(held_out=-1), 'held_out must be a number of pictures, 0 or more, got -1'),
-        (dict(held_out=0.1), 'held_out must be a number of pictures, 0 or more, got 0.1'),
+        (dict(held_out=-1), 'held_out must be a whole number, 0 or more, got -1'),
+        (dict(held_out=0.1), 'held_out must be a whole number, 0 or more, got 0.1'),
     ],
 )
 def test_bad_arguments(picture_folders, arguments, message):

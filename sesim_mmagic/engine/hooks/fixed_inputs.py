@@ -163,7 +163,7 @@ def _dataset_config(config):
 @contextmanager
 def _own_draws(model):
     """Draws inside are the same each time, and those of the training stay what they are."""
-    from sesim_mmagic.datasets.random_state import seeded_generators  # imports MMagic
+    from sesim_mmagic.utils.random import seeded_generators
 
     devices = {p.device for p in model.parameters() if p.device.type == 'cuda'}
     with seeded_generators(0), torch.random.fork_rng(devices):
