@@ -21,7 +21,15 @@ from sesim_mmagic.registry import MODELS
 from tests.test_functional.looped_reference import looped_spatial_distance
 
 TOOLS = Path(__file__).parents[2] / 'tools/analysis'
-NAMES = ('common', 'error_maps', 'content_losses', 'similarity_layers', 'learned_maps')
+NAMES = (
+    'arguments',
+    'common',
+    'error_maps',
+    'content_losses',
+    'similarity_layers',
+    'learned_maps',
+    'picture_rows',
+)
 NET = dict(type='sesim_mmagic.VGG16Features', pretrained=None, seed=0, width=0.125)
 CONFIG = """
 default_scope = 'mmagic'
@@ -196,7 +204,7 @@ def test_structure_losses_know_the_same_structure_where_pixels_do_not(
     """The dataset's two styles differ in colour everywhere, so nothing but structure is shared."""
     out = tmp_path / 'new/figure.png'
     options = '--feature-net', 'random', '--side', 64, '--out', out
-    pairs = '--pairs', dataset / 'testB', dataset / 'testA'
+    pairs = '--pairs', dataset / 'testB', dataset / 'testA', '--limit', 2
     losses = table(run(tools, capsys, 'content_losses', *pairs, *options))
     assert list(losses) == [
         'pixel',
@@ -205,8 +213,8 @@ def test_structure_losses_know_the_same_structure_where_pixels_do_not(
         'FSeSim',
         'LSeSim, untrained',
     ]
-    assert losses['FSeSim'][3] == losses['LSeSim, untrained'][3] == '4 of 4 pairs'
-    assert losses['pixel'][3] == '0 of 4 pairs' and losses['pixel'][2] > 1 > losses['FSeSim'][2]
+    assert losses['FSeSim'][3] == losses['LSeSim, untrained'][3] == '2 of 2 pairs'
+    assert losses['pixel'][3] == '0 of 2 pairs' and losses['pixel'][2] > 1 > losses['FSeSim'][2]
     height, width = cv2.imread(str(out)).shape[:2]
     assert width > 7 * 128 and height > 2 * 128
 
@@ -249,21 +257,19 @@ def test_pairs_are_pictures_of_one_name(tools, dataset, tmp_path):
         assert_pictures(triple, *(dataset / f'{f}/0000{i}.png' for f, i in folders))
     pairs = '--pairs', dataset / 'testB', tmp_path
     limited = triples(tools, '--feature-net', 'random', '--side', 64, *pairs, '--limit', 2)
-    assert len(limited) == 2 and np.array_equal(limited[1].other, limited[0].same)
+    assert len(limited) == 2 and np.array_equal(limited[1][2], limited[0][1])
 
 
 def test_the_table(tools, capsys):
     """Means of the values, and of the ratios of the pairs, not the ratio of the means."""
-    lines = [
-        tools['content_losses'].Line(name, note, None) for name, note in (('a', ''), ('b', 'x'))
-    ]
+    titles = 'a', 'b, x'
     values = torch.tensor([[[1.0, 2.0], [3.0, 3.0]], [[3.0, 4.0], [4.0, 1.0]]])
-    tools['content_losses'].print_table(lines, values)
+    tools['content_losses'].print_table(titles, values)
     assert table(capsys.readouterr().out) == {
         'a': (2.0, 3.0, 0.62, '2 of 2 pairs'),
         'b, x': (3.5, 2.0, 2.5, '0 of 2 pairs'),
     }
-    tools['content_losses'].print_table(lines, values[:1])
+    tools['content_losses'].print_table(titles, values[:1])
     assert table(capsys.readouterr().out) == {
         'a': (1.0, 2.0, 0.5, 'yes'),
         'b, x': (3.0, 3.0, 1.0, 'no'),
@@ -276,10 +282,10 @@ def test_a_recoloured_source(tools, capsys, dataset, tmp_path):
     first, again, other = (
         triples(tools, *pictures, *options, '--seed', seed)[0] for seed in (0, 0, 4)
     )
-    assert_pictures((first.source, first.other), *pictures)
-    assert np.array_equal(first.same, again.same)
-    assert np.abs(first.same - first.source.astype(int)).mean() > 20
-    assert np.abs(first.same - other.same.astype(int)).mean() > 20
+    assert_pictures((first[0], first[2]), *pictures)
+    assert np.array_equal(first[1], again[1])
+    assert np.abs(first[1] - first[0].astype(int)).mean() > 20
+    assert np.abs(first[1] - other[1].astype(int)).mean() > 20
     options = '--recolour', '--side', 32, '--feature-net', 'random', '--out', tmp_path / 'x.png'
     output = run(tools, capsys, 'content_losses', *pictures, *options)
     assert output.count('64 x 64 pixels, resized to 32 x 32') == 2
@@ -297,14 +303,11 @@ def test_trained_losses_are_those_of_the_checkpoint(
     config, checkpoint, model = training(loss, order)
     monkeypatch.setattr(tools['error_maps'], 'NCE_GRID', 64)
     settings = dict(NET, width=1.0)
-    lines = tools['content_losses'].build_lines(settings, [(config, checkpoint)], seed=0)
-    assert [line.name for line in lines] == ['pixel', 'perceptual', 'PatchNCE', 'FSeSim', 'LSeSim']
-    notes = {line.name: line.note for line in lines}
-    assert notes == {**dict.fromkeys(notes, ''), 'PatchNCE': 'untrained', 'LSeSim': 'untrained'} | {
-        name: 'trained'
-    }
+    losses = tools['content_losses'].build_losses(settings, [(config, checkpoint)], seed=0)
+    learned = [f'{n}, {"" if n == name else "un"}trained' for n in ('PatchNCE', 'LSeSim')]
+    assert list(losses) == ['pixel', 'perceptual', learned[0], 'FSeSim', learned[1]]
     batch = images(3, 3, 16, 24)
-    layers = next(line for line in lines if line.name == name).errors(batch)
+    layers = losses[f'{name}, trained'](batch)
     model.structure_loss.num_patches, model.structure_loss.loss_weight = -1, 1.0
     seen = batch.flip(1) if order == 'rgb' else batch
     generator = () if name == 'LSeSim' else (model.generators['b'],)
@@ -329,10 +332,19 @@ def refusal(tools, capsys, name, *argv):
         ('content_losses', ['A', 'B', 'none.png'], "picture 'none.png' does not exist"),
         ('content_losses', ['A', 'B', 'A', '--side', '8'], '--side must be at least 16, got 8'),
         ('content_losses', ['A', 'B', 'A', '--limit', '3'], '--limit goes with --pairs'),
-        ('content_losses', ['--pairs', 'FOLDER', 'none'], "'none' is no folder"),
+        ('content_losses', ['--pairs', 'FOLDER', 'none'], "'none' is (no|not a) folder"),
         ('content_losses', ['--pairs', 'FOLDER', 'ONE'], r'have 1 names in common; pairs are'),
         ('content_losses', ['--pairs', 'FOLDER', 'EMPTY'], 'holds no picture'),
         ('content_losses', ['A', 'B', 'A', '--out', 'x.gif'], "a figure is a PNG.* 'x.gif'"),
+        *(
+            (name, [*argv, '--out', 'A'], r"png' exists: replace it by --overwrite")
+            for name, argv in (
+                ('content_losses', ['A', 'B', 'A']),
+                ('similarity_layers', ['A', 'B']),
+                ('learned_maps', ['no.py', 'no.pth', 'A']),
+                ('picture_rows', ['--columns', 'a', '--row', 'b', 'A']),
+            )
+        ),
         (
             'content_losses',
             ['A', 'B', 'A', '--feature-net', 'no.pth'],
@@ -454,6 +466,24 @@ def test_equal_pictures_have_no_distance(tools, capsys, dataset, tmp_path):
     output = run(tools, capsys, 'similarity_layers', picture, picture, *options)
     assert output.startswith('distance of the maps of A and B     relu1_2  relu2_2  relu3_1')
     assert distances(output) == [[0.0] * 6]
+
+
+def test_pictures_stand_in_rows(tools, capsys, tmp_path):
+    paths = []
+    for i, value in enumerate((40, 90, 140, 240)):
+        paths.append(tmp_path / f'{i}.png')
+        cv2.imwrite(str(paths[-1]), np.full((128, 160, 3), value, np.uint8))
+    rows = '--row', 'first', *paths[:2], '--row', 'second', *paths[2:]
+    out = tmp_path / 'figure.png'
+    run(tools, capsys, 'picture_rows', '--columns', 'left', 'right', *rows, '--out', out)
+    figure = cv2.imread(str(out))[..., 0]
+    assert figure.shape[1] > 320 and figure.shape[0] > 256
+    places = [np.argwhere(figure == value).mean(axis=0) for value in (40, 90, 140, 240)]
+    assert places[0][1] < places[1][1] and places[0][0] < places[2][0]
+    assert all((figure == value).sum() >= 128 * 160 for value in (40, 90, 140, 240))
+    out = tmp_path / 'other.png'
+    message = refusal(tools, capsys, 'picture_rows', '--columns', 'left', *rows, '--out', out)
+    assert 'A figure of 1 columns' in message and not out.exists()
 
 
 class ClickedCanvas(FigureCanvasAgg):

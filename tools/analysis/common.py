@@ -1,22 +1,25 @@
 """What the analysis tools share: pictures, trained losses, figures."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from PIL import Image
+from torchvision.transforms import v2
 
 from sesim_mmagic.apis import read_weights
-from sesim_mmagic.datasets import AppearanceView
-from sesim_mmagic.engine.map_figure import draw_maps
+from sesim_mmagic.engine.map_figure import Cell, draw_maps
 from sesim_mmagic.engine.pictures import write_picture
 from sesim_mmagic.registry import MODELS
 from sesim_mmagic.utils.images import read_picture
 from sesim_mmagic.utils.weights import adapt_names, differences
 
 
-def read_square(path, side):
+def read_square(path: str | Path, side: int) -> np.ndarray:
     """Read a picture and resize it, with a line about it, unless it has the size already.
 
     Returns:
@@ -33,24 +36,36 @@ def read_square(path, side):
     if (height, width) == (side, side):
         return picture
     print(f'{path}: {width} x {height} pixels, resized to {side} x {side}')
-    shrinks = side < max(height, width)
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    method = cv2.INTER_AREA if side < max(height, width) else cv2.INTER_CUBIC
     return cv2.resize(picture, (side, side), interpolation=method)
 
 
-def recoloured(picture, seed):
-    """The picture in other colours (see ``AppearanceView``), the same ones for the same seed."""
+def recoloured(picture: np.ndarray, seed: int) -> np.ndarray:
+    """The picture in other colours, the same ones for the same seed.
+
+    Each channel gets a curve, a cubic Bézier polynomial from 0 to 255 or from 255 to 0 that never
+    turns back (Models Genesis, Zhou et al., MICCAI 2019), the channels a random order, and the
+    colours jitter.
+    """
     torch.manual_seed(seed)
-    return AppearanceView(['img'], colour_map=1.0).transform(dict(img=picture))['img_aug']
+    torch.rand(())  # so that a seed gives the colours of the figures in the documentation
+    first, second = torch.rand(2, 3).numpy()
+    level = np.linspace(0, 1, 256)[:, None]
+    curves = 3 * level * (1 - level) * ((1 - level) * first + level * second) + level**3
+    curves = np.where(torch.rand(3).numpy() < 0.5, curves[::-1], curves)
+    picture = cv2.LUT(picture, np.rint(255 * curves).astype(np.uint8)[None])
+    picture = picture[..., torch.randperm(3).numpy()]
+    jitter = v2.ColorJitter(brightness=0.5, contrast=0.5, saturation=0.5, hue=0.3)
+    rgb = jitter(Image.fromarray(np.ascontiguousarray(picture[..., ::-1])))
+    return np.ascontiguousarray(np.asarray(rgb)[..., ::-1])
 
 
-def to_images(*pictures):
+def to_images(*pictures: np.ndarray) -> torch.Tensor:
     """N arrays (H, W, 3), BGR, uint8, to a tensor (N, 3, H, W) in [-1, 1]."""
-    images = [torch.from_numpy(p.transpose(2, 0, 1).copy()) for p in pictures]
-    return torch.stack(images).float() / 127.5 - 1
+    return torch.from_numpy(np.stack(pictures)).movedim(-1, 1).float() / 127.5 - 1
 
 
-def read_config(path):
+def read_config(path: str | Path) -> Config:
     """Read a config that has a structure loss, and take its default scope.
 
     Raises:
@@ -69,13 +84,13 @@ def read_config(path):
     return config
 
 
-def build(settings, seed=0):
+def build(settings: dict, seed: int = 0) -> torch.nn.Module:
     """Build a loss or a network; what it draws follows from ``seed``."""
     torch.manual_seed(seed)
     return MODELS.build(settings).eval()
 
 
-def load_part(module, prefix, config, checkpoint):
+def load_part(module: torch.nn.Module, prefix: str, config: Config, checkpoint: str) -> None:
     """Load what a checkpoint holds of one part of the config's model, such as its loss.
 
     Args:
@@ -88,19 +103,23 @@ def load_part(module, prefix, config, checkpoint):
         FileNotFoundError: If there is no checkpoint.
         ValueError: If it does not hold exactly the weights of ``module`` under ``prefix``.
     """
-    expected = {f'{prefix}.{k}': v for k, v in module.state_dict().items()}
+    expected = {f'{prefix}.{name}': weight for name, weight in module.state_dict().items()}
     weights = adapt_names(expected, read_weights(str(checkpoint)))
-    found = {k: v for k, v in weights.items() if k.startswith(f'{prefix}.')}
-    wrong = differences(expected, found)
+    weights = {name: weight for name, weight in weights.items() if name.startswith(f'{prefix}.')}
+    wrong = differences(expected, weights)
     if wrong:
         raise ValueError(
             f'{checkpoint} does not fit {config.filename}: {wrong[0]} ({len(wrong)} such '
             "weights); give the config that it was trained with, and one of this loss's"
         )
-    module.load_state_dict({k[len(prefix) + 1 :]: v for k, v in found.items()})
+    module.load_state_dict({name[len(prefix) + 1 :]: weight for name, weight in weights.items()})
 
 
-def write_figure(path, groups, rows):
+def write_figure(
+    path: Path,
+    groups: Sequence[tuple[str, Sequence[str]]],
+    rows: Sequence[tuple[str, Sequence[Cell]]],
+) -> None:
     """Write what :func:`draw_maps` draws, and say so; the file appears once it is complete."""
     write_picture(path, draw_maps(groups, rows)[..., ::-1])
     print(f'figure: {path}')

@@ -16,36 +16,24 @@ LSeSim's heads and PatchNCE's generator and perceptrons are untrained (``--seed`
 ``--trained``, once or twice, gives the config and the checkpoint of a training with such a loss.
 """
 
-import argparse
-
-from arguments import add_feature_net, add_side, figure_path, naming_the_option, weights_of
+from arguments import add_feature_net, create_parser, naming_the_option, weights_of
 
 from sesim_mmagic.apis import command_line
 
 
 def parse_args(argv=None):
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = create_parser(__doc__, 'content_losses.png', side=128)
     parser.add_argument('pictures', nargs='*', metavar='PICTURE')
-    parser.add_argument(
-        '--recolour', action='store_true', help='make the picture of the same structure'
-    )
+    text = 'make the picture of the same structure'
+    parser.add_argument('--recolour', action='store_true', help=text)
     parser.add_argument('--pairs', nargs=2, metavar=('FOLDER_A', 'FOLDER_B'))
     parser.add_argument('--limit', type=int, help='so many pairs (default: all)')
     add_feature_net(parser)
-    parser.add_argument(
-        '--trained',
-        nargs=2,
-        action='append',
-        default=[],
-        metavar=('CONFIG', 'CHECKPOINT'),
-        help='a training with LSeSimLoss or PatchNCELoss',
-    )
+    text = 'a training with LSeSimLoss or PatchNCELoss'
+    names = dict(metavar=('CONFIG', 'CHECKPOINT'), help=text)
+    parser.add_argument('--trained', nargs=2, action='append', default=[], **names)
     parser.add_argument('--seed', type=int, default=0, help='of what is untrained, and of colours')
-    add_side(parser, 128)
-    parser.add_argument('--out', type=figure_path, default='content_losses.png')
     args = parser.parse_args(argv)
     wanted = 0 if args.pairs else 2 if args.recolour else 3
     if len(args.pictures) != wanted or (args.pairs and args.recolour):
@@ -62,8 +50,6 @@ if __name__ == '__main__':
     command_line.answer_first(parse_args)
 
 from functools import partial
-from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import torch
@@ -77,28 +63,8 @@ from sesim_mmagic.utils.images import list_images
 from sesim_mmagic.utils.names import pictures_by_name
 
 
-class Line(NamedTuple):
-    """A loss in table and figure."""
-
-    name: str
-    note: str  # whether what can be trained is
-    errors: object  # from images (1 + M, 3, H, W) to a map (M, h, w) a layer
-
-    @property
-    def title(self):
-        return f'{self.name}, {self.note}' if self.note else self.name
-
-
-class Triple(NamedTuple):
-    """Pictures (H, W, 3), BGR, uint8."""
-
-    source: object
-    same: object
-    other: object
-
-
-def build_lines(feature_net, trained, seed):
-    """The losses, in the order of the table.
+def build_losses(feature_net, trained, seed):
+    """The losses in the order of the table.
 
     Args:
         feature_net (dict): Config of the feature network of all losses but trained ones.
@@ -106,39 +72,40 @@ def build_lines(feature_net, trained, seed):
             PatchNCE loss.
         seed (int): Of what is untrained.
 
+    Returns:
+        dict[str, Callable]: By title, from images (1 + M, 3, H, W) to a map (M, h, w) a layer.
+
     Raises:
         FileNotFoundError: If a file is missing.
         ValueError: If a config has another loss, or a checkpoint does not fit its config.
     """
-
-    def fixed(name):
-        return build(dict(type=f'sesim_mmagic.{name}', feature_net=feature_net))
-
-    lines = [
-        Line('pixel', '', partial(absolute_errors, build(dict(type='sesim_mmagic.PixelLoss')))),
-        Line('perceptual', '', partial(absolute_errors, fixed('PerceptualLoss'))),
-        Line('FSeSim', '', partial(spatial_errors, fixed('FSeSimLoss'))),
-    ]
     learned = {}
     for config, checkpoint in trained:
-        line = trained_line(config, checkpoint)
-        if line.name in learned:
-            raise ValueError(f'--trained: two trainings with {line.name}; give one')
-        learned[line.name] = line
-    if 'PatchNCE' not in learned:
-        loss = build(dict(type='sesim_mmagic.PatchNCELoss'), seed)
-        generator = build(dict(type='sesim_mmagic.ResNetBlurGenerator'), seed)
-        initialize(generator, generator.init_cfg)  # its init_weights() logs every weight
-        errors = partial(patch_nce_errors, loss, generator=generator)
-        learned['PatchNCE'] = Line('PatchNCE', 'untrained', errors)
-    if 'LSeSim' not in learned:
-        loss = build(dict(type='sesim_mmagic.LSeSimLoss', feature_net=feature_net), seed)
-        learned['LSeSim'] = Line('LSeSim', 'untrained', partial(spatial_errors, loss))
-    return [*lines[:2], learned['PatchNCE'], lines[2], learned['LSeSim']]
+        name, errors = trained_loss(config, checkpoint)
+        if name in learned:
+            raise ValueError(f'--trained: two trainings with {name}; give one')
+        learned[name] = errors
+
+    def loss_of(name, **settings):
+        return build(dict(type=f'sesim_mmagic.{name}', **settings), seed)
+
+    generator, net = loss_of('ResNetBlurGenerator'), dict(feature_net=feature_net)
+    initialize(generator, generator.init_cfg)  # its init_weights() logs every weight
+    fixed = {
+        'pixel': partial(absolute_errors, loss_of('PixelLoss')),
+        'perceptual': partial(absolute_errors, loss_of('PerceptualLoss', **net)),
+        'PatchNCE': partial(patch_nce_errors, loss_of('PatchNCELoss'), generator=generator),
+        'FSeSim': partial(spatial_errors, loss_of('FSeSimLoss', **net)),
+        'LSeSim': partial(spatial_errors, loss_of('LSeSimLoss', **net)),
+    }
+    notes = dict.fromkeys(('PatchNCE', 'LSeSim'), ', untrained') | dict.fromkeys(
+        learned, ', trained'
+    )
+    return {name + notes.get(name, ''): learned.get(name, fixed[name]) for name in fixed}
 
 
-def trained_line(config, checkpoint):
-    """The loss of a training; see :func:`build_lines` for what is raised."""
+def trained_loss(config, checkpoint):
+    """Name and errors of the loss of a training; see :func:`build_losses` for what is raised."""
     config = read_config(config)
     loss = build(config.model.structure_loss)
     if not isinstance(loss, (LSeSimLoss, PatchNCELoss)):
@@ -147,20 +114,17 @@ def trained_line(config, checkpoint):
             'trainings with LSeSimLoss or PatchNCELoss, the other losses learn nothing'
         )
     load_part(loss, 'structure_loss', config, checkpoint)
-    if isinstance(loss, LSeSimLoss):
-        name, errors = 'LSeSim', partial(spatial_errors, loss)
-    else:
+    name, errors = 'LSeSim', partial(spatial_errors, loss)
+    if isinstance(loss, PatchNCELoss):
         generator = build(config.model.generator)
         load_part(generator, f'generators.{config.model.target_domain}', config, checkpoint)
         name, errors = 'PatchNCE', partial(patch_nce_errors, loss, generator=generator)
     order = config.model.get('data_preprocessor', {}).get('output_channel_order') or 'BGR'
-    if order.upper() == 'RGB':
-        return Line(name, 'trained', lambda images: errors(images.flip(1)))
-    return Line(name, 'trained', errors)
+    return name, (lambda images: errors(images.flip(1))) if order.upper() == 'RGB' else errors
 
 
 def triples_of(args):
-    """The pictures that are compared.
+    """The pictures that are compared: source, same structure, other structure.
 
     Raises:
         FileNotFoundError: If a picture or a folder is missing.
@@ -170,50 +134,53 @@ def triples_of(args):
         pictures = [read_square(path, args.side) for path in args.pictures]
         if args.recolour:
             pictures.insert(1, recoloured(pictures[0], args.seed))
-        return [Triple(*pictures)]
-    folders = [Path(folder) for folder in args.pairs]
-    sources, sames = (pictures_by_name(list_images(folder)) for folder in folders)
+        return [pictures]
+    listings = [list_images(folder) for folder in args.pairs]
+    sources, sames = map(pictures_by_name, listings)
     names = sorted(sources.keys() & sames.keys())[: args.limit]
     if len(names) < 2:
         raise ValueError(
-            f'{folders[0]} ({len(sources)} pictures) and {folders[1]} ({len(sames)}) have '
+            f'{args.pairs[0]} ({len(sources)} pictures) and {args.pairs[1]} ({len(sames)}) have '
             f'{len(names)} names in common; pairs are pictures of one name, and at least two are '
             'needed'
         )
     sources = [read_square(sources[name], args.side) for name in names]
     sames = [read_square(sames[name], args.side) for name in names]
-    return [
-        Triple(*pictures) for pictures in zip(sources, sames, [*sames[1:], sames[0]], strict=True)
-    ]
+    return list(zip(sources, sames, [*sames[1:], sames[0]], strict=True))
 
 
-def print_table(lines, values):
+def print_table(titles, values):
     """Print the values, shape (pairs, losses, 2), of one or of several pairs."""
     count = len(values)
-    head = 'same structure scores lower'
-    print(f'{"loss":<22}{"same":>10}{"other":>10}{"ratio":>8}  {head}')
-    for line, pairs in zip(lines, values.unbind(1), strict=True):
+    print(f'{"loss":<22}{"same":>10}{"other":>10}{"ratio":>8}  same structure scores lower')
+    for title, pairs in zip(titles, values.unbind(1), strict=True):
         lower = int((pairs[:, 0] < pairs[:, 1]).sum())
         verdict = ('no', 'yes')[lower] if count == 1 else f'{lower} of {count} pairs'
         same, other = pairs.mean(dim=0).tolist()
         ratio = (pairs[:, 0] / pairs[:, 1]).mean().item()
-        print(f'{line.title:<22}{same:>10.4f}{other:>10.4f}{ratio:>8.2f}  {verdict}')
+        print(f'{title:<22}{same:>10.4f}{other:>10.4f}{ratio:>8.2f}  {verdict}')
     if count > 1:
         print('values are means over pairs; the ratio is the mean of same / other of each pair')
 
 
-def draw(path, heading, triple, lines, layers, values):
-    """Write the figure of one triple; ``layers`` holds each loss's maps, ``values`` (losses, 2)."""
-    groups = [(heading, ['source', 'compared'])]
-    rows = [
-        ('same structure', [Cell(triple.source), Cell(triple.same)]),
-        ('other structure', [Cell(triple.source), Cell(triple.other)]),
-    ]
-    for line, errors, (same, other) in zip(lines, layers, values.tolist(), strict=True):
-        groups.append((line.title, [f'same {same:.2f} other {other:.2f}']))
-        for (_, cells), picture in zip(rows, coloured(on_one_grid(errors)), strict=True):
-            cells.append(Cell(picture))
-    write_figure(path, groups, rows)
+def draw(path, heading, triple, maps, values):
+    """Write the figure of one triple.
+
+    Args:
+        path (Path): PNG to write.
+        heading (str): Above the pictures.
+        triple (Sequence[np.ndarray]): Source, same structure, other structure.
+        maps (dict[str, list[Tensor]]): Errors of each loss, by title.
+        values (Tensor): Shape (losses, 2).
+    """
+    source, *others = map(Cell, triple)
+    groups, cells = [(heading, ['source', 'compared'])], [[source, other] for other in others]
+    for (title, errors), (same, other) in zip(maps.items(), values.tolist(), strict=True):
+        groups.append((title, [f'same {same:.2f} other {other:.2f}']))
+        for row, picture in zip(cells, coloured(on_one_grid(errors)), strict=True):
+            row.append(Cell(picture))
+    labels = 'same structure', 'other structure'
+    write_figure(path, groups, list(zip(labels, cells, strict=True)))
 
 
 def coloured(maps):
@@ -231,18 +198,18 @@ def coloured(maps):
 def main(argv=None):
     """Print the table and draw the figure."""
     args = parse_args(argv)
+    command_line.check_out(args.out, args.overwrite)
     triples = triples_of(args)
-    lines = build_lines(args.feature_net, args.trained, args.seed)
-    values = []
+    losses = build_losses(args.feature_net, args.trained, args.seed)
+    values, first = [], None
     for triple in triples:
         images = to_images(*triple)
         with naming_the_option():  # weights are read by the first of them
-            layers = [line.errors(images) for line in lines]
-        values.append(torch.stack([values_of(errors) for errors in layers]))
-        if len(values) == 1:
-            first = layers
-    print_table(lines, torch.stack(values))
-    draw(args.out, weights_of(args.feature_net), triples[0], lines, first, values[0])
+            maps = {title: errors(images) for title, errors in losses.items()}
+        values.append(torch.stack([values_of(errors) for errors in maps.values()]))
+        first = first or maps
+    print_table(losses, torch.stack(values))
+    draw(args.out, weights_of(args.feature_net), triples[0], first, values[0])
 
 
 if __name__ == '__main__':

@@ -10,36 +10,26 @@ itself in a view of another appearance: the share of queries whose most similar 
 queries of the view, is their own.
 """
 
-import argparse
-
-from arguments import add_side, figure_path, point
+from arguments import add_points, create_parser
 
 from sesim_mmagic.apis import command_line
 
 
 def parse_args(argv=None):
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = create_parser(__doc__, 'maps.png', side=128)
     parser.add_argument('config')
     parser.add_argument('checkpoint')
     parser.add_argument('pictures', nargs='+')
-    parser.add_argument(
-        '--points',
-        nargs='+',
-        type=point,
-        default=[(0.35, 0.3), (0.6, 0.6)],
-        metavar='X,Y',
-        help='queries, as shares of width and height (default: 0.35,0.3 0.6,0.6)',
-    )
-    add_side(parser, 128)
-    parser.add_argument('--out', type=figure_path, default='maps.png')
+    text = 'queries, as shares of width and height (default: 0.35,0.3 0.6,0.6)'
+    add_points(parser, '--points', [(0.35, 0.3), (0.6, 0.6)], text)
     return parser.parse_args(argv)
 
 
 if __name__ == '__main__':
     command_line.answer_first(parse_args)
+
+from itertools import product
 
 import torch
 from common import build, load_part, read_config, read_square, recoloured, to_images, write_figure
@@ -72,31 +62,31 @@ def build_losses(config, checkpoint):
     return losses
 
 
-def features_of(losses, images):
+def features_of(losses, picture):
     """For each layer the features of the three states."""
-    look = losses[0].extract(images)
+    features = losses[0].extract(to_images(picture))
     projected = [
-        [head(f) for head, f in zip(loss.heads.values(), look, strict=True)] for loss in losses
+        [head(maps) for head, maps in zip(loss.heads.values(), features, strict=True)]
+        for loss in losses
     ]
-    return list(zip(look, *projected, strict=True))
+    return list(zip(features, *projected, strict=True))
 
 
 def maps_of(losses, picture, point):
-    """For each layer and state the map (h, w) of the query at ``point``."""
-    layers = []
-    for states in features_of(losses, to_images(picture)):
+    """For each layer, and in it for each state, the map (h, w) of the query at ``point``."""
+    for states in features_of(losses, picture):
         height, width = states[0].shape[2:]
         position = torch.tensor([int(point[1] * height) * width + int(point[0] * width)])
-        maps = [self_similarity(f, position, max(height, width)) for f in states]
-        layers.append([m.view(height, width).numpy() for m in maps])
-    return layers
+        for features in states:
+            similarity = self_similarity(features, position, max(height, width))
+            yield similarity.view(height, width).numpy()
 
 
-def found_in_another_view(losses, picture, queries=256):
+def shares_of_finds(losses, picture, queries=256):
     """For each layer and state the share of queries that find themselves in another view."""
-    looks = [features_of(losses, to_images(p)) for p in (picture, recoloured(picture, seed=0))]
+    views = [features_of(losses, view) for view in (picture, recoloured(picture, seed=0))]
     shares = []
-    for states, view_states in zip(*looks, strict=True):
+    for states, view_states in zip(*views, strict=True):
         positions = sample_positions(*states[0].shape[2:], queries)
         shares.append([])
         for pair in zip(states, view_states, strict=True):
@@ -112,17 +102,16 @@ def found_in_another_view(losses, picture, queries=256):
 def main(argv=None):
     """Draw the figure and print the shares."""
     args = parse_args(argv)
+    command_line.check_out(args.out, args.overwrite)
     losses = build_losses(args.config, args.checkpoint)
     pictures = [read_square(path, args.side) for path in args.pictures]
     layers = losses[0].feature_net.layers
     rows = []
-    for picture in pictures:
-        for at in args.points:
-            maps = [m for states in maps_of(losses, picture, at) for m in states]
-            cells = [Cell(picture, at), *(Cell(values, at) for values in maps)]
-            rows.append((f'{at[0]:.3g},{at[1]:.3g}', cells))
+    for picture, point in product(pictures, args.points):
+        cells = [Cell(values, point) for values in (picture, *maps_of(losses, picture, point))]
+        rows.append((f'{point[0]:.3g},{point[1]:.3g}', cells))
     write_figure(args.out, [('', ['query']), *((layer, STATES) for layer in layers)], rows)
-    shares = torch.stack([found_in_another_view(losses, p) for p in pictures]).mean(dim=0)
+    shares = torch.stack([shares_of_finds(losses, p) for p in pictures]).mean(dim=0)
     print('queries that find themselves in another view:')
     for layer, values in zip(layers, shares, strict=True):
         print(f'{layer}: ' + ', '.join(f'{s} {v:.2f}' for s, v in zip(STATES, values, strict=True)))

@@ -3,26 +3,18 @@
 python tools/analysis/picture_rows.py --columns NAME ... --row LABEL PICTURE ... --out FIGURE
 """
 
-import argparse
-
-from arguments import figure_path
+from arguments import create_parser
 
 from sesim_mmagic.apis import command_line
 
 
 def parse_args(argv=None):
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = create_parser(__doc__.splitlines()[0])
     parser.add_argument('--columns', nargs='+', required=True, metavar='NAME')
-    parser.add_argument(
-        '--row',
-        nargs='+',
-        action='append',
-        required=True,
-        metavar='TEXT',
-        help='a label and a picture for each column; all get the shape of the first',
-    )
-    parser.add_argument('--out', type=figure_path, required=True, help='PNG to write')
+    text = 'a label and a picture for each column; all get the shape of the first'
+    row = dict(nargs='+', action='append', required=True, metavar='TEXT', help=text)
+    parser.add_argument('--row', **row)
     return parser.parse_args(argv)
 
 
@@ -39,6 +31,7 @@ from sesim_mmagic.utils.images import read_picture
 def main(argv=None):
     """Read the pictures and write the figure."""
     args = parse_args(argv)
+    command_line.check_out(args.out, args.overwrite)
     rows = [(label, [Cell(read_picture(path)) for path in paths]) for label, *paths in args.row]
     write_figure(args.out, [('', args.columns)], rows)
 

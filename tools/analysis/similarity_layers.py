@@ -6,13 +6,11 @@
 
 One row a picture and point (the cross): for each layer its cosine similarity to every position,
 coloured from the smallest to the largest value. Prints for each point and layer the spatial
-distance of the two maps (FSeSim's, cosine, A as source and B as target): 0 where what is alike in
-A is alike in B.
+distance of the two maps (FSeSim's, cosine, A as source and B as translation): 0 where what is
+alike in A is alike in B.
 """
 
-import argparse
-
-from arguments import add_feature_net, add_side, figure_path, naming_the_option, point, weights_of
+from arguments import add_feature_net, add_points, create_parser, naming_the_option, weights_of
 
 from sesim_mmagic.apis import command_line
 
@@ -21,41 +19,23 @@ LAYERS = ('relu1_2', 'relu2_2', 'relu3_1', 'relu3_3', 'relu4_1', 'relu4_3')
 
 def parse_args(argv=None):
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = create_parser(__doc__, 'similarity_layers.png', side=256)
     parser.add_argument('picture_a')
     parser.add_argument('picture_b')
     choice = parser.add_mutually_exclusive_group()
-    choice.add_argument(
-        '--points',
-        nargs='+',
-        type=point,
-        default=[(0.35, 0.3)],
-        metavar='X,Y',
-        help='queries, as shares of width and height (default: 0.35,0.3)',
-    )
-    choice.add_argument(
-        '--click', action='store_true', help='choose the points with the mouse, in a window'
-    )
-    parser.add_argument(
-        '--points-b',
-        nargs='+',
-        type=point,
-        metavar='X,Y',
-        help='the points of B, as many as of A (default: the same)',
-    )
+    text = 'queries, as shares of width and height (default: 0.35,0.3)'
+    add_points(choice, '--points', [(0.35, 0.3)], text)
+    text = 'choose the points with the mouse, in a window'
+    choice.add_argument('--click', action='store_true', help=text)
+    add_points(parser, '--points-b', None, 'the points of B, as many as of A (default: the same)')
     parser.add_argument('--layers', nargs='+', default=LAYERS, help=f'default: {" ".join(LAYERS)}')
     add_feature_net(parser)
-    add_side(parser, 256)
-    parser.add_argument('--out', type=figure_path, default='similarity_layers.png')
     return parser.parse_args(argv)
 
 
 if __name__ == '__main__':
     command_line.answer_first(parse_args)
 
-import cv2
 import torch
 from common import build, read_square, to_images, write_figure
 
@@ -85,21 +65,14 @@ def ask_for_points(figure, picture):
     axes = figure.add_subplot()
     axes.set_axis_off()
     axes.set_title('left: a point; right: take the last one back; enter: done')
-    axes.imshow(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+    axes.imshow(picture[..., ::-1])
     height, width = picture.shape[:2]
     # Pixels have their centres at whole numbers; a click at the rim belongs to the picture.
     clicks = [((x + 0.5) / width, (y + 0.5) / height) for x, y in figure.ginput(-1, timeout=0)]
-    points = [p for p in clicks if all(0 <= share < 1 for share in p)]
+    points = [point for point in clicks if all(0 <= share < 1 for share in point)]
     if not points:
         raise ValueError('no point of the picture was clicked; click one, or give --points X,Y')
     return points
-
-
-def distances_of(maps_a, maps_b):
-    """Spatial distance of two lists of maps (1, N, h, w), one a layer: shape (N, layers)."""
-    pairs = zip(maps_a, maps_b, strict=True)
-    rows = [spatial_distance(a.flatten(2), b.flatten(2), reduction='none')[0] for a, b in pairs]
-    return torch.stack(rows, dim=1)
 
 
 @command_line.command()
@@ -107,12 +80,12 @@ def distances_of(maps_a, maps_b):
 def main(argv=None):
     """Print the distances and draw the figure."""
     args = parse_args(argv)
+    command_line.check_out(args.out, args.overwrite)
     pictures = [read_square(path, args.side) for path in (args.picture_a, args.picture_b)]
     points_a = clicked_points(pictures[0]) if args.click else args.points
-    points_b = args.points_b or points_a
-    if len(points_b) != len(points_a):
-        raise ValueError(f'--points-b: {len(points_b)} points for {len(points_a)} of picture A')
-    points = points_a, points_b
+    points = points_a, args.points_b or points_a
+    if len(points[1]) != len(points_a):
+        raise ValueError(f'--points-b: {len(points[1])} points for {len(points_a)} of picture A')
     settings = dict(layers=args.layers, feature_net=args.feature_net)
     loss = build(dict(type='sesim_mmagic.FSeSimLoss', **settings))
     with naming_the_option():
@@ -121,13 +94,15 @@ def main(argv=None):
         loss.similarity_maps(to_images(picture), of_picture)
         for picture, of_picture in zip(pictures, points, strict=True)
     ]
-    distances = distances_of(*maps)
+    both = [[layer.flatten(2) for layer in layers] for layers in maps]
+    distances = [spatial_distance(a, b, reduction='none')[0] for a, b in zip(*both, strict=True)]
     print('distance of the maps of A and B'.ljust(34) + ''.join(f'{x:>9}' for x in args.layers))
     rows = []
-    for index, (at, values) in enumerate(zip(zip(*points, strict=True), distances, strict=True)):
-        names = [f'{name} {x:.3g},{y:.3g}' for name, (x, y) in zip('AB', at, strict=True)]
-        print('  '.join(names).ljust(34) + ''.join(f'{value:>9.4f}' for value in values))
-        for name, picture, place, layers in zip(names, pictures, at, maps, strict=True):
+    for index, places in enumerate(zip(*points, strict=True)):
+        names = [f'{name} {x:.3g},{y:.3g}' for name, (x, y) in zip('AB', places, strict=True)]
+        values = ''.join(f'{layer[index]:>9.4f}' for layer in distances)
+        print('  '.join(names).ljust(34) + values)
+        for name, picture, place, layers in zip(names, pictures, places, maps, strict=True):
             cells = [Cell(layer[0, index].numpy(), place) for layer in layers]
             rows.append((name, [Cell(picture, place), *cells]))
     groups = [('', ['picture']), (weights_of(args.feature_net), args.layers)]

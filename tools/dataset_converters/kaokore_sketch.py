@@ -37,16 +37,7 @@ def ink_sketch(painting):
 
 
 def split(names, num_test, limit, seed):
-    """Deal names to the test set, the sketches and the paintings.
-
-    Args:
-        names (list[str]): Names of all pictures.
-        num_test (int): Number of test pairs.
-        limit (int | None): Most pictures for each of the two training folders.
-        seed (int): Seed of the shuffling.
-
-    Returns:
-        dict[str, list[str]]: Sorted names for 'test', 'trainA' and 'trainB', without overlap.
+    """Deal names to 'test', 'trainA' and 'trainB', without overlap; each part is sorted.
 
     Raises:
         ValueError: If nothing would be left to train on.
@@ -65,49 +56,18 @@ def split(names, num_test, limit, seed):
     return {name: sorted(part) for name, part in parts.items()}
 
 
-def convert(pictures, out, size=128, num_test=100, limit=None, seed=0, skip_broken=False):
-    """Write the data set; ``out`` appears once it is complete.
-
-    Raises:
-        FileNotFoundError: If ``pictures`` is no folder.
-        FileExistsError: If ``out`` exists.
-        ValueError: If there are too few pictures, some cannot be used and are not to be skipped,
-            or ``size`` is below 16.
-    """
-    from mmengine.utils import track_iter_progress
-
-    from sesim_mmagic.datasets.folders import is_free, new_folder
-
-    pictures, out = Path(pictures), Path(out)
-    if size < 16:
-        raise ValueError(f'--size must be at least 16 pixels, got {size}')
-    if not pictures.is_dir():
-        raise FileNotFoundError(f'{str(pictures)!r} is no folder; give that of the pictures')
-    if not is_free(out):
-        raise FileExistsError(f'{str(out)!r} exists; choose another --out, or delete it first')
-    paths = _usable(pictures, skip_broken)
-    parts = split(list(paths), num_test, limit, seed)
-    with new_folder(out) as folder:
-        for name in ('trainA', 'trainB', 'testA', 'testB'):
-            (folder / name).mkdir()
-        jobs = [(part, stem) for part, stems in parts.items() for stem in stems]
-        for part, stem in track_iter_progress(jobs):
-            _write(folder, part, stem, paths[stem], size)
-    return parts
-
-
-def _usable(pictures, skip_broken):
+def usable(folder, skip_broken):
     """The pictures of a folder and those inside it by their stems."""
     from sesim_mmagic.datasets.checking import BrokenPictures, find_broken
     from sesim_mmagic.datasets.sources import say_left_out
     from sesim_mmagic.utils.images import list_images, shown
 
-    listing = list_images(pictures)
+    listing = list_images(folder)
     say_left_out(listing)
     stems = Counter(path.stem for path in listing.files)
     if len(stems) < len(listing.files):
         raise ValueError(
-            f'several pictures of {shown(pictures)} are called {stems.most_common(1)[0][0]!r} but '
+            f'several pictures of {shown(folder)} are called {stems.most_common(1)[0][0]!r} but '
             'for their folders and suffixes; rename or remove all but one'
         )
     broken = find_broken([str(path) for path in listing.files])
@@ -116,39 +76,58 @@ def _usable(pictures, skip_broken):
     return {path.stem: path for path in listing.files if str(path) not in broken}
 
 
-def _write(folder, part, stem, path, size):
-    """Write one painting, its sketch or both, depending on the part of the data set."""
+def write_pictures(folder, parts, paths, size):
+    """Write the paintings and the sketches of each part of the data set."""
     import numpy as np
     from PIL import Image, ImageOps
+    from rich.progress import track
 
     from sesim_mmagic.utils.images import read_picture
 
-    rgb = np.ascontiguousarray(read_picture(path)[..., ::-1])
-    painting = ImageOps.fit(Image.fromarray(rgb), (size, size), Image.Resampling.LANCZOS)
-    if part != 'trainA':
-        painting.save(folder / ('trainB' if part == 'trainB' else 'testB') / f'{stem}.png')
-    if part != 'trainB':
-        sketch = Image.fromarray(ink_sketch(np.asarray(painting)))
-        sketch.save(folder / ('trainA' if part == 'trainA' else 'testA') / f'{stem}.png')
+    folders = dict(test=('testA', 'testB'), trainA=('trainA',), trainB=('trainB',))
+    for name in ('trainA', 'trainB', 'testA', 'testB'):
+        (folder / name).mkdir()
+    jobs = [(part, stem) for part, stems in parts.items() for stem in stems]
+    for part, stem in track(jobs, 'pictures'):
+        rgb = np.ascontiguousarray(read_picture(paths[stem])[..., ::-1])
+        painting = ImageOps.fit(Image.fromarray(rgb), (size, size), Image.Resampling.LANCZOS)
+        for name in folders[part]:
+            is_sketch = name.endswith('A')
+            picture = Image.fromarray(ink_sketch(np.asarray(painting))) if is_sketch else painting
+            picture.save(folder / name / f'{stem}.png')
 
 
-@command_line.command()
-def main():
+def parse_args():
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('pictures', help='folder with the KaoKore pictures, e.g. images_256')
     parser.add_argument('--out', default='data/kaokore_sketch', help='(default: %(default)s)')
     parser.add_argument('--size', type=int, default=128, help='side in pixels (%(default)s)')
     parser.add_argument('--test', type=int, default=100, help='test pairs (%(default)s)')
-    parser.add_argument(
-        '--limit', type=int, help='most pictures in each of trainA and trainB (all)'
-    )
+    text = 'most pictures in each of trainA and trainB (all)'
+    parser.add_argument('--limit', type=int, help=text)
     parser.add_argument('--seed', type=int, default=0, help='of the shuffling (%(default)s)')
-    parser.add_argument(
-        '--skip-broken', action='store_true', help='leave out pictures that cannot be used'
-    )
-    args = parser.parse_args()
-    settings = args.size, args.test, args.limit, args.seed, args.skip_broken
-    parts = convert(args.pictures, args.out, *settings)
+    text = 'leave out pictures that cannot be used'
+    parser.add_argument('--skip-broken', action='store_true', help=text)
+    return parser.parse_args()
+
+
+@command_line.command()
+def main():
+    """Write the data set; its folder appears once it is complete."""
+    args = parse_args()
+    from sesim_mmagic.utils.files import is_free, new_folder
+
+    if args.size < 16:
+        raise ValueError(f'--size must be at least 16 pixels, got {args.size}')
+    if not Path(args.pictures).is_dir():
+        raise FileNotFoundError(f'{args.pictures!r} is not a folder; give that of the pictures')
+    if not is_free(args.out):
+        raise FileExistsError(f'{args.out!r} exists; choose another --out, or delete it first')
+    paths = usable(args.pictures, args.skip_broken)
+    parts = split(list(paths), args.test, args.limit, args.seed)
+    with new_folder(args.out) as folder:
+        write_pictures(folder, parts, paths, args.size)
     print(
         f'\n{args.out}: {len(parts["trainA"])} sketches and {len(parts["trainB"])} paintings to '
         f'train on, {len(parts["test"])} test pairs, {args.size} x {args.size} pixels.'

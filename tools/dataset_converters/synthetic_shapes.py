@@ -6,6 +6,7 @@ from sesim_mmagic.apis import command_line
 
 
 def parse_args():
+    """Parse the command line; names are the arguments of ``write_shapes``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--out', required=True, help='folder to write, e.g. data/synthetic')
     parser.add_argument(
@@ -15,42 +16,37 @@ def parse_args():
         help='mismatch: few large shapes in B, many small ones in A; '
         'matched: alike in both (default: %(default)s)',
     )
-    parser.add_argument('--size', type=int, default=64, help='side in pixels (%(default)s)')
-    parser.add_argument(
-        '--train', type=int, default=400, help='training pictures of each domain (%(default)s)'
+    numbers = dict(
+        size=(64, 'side in pixels'),
+        train=(400, 'training pictures of each domain'),
+        val=(32, 'validation pairs'),
+        test=(64, 'test pairs'),
+        seed=(0, 'of all draws'),
+        modes=(
+            1,
+            'modes that pictures of B are drawn from, 1 to 6, for multi-modal translation of A to '
+            'B; modes.json says which picture has which',
+        ),
     )
-    parser.add_argument('--val', type=int, default=32, help='validation pairs (%(default)s)')
-    parser.add_argument('--test', type=int, default=64, help='test pairs (%(default)s)')
-    parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument(
-        '--modes',
-        type=int,
-        default=1,
-        help='looks that pictures of B are drawn from, 1 to 6, for multi-modal '
-        'translation of A to B; modes.json says which picture has which (%(default)s)',
-    )
+    for name, (default, text) in numbers.items():
+        text = f'{text} (%(default)s)'
+        dest = f'num_{name}' if name in ('train', 'val', 'test') else name
+        parser.add_argument(f'--{name}', dest=dest, type=int, default=default, help=text)
     return parser.parse_args()
 
 
 @command_line.command()
 def main():
+    """Write the data set and say what it holds."""
     args = parse_args()
-    from sesim_mmagic.datasets.synthetic_shapes import write_shapes
+    from sesim_mmagic.datasets import write_shapes
 
-    out = write_shapes(
-        args.out,
-        args.layout,
-        size=args.size,
-        num_train=args.train,
-        num_test=args.test,
-        seed=args.seed,
-        num_val=args.val,
-        modes=args.modes,
-    )
+    out = write_shapes(**vars(args))
     print(
-        f'{out}: synthetic shapes, layout {args.layout}, {args.train} + {args.train} training '
-        f'pictures, {args.val} validation and {args.test} test pairs of {args.size} x {args.size} '
-        'pixels' + (f', {args.modes} modes of B.' if args.modes > 1 else '.')
+        f'{out}: synthetic shapes, layout {args.layout}, {args.num_train} + {args.num_train} '
+        f'training pictures, {args.num_val} validation and {args.num_test} test pairs of '
+        f'{args.size} x {args.size} pixels'
+        + (f', {args.modes} modes of B.' if args.modes > 1 else '.')
     )
 
 
