@@ -3,21 +3,17 @@
     python tools/demo.py [--out work_dirs/demo] [--layout matched]
 
 Makes the synthetic shapes, trains both for about the same time on one core each, tests both
-against the known truth, prints a table and writes one HTML page.
+against the known truth, prints a table, writes one HTML page, and says what to do with it all.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent / 'benchmark'))
-
-from runs import Run, execute_all
+from benchmark.trainings import Training, train_all
 
 from sesim_mmagic.apis import command_line
 
-ROOT = Path(__file__).resolve().parent.parent
-CONFIG = ROOT / 'configs/fsesim/fsesim_resnet-w24_1xb4_shapes64.py'
+CONFIG = 'configs/fsesim/fsesim_resnet-w24_1xb4_shapes64.py'
 #: Title, iterations, settings of each training. A step without structure loss is shorter; the
 #: numbers of iterations make the times alike and, unlike a time limit, the results repeatable.
 METHODS = {
@@ -25,6 +21,17 @@ METHODS = {
     'no_structure': ('no structure loss', 900, {'model.structure_loss': None}),
 }
 SCORES = ('foreground_iou', 'miou', 'miou_permuted', 'boundary_f1', 'psnr', 'ssim', 'style')
+NEXT = """
+Pictures of both, side by side:
+  {page}
+Losses and scores of the training with FSeSim:
+  {out}/fsesim/report.html
+
+Translate pictures with the trained model, here the test pictures:
+  python tools/translate.py {out}/dataset/testB --model {model} --out {out}/translated
+Try it in a browser, and click where self-similarity is to be shown:
+  python tools/web_demo.py --model {model} --pictures {out}/dataset/testB
+Train on your own pictures: docs/guide/own_data.md"""
 
 
 def parse_args():
@@ -32,62 +39,56 @@ def parse_args():
     parser = argparse.ArgumentParser(description='Train FSeSim and its baseline on the CPU.')
     parser.add_argument('--out', default='work_dirs/demo', help='folder for everything')
     parser.add_argument(
-        '--layout',
-        choices=('mismatch', 'matched'),
-        default='mismatch',
-        help='layout of the dataset',
+        '--layout', choices=('mismatch', 'matched'), default='mismatch', help='of the shapes'
     )
     parser.add_argument('--seed', type=int, default=2022, help='seed of the trainings')
     parser.add_argument(
-        '--scale', type=float, default=1.0, help='factor on the iterations, for a quick look'
+        '--scale',
+        type=float,
+        default=1.0,
+        help='factor on the numbers of iterations and pictures, for a quick look',
     )
     return parser.parse_args()
 
 
-def make_runs(out, dataset, seed, scale):
-    """One run a method."""
+def make_trainings(args, out, dataset):
+    """One training a method."""
     data = {
-        f'{name}_dataloader.dataset.data_root': str(dataset) for name in ('train', 'val', 'test')
+        f'{part}_dataloader.dataset.data_root': str(dataset) for part in ('train', 'val', 'test')
     }
-    return {
-        name: Run(
-            title,
-            str(CONFIG),
-            str(out / name),
-            max(2, round(iterations * scale)),
-            seed,
-            {**settings, **data},
+    trainings = []
+    for name, (title, iterations, settings) in METHODS.items():
+        iterations = max(2, round(iterations * args.scale))
+        work_dir = str(out / name)
+        trainings.append(
+            Training(title, CONFIG, work_dir, iterations, args.seed, {**settings, **data})
         )
-        for name, (title, iterations, settings) in METHODS.items()
-    }
+    return trainings
 
 
-def table(runs):
-    """Header and lines of the results, one column a method."""
-    results = {name: run.result() for name, run in runs.items()}
-    minutes = [r['step_seconds'] * r['run']['iterations'] / 60 for r in results.values()]
+def table(trainings):
+    """Header and lines of the results, one column a training."""
+    results = [training.results() for training in trainings]
+    minutes = [r['step_seconds'] * r['run']['iterations'] / 60 for r in results]
     lines = [
-        ('iterations', *(str(r['run']['iterations']) for r in results.values())),
+        ('iterations', *(str(r['run']['iterations']) for r in results)),
         ('training minutes', *(f'{m:.1f}' for m in minutes)),
     ]
-    lines += [(key, *(f'{r["scores"][key]:.3f}' for r in results.values())) for key in SCORES]
-    return ('', *(METHODS[name][0] for name in METHODS)), lines
+    lines += [(key, *(f'{r["scores"][key]:.3f}' for r in results)) for key in SCORES]
+    return ('', *(training.title for training in trainings)), lines
 
 
 def write_page(out, header, lines):
     """One page: input, both translations and the truth, below the scores."""
     from sesim_mmagic.engine import write_report
 
-    names = sorted(p.stem for p in (out / 'fsesim/test/translations/flat').glob('*.png'))
-    rows = [
-        (
-            name,
-            [out / f'fsesim/test/inputs/textured/{name}.png']
-            + [out / f'{method}/test/translations/flat/{name}.png' for method in METHODS]
-            + [out / f'fsesim/test/truths/flat/{name}.png'],
-        )
-        for name in names
-    ]
+    tests = [out / name / 'test' for name in METHODS]
+    rows = []
+    for picture in sorted((tests[0] / 'translations/flat').glob('*.png')):
+        translations = [test / 'translations/flat' / picture.name for test in tests]
+        truth = tests[0] / 'truths/flat' / picture.name
+        source = tests[0] / 'inputs/textured' / picture.name
+        rows.append((picture.stem, [source, *translations, truth]))
     write_report(
         out / 'index.html',
         'The synthetic shapes: textured to flat',
@@ -95,24 +96,26 @@ def write_page(out, header, lines):
         rows,
         tables=[('Scores', header, lines)],
     )
-    return (out / 'index.html').resolve()
 
 
 @command_line.command('the same command goes on from here')
 def main():
     """Run the demo."""
     args = parse_args()
-    from sesim_mmagic.datasets.synthetic_shapes import write_shapes
+    from sesim_mmagic.datasets import write_shapes
 
     out = Path(args.out)
-    dataset = write_shapes(out / 'dataset', layout=args.layout, num_train=2000)
-    runs = make_runs(out, dataset, args.seed, args.scale)
-    execute_all(runs.values())
-    header, lines = table(runs)
+    num_train = max(4, round(2000 * args.scale))
+    dataset = write_shapes(out / 'dataset', layout=args.layout, num_train=num_train)
+    trainings = make_trainings(args, out, dataset)
+    train_all(trainings)
+    header, lines = table(trainings)
     widths = [max(len(row[i]) for row in (header, *lines)) for i in range(len(header))]
     for row in (header, *lines):
         print('  '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
-    print(f'\nPictures: {write_page(out, header, lines)}')
+    write_page(out, header, lines)
+    model = out / 'fsesim' / f'iter_{trainings[0].iterations}.pth'
+    print(NEXT.format(page=(out / 'index.html').resolve(), out=out, model=model))
 
 
 if __name__ == '__main__':

@@ -1,6 +1,6 @@
 """The benchmark of data loading measures the pipelines it says it measures."""
 
-import importlib.util
+import importlib
 import json
 from pathlib import Path
 
@@ -14,50 +14,50 @@ from PIL import Image
 
 from sesim_mmagic.registry import TRANSFORMS
 
-SCRIPT = Path(__file__).resolve().parents[2] / 'tools/benchmark/data_loading.py'
 CONFIG = """
 default_scope = 'mmagic'
 load = [dict(type='sesim_mmagic.LoadPicture', key=key) for key in ('img_A', 'img_B')]
+resize = dict(type='Resize', keys=['img_A'], scale=(@SIDE@, @SIDE@))
 pack = dict(type='sesim_mmagic.PackDomains', A='a', B='b')
-view = dict(type='sesim_mmagic.AppearanceView', keys=['img_B'], blur=1)
 train_dataloader = dict(
     dataset=dict(
         type='sesim_mmagic.UnpairedFolderDataset',
         data_root='@DATA@',
-        pipeline=[*load, @STEPS@, dict(type='sesim_mmagic.PackingSpy')]))
+        pipeline=[*load, resize, pack, dict(type='sesim_mmagic.PackingSpy')]))
 """
 
 
 @TRANSFORMS.register_module()
 class PackingSpy(BaseTransform):
-    """Notes what each sample was packed with, and by how many threads."""
+    """Notes the width of each sample, and how many threads made it."""
 
-    views, threads = [], set()
+    widths, threads = [], set()
 
     def transform(self, results):
-        self.views.append([key for key in results['inputs'] if key.endswith('_aug')])
+        self.widths.append(results['inputs']['img_a'].shape[-1])
         self.threads.add((torch.get_num_threads(), cv2.getNumThreads()))
         return results
 
 
 @pytest.fixture
-def measure(tmp_path):
-    """Runs the script in this process, on three pictures a folder."""
+def measure(tmp_path, monkeypatch):
+    """Calls the tool in this process, with configs that resize to some sides."""
     for number, folder in enumerate(('trainA', 'trainB')):
         (tmp_path / folder).mkdir()
         for i in range(3):
             pixels = np.random.default_rng(10 * number + i).integers(0, 256, (32, 32, 3))
             Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / folder / f'{i}.png')
-    spec = importlib.util.spec_from_file_location('data_loading', SCRIPT)
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / 'tools/benchmark'))
+    tool = importlib.import_module('data_loading')
 
-    def run(steps, *argv):
-        config = tmp_path / 'config.py'
-        config.write_text(CONFIG.replace('@DATA@', str(tmp_path)).replace('@STEPS@', steps))
-        script.main([str(config), '--seconds', '0.2', *map(str, argv)])
+    def run(sides, *argv):
+        paths = [tmp_path / f'side{side}.py' for side in sides]
+        for side, path in zip(sides, paths, strict=True):
+            text = CONFIG.replace('@DATA@', str(tmp_path)).replace('@SIDE@', str(side))
+            path.write_text(text)
+        tool.main([*map(str, paths), '--seconds', '0.2', *map(str, argv)])
 
-    PackingSpy.views.clear()
+    PackingSpy.widths.clear()
     PackingSpy.threads.clear()
     before = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(2)
@@ -68,63 +68,36 @@ def measure(tmp_path):
     DefaultScope._instance_dict.clear()
 
 
-@pytest.mark.parametrize(
-    ('steps', 'views'),
-    [('pack', ['img_a_aug', 'img_b_aug']), ('view, pack', ['img_b_aug'])],
-    ids=['inserts a view', 'keeps the view of the config'],
-)
-def test_both_variants_are_measured_in_turn(measure, tmp_path, capsys, steps, views):
-    measure(steps, '--out', tmp_path / 'result.json')
-    seen = PackingSpy.views
-    assert all(packed in ([], views) for packed in seen)
+def test_configs_take_turns(measure, tmp_path, capsys):
+    measure([16, 700], '--out', tmp_path / 'result.json')
+    seen = PackingSpy.widths
     assert sum(a != b for a, b in zip(seen, seen[1:], strict=False)) >= 10, 'blocks alternate'
     assert PackingSpy.threads == {(1, 1)}
-
-    result = json.loads((tmp_path / 'result.json').read_text())
-    assert (result['pictures_per_sample'], result['views_per_sample']) == (2, len(views))
-    plain, viewed = result['variants']
-    assert (plain['variant'], viewed['variant']) == ('without', 'with')
-    for row in result['variants']:
-        low, high = row['samples_per_second_range']
-        assert 0 < low <= row['samples_per_second'] <= high
-        assert row['pictures_per_second'] == pytest.approx(2 * row['samples_per_second'])
-    assert viewed['samples_per_second'] < plain['samples_per_second'], 'a view costs time'
-    header, *rows, _, cost = capsys.readouterr().out.splitlines()[-5:]
-    assert header.split() == ['views', 'samples/s', '(range)', 'pictures/s', '(range)']
-    for line, row in zip(rows, result['variants'], strict=True):
-        assert line.split()[:2] == [row['variant'], f'{row["samples_per_second"]:.1f}']
-    assert cost.startswith(f'a view takes {result["milliseconds_per_view"]:.1f} ms')
+    small, large = json.loads((tmp_path / 'result.json').read_text())
+    assert (small['pipeline'], large['pipeline']) == ('side16', 'side700')
+    assert set(small['time of the first']) == {1} and np.median(large['time of the first']) > 1
+    assert np.median(small['samples/s']) > np.median(large['samples/s']) > 0
+    lines = capsys.readouterr().out.splitlines()[-4:]
+    assert lines[0] == '| pipeline | samples/s | time of the first |'
+    assert lines[2].startswith('| side16 | ') and lines[2].endswith(' | 1 (1 to 1) |')
 
 
 def test_resizers_are_measured_side_by_side(measure, tmp_path, capsys):
-    resize = "dict(type='Resize', keys=['img_A'], scale=(300, 300), interpolation='bicubic')"
-    measure(f'{resize}, pack', '--resize', '--out', tmp_path / 'result.json')
-    result = json.loads((tmp_path / 'result.json').read_text())
-    assert [row['variant'] for row in result['variants']] == ['cv2', 'pillow']
-    assert PackingSpy.views and not any(PackingSpy.views)
-    low, high = result['time_ratio_range']
-    assert 0 < low <= result['time_ratio'] <= high
-    last = capsys.readouterr().out.splitlines()[-1]
-    assert last.startswith(f'the second takes {result["time_ratio"]:.2f} times as long (')
-    assert 'has no Resize to compare' in refusal(capsys, measure, 'pack', '--resize')
+    measure([16], '--resize', '--out', tmp_path / 'result.json')
+    names = [row['pipeline'] for row in json.loads((tmp_path / 'result.json').read_text())]
+    assert names == ['side16, cv2', 'side16, pillow']
 
 
-def refusal(capsys, measure, *argv):
+@pytest.mark.parametrize(
+    ('argv', 'message'),
+    [
+        (['--cfg-options', 'train_dataloader.dataset.data_root=none'], "'none' is no"),
+        (['--resize', '--cfg-options', 'train_dataloader.dataset.pipeline=[]'], 'has no Resize'),
+        (['--seconds', '0'], '--seconds must be positive'),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(measure, capsys, argv, message):
     with pytest.raises(SystemExit) as error:
-        measure(*argv)
+        measure([16], *argv)
     assert error.value.code == 2
-    return capsys.readouterr().err.replace('\n', ' ')
-
-
-def test_options_reach_the_config(measure, tmp_path, capsys):
-    option = f'train_dataloader.dataset.data_root={tmp_path}/none'
-    assert "none' is no folder" in refusal(capsys, measure, 'pack', '--cfg-options', option)
-
-
-def test_a_pipeline_that_packs_no_views_is_refused(measure, capsys):
-    message = refusal(capsys, measure, "dict(type='PackInputs', keys=['img_A'])")
-    assert 'has no PackDomains, which packs the views; put' in message
-
-
-def test_no_time_is_refused(measure, capsys):
-    assert '--seconds must be positive' in refusal(capsys, measure, 'pack', '--seconds', '0')
+    assert message in capsys.readouterr().err.replace('\n', ' ').replace('is not a', 'is no')

@@ -1,5 +1,6 @@
-"""The demo and the benchmark run as the README says, only shorter."""
+"""The demo and the comparisons run as the README says, only shorter."""
 
+import importlib
 import json
 import re
 import subprocess
@@ -9,7 +10,22 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from sesim_mmagic.datasets import write_shapes
+
 ROOT = Path(__file__).resolve().parents[2]
+METHODS = '--methods', 'fsesim', 'lsesim', '--iterations', 4, '--seeds', 1, '--lr-scale', 2
+
+
+@pytest.fixture
+def call(monkeypatch):
+    """Calls the ``main`` of a benchmark in this process."""
+    monkeypatch.syspath_prepend(str(ROOT / 'tools/benchmark'))
+
+    def run(name, *argv):
+        monkeypatch.setattr(sys, 'argv', [name, *map(str, argv)])
+        importlib.import_module(name).main()
+
+    return run
 
 
 def run(*command):
@@ -18,92 +34,96 @@ def run(*command):
     ).stdout
 
 
-@pytest.mark.quick
-def test_demo_ends_with_a_table_and_a_page(tmp_path):
-    output = run('tools/demo.py', '--out', tmp_path, '--scale', 0.002)
-    lines = output.splitlines()
-    header = next(
-        i for i, line in enumerate(lines) if re.search(r'^\s+FSeSim\s+no structure', line)
-    )
-    found = {line.split()[0] for line in lines[header + 1 : -2]}
-    assert {'iterations', 'foreground_iou', 'miou', 'boundary_f1', 'psnr', 'ssim', 'style'} <= found
-    page = Path(lines[-1].removeprefix('Pictures: '))
-    text = page.read_text()
-    pictures = [page.parent / source for source in re.findall(r'src="([^"]+)"', text)]
-    assert len(pictures) == 4 * 64, 'input, two translations and truth of 64 scenes'
-    assert all(Image.open(picture).size == (64, 64) for picture in pictures)
-    result = json.loads((tmp_path / 'fsesim/result.json').read_text())
-    assert 0 <= result['scores']['foreground_iou'] <= 1
-    again = run('tools/demo.py', '--out', tmp_path, '--scale', 0.002)
-    assert again.startswith('2 of 2 trainings are done already and not repeated')
-    assert again.splitlines()[header + 1 :]
-
-
-def test_losses_benchmark_compares_equal_values(tmp_path):
-    output = run('tools/benchmark/losses.py', '--repeats', 1, '--out', tmp_path / 'losses.json')
-    assert len(output.splitlines()) == 4
-    rows = json.loads((tmp_path / 'losses.json').read_text())
-    named = [(row['loss'], row['patch_size']) for row in rows]
-    assert named == [('FSeSim', 32), ('FSeSim', 64), ('LSeSim', 32)]
-    assert rows[0]['dense_mb'] < rows[0]['loop_mb'] / 4, 'windows are materialised'
-
-
-def test_losses_benchmark_refuses_another_folder(tmp_path):
-    command = [sys.executable, 'tools/benchmark/losses.py', '--reference', str(tmp_path)]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert ended.returncode == 2
-    assert 'holds no models/sc_model.py' in ended.stderr
-
-
-ARGUMENTS = (
-    'tools/benchmark/structure.py', 'mismatch', 'matched', '--methods', 'fsesim', 'lsesim',
-    '--iterations', 4, '--seeds', 1, '--lr-scale', 2,
-)  # fmt: skip
+@pytest.fixture(scope='module')
+def dataset(tmp_path_factory):
+    out = tmp_path_factory.mktemp('dataset') / 'dataset'
+    return write_shapes(out, num_train=8, num_val=4, num_test=8)
 
 
 @pytest.fixture(scope='module')
-def comparison(tmp_path_factory):
-    """Folder and output of a comparison of two methods on two datasets."""
+def comparison(dataset, tmp_path_factory):
+    """Folder and output of a comparison of two methods."""
     folder = tmp_path_factory.mktemp('structure')
-    return folder, run(*ARGUMENTS, '--out', folder)
+    command = 'tools/benchmark/structure.py', 'mismatch', *METHODS, '--data-root', dataset
+    return folder, run(*command, '--out', folder)
 
 
-def test_structure_benchmark_at_both_budgets(comparison):
+@pytest.mark.quick
+def test_demo_ends_with_a_table_a_page_and_commands_that_work(tmp_path):
+    output = run('tools/demo.py', '--out', tmp_path, '--scale', 0.002)
+    scores, advice = re.split(r'\n\n(?=Pictures)', output)
+    assert re.search(r'^\s+FSeSim\s+no structure', scores, re.M)
+    for name in ('iterations', 'foreground_iou', 'miou', 'boundary_f1', 'psnr', 'ssim', 'style'):
+        assert re.search(rf'^{name} +[\d.]+ +[\d.]+', scores, re.M), name
+    pages = [Path(path) for path in re.findall(r'\S+\.html', advice)]
+    text = pages[0].read_text()
+    pictures = [tmp_path / source for source in re.findall(r'src="([^"]+)"', text)]
+    assert len(pictures) == 4 * 64, 'input, two translations and truth of 64 scenes'
+    assert all(Image.open(picture).size == (64, 64) for picture in pictures)
+    assert 'foreground_iou' in pages[1].read_text()
+    command = re.search(r'python (tools/translate.py .*)', advice)[1].split()
+    run(*command, '--device', 'cpu')
+    assert len(list((tmp_path / 'translated').glob('*.png'))) == 64
+    paths = [
+        path for path in re.findall(r'--model (\S+)|--pictures (\S+)', advice) for path in path
+    ]
+    assert all(Path(path).exists() for path in paths if path)
+
+
+def test_structure_benchmark_at_both_budgets(comparison, dataset):
     folder, output = comparison
-    table = (folder / 'mismatch_matched_table.md').read_text()
+    table = (folder / 'mismatch_table.md').read_text()
     assert table in output
     lines = [line.strip('| ').split(' | ') for line in table.splitlines()]
     assert lines[0][:5] == ['dataset', 'budget', 'method', 'iterations', 'steps/s']
     assert [line[:3] for line in lines[2:]] == [
-        [dataset, budget, method]
+        ['mismatch', budget, method]
         for budget in ('equal steps', 'equal time')
-        for dataset in ('mismatch', 'matched')
         for method in ('FSeSim', 'LSeSim')
     ]
-    results = json.loads((folder / 'mismatch_matched_results.json').read_text())
-    found = {(r['dataset'], r['budget'], r['method']): r for r in results}
-    for dataset in ('mismatch', 'matched'):
-        seconds = [found[dataset, 'equal steps', m]['step_seconds'] for m in ('fsesim', 'lsesim')]
-        fitting = max(2, round(4 * seconds[0] / seconds[1]))
-        assert found[dataset, 'equal time', 'lsesim']['run']['iterations'] == fitting
-        assert found[dataset, 'equal time', 'fsesim'] == {
-            **found[dataset, 'equal steps', 'fsesim'],
-            'budget': 'equal time',
-        }
-    settings = found['matched', 'equal steps', 'lsesim']['run']['settings']
-    assert settings['optim_wrapper.structure_loss.optimizer.lr'] == pytest.approx(4e-4)
-    assert settings['train_dataloader.dataset.data_root'] == str(folder / 'matched/dataset')
-    grid = Image.open(folder / 'mismatch_matched_grid.png')
-    assert grid.height > 1.7 * grid.width, '8 scenes: input, two translations, truth'
+    results = json.loads((folder / 'mismatch_results.json').read_text())
+    found = {(r['budget'], r['method']): r for r in results}
+    seconds = [found['equal steps', method]['step_seconds'] for method in ('fsesim', 'lsesim')]
+    fitting = max(2, round(4 * seconds[0] / seconds[1]))
+    assert found['equal time', 'lsesim']['run']['iterations'] == fitting
+    assert found['equal time', 'fsesim'] == {
+        **found['equal steps', 'fsesim'],
+        'budget': 'equal time',
+    }
+    run = found['equal steps', 'lsesim']['run']
+    assert run['settings']['optim_wrapper.structure_loss.optimizer.lr'] == pytest.approx(4e-4)
+    data = run['settings']['train_dataloader.dataset.data_root']
+    assert data == str(dataset)
+    written = json.loads(Path(run['work_dir'], 'results.json').read_text())
+    scores = {key.split('/')[1]: score for key, score in written['tests'][0]['metrics'].items()}
+    assert found['equal steps', 'lsesim']['scores'] == scores and scores['psnr'] > 0
+    grid = Image.open(folder / 'mismatch_grid.png')
+    assert grid.width > 4 * 128 and grid.height > 4 * 128, '4 scenes'
 
 
-def test_structure_benchmark_runs_nothing_twice(comparison):
+def test_structure_benchmark_runs_nothing_twice(comparison, dataset, call, capsys):
     folder, output = comparison
     written = {path: path.stat().st_mtime_ns for path in folder.rglob('iter_*.pth')}
-    assert run(*ARGUMENTS, '--out', folder).endswith(output[output.index('| dataset') :])
+    data = '--data-root', dataset
+    call('structure', 'mismatch', *METHODS, *data, '--out', folder, '--steps-only')
+    again = capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in folder.rglob('iter_*.pth')} == written
-    shorter = run(*ARGUMENTS, '--out', folder, '--steps-only')
-    assert shorter.count('| equal steps |') == 4 and 'equal time' not in shorter
+    assert again.startswith('2 of 2 trainings are done already and not repeated')
+    steps = [line for line in output.splitlines() if '| equal steps |' in line]
+    assert steps == [line for line in again.splitlines() if '| equal' in line]
+
+
+def test_weights_are_compared_on_held_out_scenes(dataset, call, capsys, tmp_path):
+    arguments = '--methods', 'pixel', '--weights', 0.5, 2, '--iterations', 2, '--seeds', 1
+    call('structure', 'mismatch', *arguments, '--data-root', dataset, '--out', tmp_path)
+    lines = [line.split(' | ') for line in capsys.readouterr().out.splitlines()]
+    titles = [line[2] for line in lines if line[0] == '| mismatch']
+    assert titles == ['pixel L1, weight 0.5', 'pixel L1, weight 2']
+    work_dir = tmp_path / 'mismatch/pixel_seed1_2iters_weight2'
+    settings = json.loads((work_dir / 'settings.json').read_text())['settings']
+    assert settings['model.structure_loss.loss_weight'] == 2
+    results = json.loads((work_dir / 'results.json').read_text())
+    assert results['tests'][0]['split'] == 'val (held-out)'
 
 
 @pytest.mark.parametrize(
@@ -114,47 +134,52 @@ def test_structure_benchmark_runs_nothing_twice(comparison):
         (('mismatch', '--lr-scale', '0'), 'must be positive'),
     ],
 )
-def test_structure_benchmark_refuses(arguments, message):
-    command = [sys.executable, 'tools/benchmark/structure.py', *arguments]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert ended.returncode == 2 and message in ended.stderr
+def test_structure_benchmark_refuses(call, capsys, arguments, message):
+    with pytest.raises(SystemExit) as error:
+        call('structure', *arguments)
+    assert error.value.code == 2 and message in capsys.readouterr().err
 
 
-def test_weights_are_compared_on_held_out_scenes(tmp_path):
-    arguments = '--methods', 'pixel', '--weights', 0.5, 2, '--iterations', 2
-    output = run('tools/benchmark/weights.py', *arguments, '--out', tmp_path)
-    rows = [line.split(' | ') for line in output.splitlines() if line.startswith('| pixel')]
-    assert [row[1] for row in rows] == ['0.5', '2']
-    result = json.loads((tmp_path / 'weight2/pixel_seed2021_2iters/result.json').read_text())
-    assert result['run']['settings']['model.structure_loss.loss_weight'] == 2
-    results = json.loads((tmp_path / 'weight2/pixel_seed2021_2iters/results.json').read_text())
-    assert results['tests'][0]['split'] == 'val (held-out)'
+def test_a_training_that_fails_names_its_log(call, capsys, tmp_path):
+    arguments = 'mismatch', '--methods', 'fsesim', '--iterations', 2, '--seeds', 1, '--steps-only'
+    with pytest.raises(SystemExit, match=r'FSeSim failed; its log is .*log.txt'):
+        call('structure', *arguments, '--data-root', tmp_path / 'none', '--out', tmp_path)
+    (log,) = tmp_path.rglob('log.txt')
+    assert 'is no folder' in log.read_text() or 'is not a folder' in log.read_text()
 
 
-def test_a_result_of_other_settings_is_not_taken(tmp_path, monkeypatch):
+def test_results_of_other_settings_are_not_taken(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / 'tools/benchmark'))
-    from runs import Run
+    from trainings import Training
 
-    run = Run('FSeSim', 'config.py', str(tmp_path), 5, 1)
-    assert run.result() is None
+    training = Training('FSeSim', 'config.py', str(tmp_path), 5, 1)
+    assert training.results() is None
     other = dict(title='FSeSim', config='config.py', work_dir=str(tmp_path), iterations=6, seed=1)
-    run.result_path.write_text(json.dumps(dict(run={**other, 'settings': {}})))
-    with pytest.raises(ValueError, match='result of other settings .*remove'):
-        run.result()
+    (tmp_path / 'settings.json').write_text(json.dumps({**other, 'settings': {}}))
+    with pytest.raises(ValueError, match='training of other settings .*remove'):
+        training.results()
 
 
-def test_maps_of_trained_heads(comparison, tmp_path):
+def test_losses_benchmark_compares_equal_values(call, capsys, tmp_path):
+    call('losses', '--repeats', 1, '--out', tmp_path / 'losses.json')
+    assert len(capsys.readouterr().out.splitlines()) == 5
+    rows = json.loads((tmp_path / 'losses.json').read_text())['results']
+    named = [(row['loss'], row['patch']) for row in rows]
+    assert named == [('FSeSim', 32), ('FSeSim', 64), ('LSeSim', 32)]
+    assert rows[0]['dense peak MB'] < rows[0]['loop peak MB'] / 4, 'windows are materialised'
+    with pytest.raises(SystemExit):
+        call('losses', '--reference', tmp_path)
+    assert 'holds no models/sc_model.py' in capsys.readouterr().err
+
+
+def test_maps_of_trained_heads(comparison, dataset, tmp_path):
     folder, _ = comparison
     config = 'configs/lsesim/lsesim_resnet-w24_1xb4_shapes64.py'
     checkpoint = folder / 'mismatch/lsesim_seed1_4iters/iter_4.pth'
-    picture = folder / 'mismatch/dataset/testB/00000.png'
+    picture = dataset / 'testB/00000.png'
     figure = tmp_path / 'figure/maps.png'
     command = ['tools/analysis/learned_maps.py', config, checkpoint, picture, '--out', figure]
     output = run(*command, '--side', 64)
     for layer in ('relu1_2', 'relu2_2'):
         assert re.search(rf'^{layer}: VGG16 \d\.\d\d, untrained \d\.\d\d, trained', output, re.M)
     assert Image.open(figure).width > 500
-    command[1] = 'configs/fsesim/fsesim_resnet-w24_1xb4_shapes64.py'
-    with pytest.raises(subprocess.CalledProcessError) as error:
-        run(*command)
-    assert 'is FSeSimLoss, which does not learn' in error.value.stderr

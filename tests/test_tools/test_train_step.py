@@ -1,15 +1,12 @@
-"""The benchmark of a training step: what it reports, whom it calls, what it refuses."""
+"""The benchmark of training steps: what it reports, whom it calls, what it refuses."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 ROOT = Path(__file__).resolve().parents[2]
-TOOL = ROOT / 'tools/benchmark/train_step.py'
 SIDE = 64
 TINY = f"""
 _base_ = '{ROOT}/configs/fsesim/fsesim_resnet_1xb1-534kiters_horse2zebra.py'
@@ -84,9 +81,14 @@ def reference(tmp_path):
     return tmp_path / 'reference'
 
 
+@pytest.fixture(autouse=True)
+def importable(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / 'tools/benchmark'))
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')
+
+
 @pytest.fixture
-def train_step(monkeypatch):
-    monkeypatch.syspath_prepend(TOOL.parent)
+def train_step():
     import train_step
 
     return train_step
@@ -103,36 +105,37 @@ def vgg16_multiply_adds():
     return total
 
 
-def test_a_run_reports_times_and_multiply_adds_of_every_part(tiny, tmp_path):
+def test_configs_take_turns_and_report_multiply_adds_by_part(train_step, tmp_path, capsys):
+    paths = []
+    for name, width in (('narrow', 4), ('wide', 24)):
+        paths.append(tmp_path / f'{name}.py')
+        text = TINY.replace('(base_channels=4, num_blocks', f'(base_channels={width}, num_blocks')
+        paths[-1].write_text(text)
     out = tmp_path / 'out.json'
-    argv = [tiny, '--sizes', SIDE, '--batch', 2, '--repeats', 2, '--warmup', 1, '--threads', 2]
-    run = subprocess.run(
-        [sys.executable, TOOL, *map(str, argv), '--out', out],
-        cwd=ROOT, capture_output=True, text=True,
-    )  # fmt: skip
-    assert run.returncode == 0, run.stderr
+    argv = ['--sizes', SIDE, '--batch', 2, '--repeats', 2, '--warmup', 1, '--threads', 1]
+    train_step.main([str(argument) for argument in (*paths, *argv, '--out', out)])
+    printed = capsys.readouterr().out
     report = json.loads(out.read_text())
-    settings = dict(device='cpu', torch=torch.__version__, threads=2, batch=2, precision='fp32')
+    settings = dict(device='cpu', torch=torch.__version__, threads=1, batch=2, precision='fp32')
     assert {key: report[key] for key in settings} == settings
-    (result,) = report['results']
-    assert (result['size'], result['mode'], 'reference' in result) == (SIDE, 'fixed', False)
-    ours, floor = result['ours'], result['ours']['floor']
-    assert len(ours['times_ms']) == 2 and ours['median_ms'] == sum(ours['times_ms']) / 2
-    assert ours['range_ms'] == [min(ours['times_ms']), max(ours['times_ms'])]
-    assert min(ours['times_ms']) > 1 and ours['peak_mb'] > 1
+    ((narrow, wide),) = report['results']
+    assert (narrow['step'], wide['step']) == ('narrow, 64 px', 'wide, 64 px')
+    assert narrow['of the first'] == [1, 1]
+    ratios = [own / first for own, first in zip(wide['ms'], narrow['ms'], strict=True)]
+    assert wide['of the first'] == pytest.approx(ratios) and min(ratios) > 1
+    assert wide['10^9 multiply-adds'] > 2 * narrow['10^9 multiply-adds']
+    assert min(narrow['ms']) > 1 and narrow['peak MB'] > 1
+    assert narrow['floor ms'] > 0 and narrow['x floor'] > 1
 
     # Source and translation go forward, gradients flow back through the translation alone.
-    parts = ours['multiply_adds_by_part']
-    assert parts['VGG16 forward'] == 2 * 2 * vgg16_multiply_adds()
-    assert parts['VGG16 backward'] == 2 * vgg16_multiply_adds()
-    forward, backward = (parts[f'generator {way}'] for way in ('forward', 'backward'))
+    parts = narrow['by part']
+    assert parts['VGG16 forward'] == pytest.approx(2 * 2 * vgg16_multiply_adds() / 1e9)
+    assert parts['VGG16 backward'] == pytest.approx(2 * vgg16_multiply_adds() / 1e9)
+    forward, backward = (parts[f'generators {way}'] for way in ('forward', 'backward'))
     assert forward < backward <= 2 * forward
-    assert sum(parts.values()) == ours['multiply_adds'] and parts['other'] >= 0
-
-    assert floor['ms'] > 0 and floor['step_over_floor'] > 1
-    assert set(floor['gigamultiply_adds_per_second']) == {'matmul', 'convolution'}
-    for expected in ('tiny.py, 64 x 64', f'ours {ours["median_ms"]:.1f} (', 'VGG16 backward 0.'):
-        assert expected in ' '.join(run.stdout.split())
+    assert sum(parts.values()) == pytest.approx(narrow['10^9 multiply-adds'])
+    for expected in ('| narrow, 64 px | ', ' (1 to 1) | ', 'VGG16 backward 0.'):
+        assert expected in printed
 
 
 @pytest.mark.parametrize(
@@ -144,24 +147,27 @@ def test_a_run_reports_times_and_multiply_adds_of_every_part(tiny, tmp_path):
             'learned',
             True,
             False,
-            'lsgan --augment --patch_size 32 --learned_attn',
+            'lsgan --patch_size 32 --learned_attn --augment',
             'A B A_aug B_aug',
         ),
     ],
 )
 def test_the_reference_is_called_as_its_authors_do(
-    train_step, reference, mode, augmented, single_image, expected, keys
+    reference, mode, augmented, single_image, expected, keys
 ):
+    from authors import AuthorsStep
+    from measuring import Worker
+    from steps import ask, start
+
     spec = dict(
         reference=str(reference), mode=mode, augmented=augmented, single_image=single_image,
         size=8, batch=2, device='cpu', threads=1,
     )  # fmt: skip
-    worker = train_step.Worker('reference', spec)
-    try:
-        assert worker.ask('seconds') > 0
-        counts = worker.ask('multiply_adds')
-    finally:
-        worker.close()
+    with Worker() as worker:
+        worker.ask(start, AuthorsStep, spec)
+        assert worker.ask(ask, 'seconds') > 0
+        _, counts, rate = worker.ask(ask, 'costs')
+    assert rate > 1e6
     argv, *calls = (reference / 'models/log').read_text().splitlines()
     assert (
         f'--model {"sinsc" if single_image else "sc"} ' in argv
@@ -171,55 +177,58 @@ def test_the_reference_is_called_as_its_authors_do(
     assert argv.endswith('--gan_mode ' + expected)
     step = [f'input {keys} 2 3 8 8 -1 1', 'step']
     assert calls == ['initialize', 'setup', 'parallelize', *step, *step, *step]
-    assert counts['parts'] == {
-        'generator forward': 2 * 9 * 64,
-        'generator backward': 2 * 9 * 64,
+    assert counts == {
+        'generators forward': 2 * 9 * 64,
+        'generators backward': 2 * 9 * 64,
         'VGG16 forward': 2 * 64 * 27 * 64,
         'VGG16 backward': 2 * 2 * 64 * 27 * 64,
-        'other': 0,
     }
 
 
-def test_steps_are_interleaved_and_compared_round_by_round(train_step):
+class Fake:
+    """In place of a worker: a step whose times are known."""
+
     asked = []
 
-    class Fake:
-        def __init__(self, name, seconds):
-            self.name, self.seconds = name, iter(seconds)
+    def __init__(self, seconds):
+        self.seconds = iter(seconds)
 
-        def ask(self, question):
-            asked.append((self.name, question))
-            return next(self.seconds)
+    def __enter__(self):
+        return self
 
-    ours, reference = [1, 2, 8], [3, 2, 16]
-    workers = {'ours': Fake('ours', ours), 'reference': Fake('reference', reference)}
-    seconds = train_step.run_rounds(workers, 3)
-    assert asked == [('ours', 'seconds'), ('reference', 'seconds')] * 3
-    counts = dict(total=10, parts={})
-    result = {name: train_step.summary(seconds[name], 4, counts) for name in seconds}
-    compared = train_step.compare(result, seconds)
-    assert (compared['time'], compared['time_range']) == (2, (1, 3))
-    assert (compared['time_of_fastest'], compared['peak_mb'], compared['multiply_adds']) == (
-        2,
-        1,
-        1,
-    )
+    def __exit__(self, *error):
+        pass
+
+    def ask(self, function, *args):
+        if function.__name__ == 'start':
+            self.name = args[0]
+            return None
+        self.asked.append((self.name, args[0]))
+        answers = dict(settle=None, costs=(4.0, {'a forward': 10, 'other': 2}, 6.0))
+        return next(self.seconds) if args[0] == 'seconds' else answers[args[0]]
 
 
-def test_the_floor_takes_the_best_rate_of_each_round(train_step):
-    rates = dict(matmul=[10, 1], convolution=[5, 20])
-    floor = train_step.floor([3, 3], 20, rates)
-    assert (floor['ms'], floor['step_over_floor']) == (1500, 2.25)
+def test_steps_are_compared_round_by_round(train_step, monkeypatch):
+    fakes = iter([Fake([9, 1, 2, 8]), Fake([9, 3, 2, 16])])
+    monkeypatch.setattr(train_step, 'Worker', lambda: next(fakes))
+    spec = dict(size=5, warmup=1, repeats=3)
+    ours, reference = train_step.measure([('x', 'ours', spec), ('authors', 'theirs', spec)])
+    both = [
+        [('ours', question), ('theirs', question)] for question in ('seconds', 'settle', 'costs')
+    ]
+    assert Fake.asked == both[0] + both[1] + both[0] * 3 + both[2]
+    assert (ours['ms'], reference['ms']) == ([1000, 2000, 8000], [3000, 2000, 16000])
+    assert (ours['of the first'], reference['of the first']) == ([1, 1, 1], [3, 1, 2])
+    assert (ours['floor ms'], ours['x floor'], reference['x floor']) == (2000, 1, 1.5)
+    table = train_step.report([ours, reference])
+    assert '| authors, 5 px | 3000 (2000 to 16000) | 2 (1 to 3) | 4 | 1.2e-08 |' in table
 
 
-def test_a_method_that_fails_says_why(train_step, tiny):
-    spec = dict(
-        config=str(tiny), cfg_options={'model.generator.type': 'Nonsense'}, device='cpu',
-        precision='fp32', channels_last=False, compile=False, mode=None, augmented=False,
-        threads=1,
-    )  # fmt: skip
-    with pytest.raises(SystemExit, match=r'(?s)ours: .*Nonsense'):
-        train_step.Worker('ours', spec)
+def test_a_step_that_fails_says_why(train_step, tiny, monkeypatch, capsys):
+    options = '--cfg-options', 'model.generator.type=Nonsense'
+    with pytest.raises(SystemExit):
+        train_step.main([str(tiny), *options])
+    assert 'Nonsense' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -254,31 +263,8 @@ def test_a_config_without_counterpart_meets_no_reference(
     train_step, tiny, reference, capsys, config, changes
 ):
     config = ROOT / config if config else tiny
-    argv = [str(config), '--reference', str(reference), '--sizes', '32', '--repeats', '1']
-    argv += ['--cfg-options', changes]
+    argv = [str(config), '--reference', str(reference), '--cfg-options', changes]
     with pytest.raises(SystemExit) as error:
         train_step.main(argv)
     assert error.value.code == 2
     assert 'has no counterpart in the reference' in capsys.readouterr().err
-
-
-def test_configs_take_turns(tmp_path):
-    paths = []
-    for name, width in (('narrow', 4), ('wide', 32)):
-        paths.append(tmp_path / f'{name}.py')
-        text = TINY.replace(
-            'generator=dict(base_channels=4', f'generator=dict(base_channels={width}'
-        )
-        paths[-1].write_text(text)
-    out = tmp_path / 'out.json'
-    command = [sys.executable, TOOL.with_name('compare_steps.py'), *paths, '--sizes', SIDE]
-    command += ['--repeats', 2, '--warmup', 1, '--out', out]
-    ended = subprocess.run([str(c) for c in command], capture_output=True, text=True, cwd=ROOT)
-    assert ended.returncode == 0, ended.stderr
-    ((narrow, wide),) = json.loads(out.read_text())['results']
-    assert narrow['time_ratio_range'] == [1, 1] and wide['time_ratio'] > 1
-    assert wide['multiply_adds'] > 4 * narrow['multiply_adds']
-    for row, round_times in ((narrow, narrow['times_ms']), (wide, wide['times_ms'])):
-        ratios = [own / one for own, one in zip(round_times, narrow['times_ms'], strict=True)]
-        assert row['time_ratio_range'] == pytest.approx([min(ratios), max(ratios)])
-    assert '| wide, 64 px |' in ended.stdout

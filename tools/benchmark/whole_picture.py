@@ -10,8 +10,6 @@ of its own; on the CPU its memory is the peak of the process less what it held b
 """
 
 import argparse
-import multiprocessing
-import resource
 import time
 from itertools import product
 from pathlib import Path
@@ -35,9 +33,10 @@ def parse_args():
     return parser.parse_args()
 
 
-def measure(config, side, styles, rows, dtype, results):
-    """Translate one picture; put megabytes of the model, of the peak above it, and seconds."""
+def measure(config, side, styles, rows, dtype):
+    """Translate one picture: the device, gigabytes above the model, seconds."""
     import torch
+    from measuring import forget_peak, peak_mb
     from mmengine.config import Config
     from mmengine.device import get_device
     from mmengine.registry import init_default_scope
@@ -52,12 +51,11 @@ def measure(config, side, styles, rows, dtype, results):
     device, dtype = get_device(), getattr(torch, dtype)
     model = MODELS.build(settings).to(device, dtype).eval()
     image = torch.rand(1, 3, side, side, device=device, dtype=dtype) * 2 - 1
-    before = _peak(device)
-    begin = time.perf_counter()
+    before, begin = forget_peak(device), time.perf_counter()
     with torch.no_grad():
-        for found in translations(model, image, styles, rows):
-            found.sum().item()
-    results.put((device, _peak(device) - before, time.perf_counter() - begin))
+        for translation in translations(model, image, styles, rows):
+            translation.sum().item()
+    return device, (peak_mb(device, before) or 0) / 1024, time.perf_counter() - begin
 
 
 def translations(model, image, styles, rows):
@@ -66,12 +64,13 @@ def translations(model, image, styles, rows):
 
     drawn = torch.randn(styles, model.style_channels).to(image) if model.style_channels else None
     if rows:
-        yield from _in_strips(model, image, drawn, rows)
+        yield from in_strips(model, image, drawn, rows)
     else:
         yield from model.translations(image, styles=drawn)
 
 
-def _in_strips(model, image, styles, rows):
+def in_strips(model, image, styles, rows):
+    """Translate one picture in strips."""
     from sesim_mmagic.networks.strips import StyledDecoder, run_in_strips
 
     generator = model.inference_generators[model.target_domain]
@@ -83,35 +82,18 @@ def _in_strips(model, image, styles, rows):
         yield run_in_strips(StyledDecoder(generator, style), content, rows)
 
 
-def _peak(device):
-    import torch
-
-    if device == 'cuda':
-        return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 @command_line.command()
 def main():
-    """Print a table."""
+    """Print a table, line by line."""
     args = parse_args()
-    context = multiprocessing.get_context('spawn')
-    print(
-        f'{"side":>6} {"styles":>7} {"strips":>7} {"device":>7} {args.dtype:>9}: '
-        'GB above the model, seconds'
-    )
-    for side, styles, rows in product(args.sides, args.styles, args.strips):
-        results = context.SimpleQueue()
-        process = context.Process(
-            target=measure, args=(args.config, side, styles, rows, args.dtype, results)
-        )
-        process.start()
-        process.join()
-        if process.exitcode:
-            raise SystemExit(f'{side} pixels: the process ended with code {process.exitcode}')
-        device, megabytes, seconds = results.get()
-        size = f'{megabytes / 1024:>9.2f} GB {seconds:>8.1f} s'
-        print(f'{side:>6} {styles:>7} {rows or "whole":>7} {device:>7} {size}', flush=True)
+    from measuring import Worker, table
+
+    for number, run in enumerate(product(args.sides, args.styles, args.strips)):
+        with Worker() as worker:
+            device, gigabytes, seconds = worker.ask(measure, args.config, *run, args.dtype)
+        row = dict(zip(('side', 'styles', 'strips'), run, strict=True), device=device)
+        lines = table([{**row, f'GB above the {args.dtype} model': gigabytes, 's': seconds}])
+        print(lines if number == 0 else lines.splitlines()[-1], flush=True)
 
 
 if __name__ == '__main__':

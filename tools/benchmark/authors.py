@@ -1,4 +1,4 @@
-"""One training step of the authors' own code, which is called and not part of this repository.
+"""The authors' own training step and loss, which are called and not part of this repository.
 
 Their model comes from their options classes with the settings of their training script: spatial
 loss of weight 10 on the layers 4, 7, 9, LSGAN (in single-image mode the non-saturating loss),
@@ -10,72 +10,70 @@ import importlib.util
 import sys
 import tempfile
 import types
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
 import torch
 
-MODES = {
-    'fixed': ('--patch_size', '64'),
-    'learned': ('--patch_size', '32', '--learned_attn'),
-}
 # Their packages import these to read data and to write pages; a training step calls none.
 UNUSED = ('dominate', 'h5py', 'visdom')
 
 
-class ReferenceStep:
+class AuthorsStep:
     """The authors' SCModel, or SinSCModel for single images, on random pictures.
 
     Args:
-        spec (dict): ``reference`` (folder of their code), ``mode`` (see ``MODES``),
+        spec (dict): ``reference`` (folder of their code), ``mode`` ('fixed' or 'learned'),
             ``single_image``, ``augmented`` (whether the learned mode sees augmented views),
             ``size``, ``batch`` and ``device``.
     """
 
-    def __init__(self, spec):
+    dtype = 'float32'
+
+    def __init__(self, spec: dict) -> None:
+        import torchvision
+
         self.spec = spec
-        sys.path.insert(0, str(spec['reference']))
-        stand_in_for_unused()
-        draw_vgg16_weights()
-        self.options = read_options(spec)
+        import_from(spec['reference'])
+        # Where they ask for weights to be downloaded, random ones are drawn.
+        vgg16 = torchvision.models.vgg16
+        torchvision.models.vgg16 = lambda *args, **kwargs: vgg16(weights=None)
         from models import create_model
 
+        self.options = read_options(spec)
         self.model = create_model(self.options)
 
-    def start(self):
+    def start(self) -> None:
         """What their train.py does between building the model and the first step."""
         self.model.data_dependent_initialize(self.data())
         self.model.setup(self.options)
         self.model.parallelize()
 
-    def reference(self):
-        """The model whose multiply-adds are counted: itself."""
+    def to_count(self) -> 'AuthorsStep':
+        """The step whose multiply-adds are counted: itself."""
         return self
 
-    def data(self):
+    def data(self) -> dict:
         """A batch as their data loader gives it: floats in [-1, 1] on the CPU."""
         shape = (self.spec['batch'], 3, self.spec['size'], self.spec['size'])
         keys = ('A', 'B', 'A_aug', 'B_aug') if self.spec['augmented'] else ('A', 'B')
         paths = {f'{key}_paths': [''] * self.spec['batch'] for key in 'AB'}
         return {**{key: torch.rand(shape) * 2 - 1 for key in keys}, **paths}
 
-    def step(self, data):
+    def step(self, data: dict) -> None:
         """One step of training on a batch."""
         self.model.set_input(data)
         self.model.optimize_parameters()
 
-    def parts(self):
+    def parts(self) -> dict[str, torch.nn.Module]:
         """Modules by what they are in the step."""
-        parts = {
-            'generator': [self.model.netG],
-            'discriminator': [self.model.netD],
-            'VGG16': [self.model.netPre],
-        }
+        names = {'generators': 'netG', 'discriminators': 'netD', 'VGG16': 'netPre'}
         if self.spec['mode'] == 'learned':
-            parts['learned layers'] = [self.model.netF]
-        return parts
+            names['structure_loss'] = 'netF'
+        return {part: getattr(self.model, name) for part, name in names.items()}
 
 
-def reference_loss(folder, ours):
+def authors_loss(folder: str, ours: Any) -> Callable:
     """The authors' loss of the generator, as a function of two lists of features.
 
     Args:
@@ -85,14 +83,12 @@ def reference_loss(folder, ours):
     Returns:
         Callable: Like ``ours.compare`` with a loss weight of 1.
     """
-    sys.path.insert(0, str(folder))
-    stand_in_for_unused()
+    import_from(folder)
     from models.losses import SpatialCorrelativeLoss
 
     heads = getattr(ours, 'heads', None)
-    loss = SpatialCorrelativeLoss(
-        ours.distance, ours.num_patches, ours.patch_size, ours.normalize, heads is not None
-    )
+    settings = ours.distance, ours.num_patches, ours.patch_size, ours.normalize
+    loss = SpatialCorrelativeLoss(*settings, heads is not None)
     for name, head in (heads or {}).items():
         setattr(loss, name, head.requires_grad_(False))
     loss.conv_init = True
@@ -104,22 +100,15 @@ def reference_loss(folder, ours):
     return compare
 
 
-def stand_in_for_unused():
-    """Let their packages import what a training step does not call."""
+def import_from(folder: str) -> None:
+    """Let their packages be imported, without those that a training step does not call."""
+    sys.path.insert(0, folder)  # they import each other by names of their root
     for name in UNUSED:
         if name not in sys.modules and importlib.util.find_spec(name) is None:
             sys.modules[name] = types.ModuleType(name)
 
 
-def draw_vgg16_weights():
-    """Let torchvision, in this process, draw VGG16's weights where it is asked to download them."""
-    import torchvision
-
-    vgg16 = torchvision.models.vgg16
-    torchvision.models.vgg16 = lambda *args, **kwargs: vgg16(weights=None)
-
-
-def read_options(spec):
+def read_options(spec: dict) -> Any:
     """Their options, parsed by their own classes from a command line."""
     from options.train_options import TrainOptions
 
@@ -136,13 +125,9 @@ def read_options(spec):
             '--attn_layers': '4,7,9',
             '--loss_mode': 'cos',
             '--gan_mode': 'nonsaturating' if spec['single_image'] else 'lsgan',
+            '--patch_size': 32 if spec['mode'] == 'learned' else 64,
         }
         argv = [str(word) for setting in settings.items() for word in setting]
-        argv += ['--augment'] * spec['augmented']
-        sys.argv = ['train.py', *argv, *MODES[spec['mode']]]
+        argv += ['--learned_attn'] * (spec['mode'] == 'learned')
+        sys.argv = ['train.py', *argv, *['--augment'] * spec['augmented']]
         return TrainOptions().parse()
-
-
-def is_reference(folder):
-    """Whether a folder looks like the root of the authors' code."""
-    return Path(folder, 'models', 'sc_model.py').is_file()

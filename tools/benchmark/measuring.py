@@ -1,0 +1,82 @@
+"""What the benchmarks share: processes of their own, peak memory, tables."""
+
+import ctypes
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from statistics import median
+
+from sesim_mmagic.utils.files import write_atomically
+
+# Processes are forked from one that has imported what takes seconds, and computed nothing.
+NEW_PROCESS = multiprocessing.get_context('forkserver')
+NEW_PROCESS.set_forkserver_preload(['sesim_mmagic', 'mmagic.models', 'sesim_mmagic.losses'])
+
+
+class Worker(ProcessPoolExecutor):
+    """A process of its own, idle unless asked; it ends with the context."""
+
+    def __init__(self) -> None:
+        super().__init__(1, mp_context=NEW_PROCESS, initializer=_be_quiet)
+
+    def ask(self, function: Callable, *args: object) -> object:
+        """What a function of a module returns there; an error there is one here."""
+        return self.submit(function, *args).result()
+
+
+def _be_quiet() -> None:
+    """Keep the logs of libraries out of the table."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def forget_peak(device: str) -> float | None:
+    """Forget the peak of memory so far; megabytes in use, None where that is not known."""
+    import torch
+
+    if device == 'cuda':
+        torch.cuda.reset_peak_memory_stats()
+        return torch.cuda.memory_allocated() / 2**20
+    try:
+        ctypes.CDLL(None).malloc_trim(0)  # what was freed before is not to be used again
+        Path('/proc/self/clear_refs').write_text('5')
+    except (AttributeError, OSError):  # not Linux
+        return None
+    return _resident('VmRSS')
+
+
+def peak_mb(device: str, before: float | None) -> float | None:
+    """Peak memory since :func:`forget_peak` in MB (2^20 bytes) above ``before``."""
+    import torch
+
+    if before is None:
+        return None
+    now = torch.cuda.max_memory_allocated() / 2**20 if device == 'cuda' else _resident('VmHWM')
+    return now - before
+
+
+def _resident(field: str) -> float:
+    status = Path('/proc/self/status').read_text()
+    return int(status.split(f'{field}:')[1].split()[0]) / 1024
+
+
+def table(rows: Sequence[dict]) -> str:
+    """Markdown of rows with the same keys; a list of numbers becomes its median and its range."""
+    lines = [rows[0], ['---'] * len(rows[0]), *(map(_text, row.values()) for row in rows)]
+    return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list):
+        return f'{_text(float(median(value)))} ({_text(min(value))} to {_text(max(value))})'
+    if isinstance(value, float):
+        return f'{value:.0f}' if abs(value) >= 100 else f'{value:.3g}'
+    return '-' if value is None else str(value)
+
+
+def write_json(path: str | Path | None, results: object) -> None:
+    """Write results, if there is a path; the file appears once it is complete."""
+    if path:
+        write_atomically(path, json.dumps(results, indent=2) + '\n')

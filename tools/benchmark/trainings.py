@@ -1,0 +1,165 @@
+"""Trainings side by side on the CPU: each in a process of its own, on one core, resumable."""
+
+import json
+import multiprocessing
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+ROOT = Path(__file__).resolve().parents[2]
+# Imported once for all trainings: it takes longer than the shortest of them.
+_PRELOADED = ['sesim_mmagic', 'mmagic.models', 'mmagic.datasets', 'mmagic.evaluation']
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training and its test.
+
+    Args:
+        title: Name for people.
+        config: Path of the config, in the repository.
+        work_dir: Folder for everything; its ``results.json`` says what came out.
+        iterations: Number of iterations; the learning rate decays over the share of them that
+            it does in the config.
+        seed: Seed of the training.
+        settings: Further settings of the config, by dotted keys.
+    """
+
+    title: str
+    config: str
+    work_dir: str
+    iterations: int
+    seed: int
+    settings: dict = field(default_factory=dict)
+
+    def results(self) -> dict | None:
+        """What this training came to, None if it has not ended.
+
+        Returns:
+            dict | None: The settings, ``step_seconds`` (median of its iterations), ``peak_mb`` of
+            its process and ``scores`` of the test, by name.
+
+        Raises:
+            ValueError: If the folder holds another training.
+        """
+        from sesim_mmagic.engine import read_results
+
+        own, noted = json.loads(json.dumps(asdict(self))), Path(self.work_dir, 'settings.json')
+        if noted.exists() and json.loads(noted.read_text()) != own:
+            raise ValueError(
+                f'{self.work_dir} holds a training of other settings ({noted.read_text()}); remove '
+                'it or give another --out'
+            )
+        results = read_results(self.work_dir) or {}
+        if not noted.exists() or not results.get('tests'):
+            return None
+        metrics = results['tests'][-1]['metrics']
+        return dict(
+            run=own,
+            step_seconds=results['training']['seconds_per_iteration'],
+            peak_mb=results['training']['peak_memory_mb'],
+            scores={key.rpartition('/')[2]: value for key, value in metrics.items()},
+        )
+
+
+def train_all(trainings: Sequence[Training], jobs: int = 2) -> None:
+    """Train and test what has no results yet, ``jobs`` at a time, and show how far they are.
+
+    Raises:
+        SystemExit: If a training failed; its log is named.
+    """
+    # Two single threads do more than one after the other with two.
+    os.environ.update(OMP_NUM_THREADS='1', MKL_NUM_THREADS='1')
+    waiting = [training for training in trainings if training.results() is None]
+    done = [training.work_dir for training in trainings if training not in waiting]
+    if done:
+        print(
+            f'{len(done)} of {len(trainings)} trainings are done already and not repeated '
+            f'({", ".join(map(repr, done))}); remove a folder, or give another --out, to train '
+            'anew.'
+        )
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload(_PRELOADED)
+    running = {}
+    columns = TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn()
+    with Progress(*columns, TimeRemainingColumn()) as progress:
+        whole = progress.add_task('trainings', total=len(waiting))
+        try:
+            while waiting or running:
+                while waiting and len(running) < jobs:
+                    training, count = waiting.pop(0), context.Value('i', 0)
+                    name = f'{training.title}, seed {training.seed}'
+                    bar = progress.add_task(name, total=training.iterations)
+                    process = context.Process(target=train, args=(training, count))
+                    process.start()
+                    running[process] = training, count, bar
+                wait([process.sentinel for process in running], timeout=0.5)
+                for process, (training, count, bar) in list(running.items()):
+                    progress.update(bar, completed=count.value)
+                    if process.exitcode:
+                        log = Path(training.work_dir, 'log.txt')
+                        raise SystemExit(f'{training.title} failed; its log is {log}')
+                    if process.exitcode == 0:
+                        del running[process]
+                        progress.remove_task(bar)
+                        progress.advance(whole)
+        finally:
+            for process in running:
+                process.terminate()
+
+
+def train(training: Training, count: Any) -> None:
+    """Train and test in this process, which was made for it; its log goes to a file.
+
+    Args:
+        training (Training): What to do.
+        count (multiprocessing.Value): Gets the number of iterations done.
+    """
+    work_dir = Path(training.work_dir)
+    work_dir.mkdir(parents=True, exist_ok=True)
+    with open(work_dir / 'log.txt', 'a', buffering=1) as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+        from mmengine.hooks import Hook
+        from mmengine.runner import Runner
+
+        from sesim_mmagic.engine.memory import keep_freed_memory
+        from sesim_mmagic.utils.files import write_atomically
+
+        class Count(Hook):
+            def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+                count.value = runner.iter + 1
+
+        keep_freed_memory()
+        runner = Runner.from_cfg(load_config(training))
+        write_atomically(work_dir / 'settings.json', json.dumps(asdict(training)))
+        runner.register_hook(Count())
+        runner.train()
+        runner.test()
+
+
+def load_config(training: Training) -> Any:
+    """The config of a training with all its settings."""
+    from mmengine.config import Config
+
+    config = Config.fromfile(ROOT / training.config)
+    scheduler, whole = config.param_scheduler, max(2, training.iterations)
+    constant = round(whole * scheduler.begin / scheduler.end)
+    config.merge_from_dict(
+        {
+            'work_dir': training.work_dir,
+            'randomness.seed': training.seed,
+            'train_cfg.max_iters': whole,
+            'train_cfg.val_interval': whole,
+            'param_scheduler.begin': min(constant, whole - 1),
+            'param_scheduler.end': whole,
+            'resume': Path(training.work_dir, 'last_checkpoint').exists(),
+            **training.settings,
+        }
+    )
+    return config
