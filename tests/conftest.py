@@ -11,7 +11,7 @@ from yapf.yapflib import yapf_api
 
 # MMEngine lays out the text of a config by yapf, eight times a training: half of the time of one of
 # a few steps. Unformatted text says the same.
-yapf_api.FormatCode = lambda text, **style: (text, False)
+yapf_api.FormatCode = lambda text, **style: (text + '\n', False)
 
 # The suite is to run beside other work; tiny tensors gain nothing from more threads. Where test
 # files run side by side, each has one.

@@ -13,7 +13,7 @@ from benchmark.trainings import Training, train_all
 
 from sesim_mmagic.apis import command_line
 
-CONFIG = 'configs/fsesim/fsesim_resnet-w24_1xb4_shapes64.py'
+CONFIG = 'configs/fsesim/fsesim_resnet-w24_1xb4-500iters_shapes64.py'
 #: Title, iterations, settings of each training. A step without structure loss is shorter; the
 #: numbers of iterations make the times alike and, unlike a time limit, the results repeatable.
 METHODS = {

@@ -45,11 +45,3 @@ model_wrapper_cfg = dict(
 
 vis_backends = [dict(type='VisBackend')]
 visualizer = dict(type='Visualizer', vis_backends=vis_backends)
-
-train_cfg = dict(type='sesim_mmagic.ResumableIterTrainLoop', val_interval=10000)
-# MMEngine's loops translate every picture once. MMagic's own metrics need its own loops:
-# val_cfg = dict(type='MultiValLoop'), val_evaluator = dict(type='Evaluator', metrics=...).
-val_cfg = dict(type='ValLoop')
-val_evaluator = []
-test_cfg = dict(type='TestLoop')
-test_evaluator = []

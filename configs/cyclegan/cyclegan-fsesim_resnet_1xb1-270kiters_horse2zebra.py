@@ -1,7 +1,7 @@
 _base_ = [
     '../_base_/models/sesim_cyclegan.py',
-    '../_base_/datasets/unpaired_256.py',
-    '../_base_/schedules/adam_1e-4_linear.py',
+    '../_base_/datasets/horse2zebra.py',
+    '../_base_/schedules/adam_2e-4_linear.py',
     '../_base_/default_runtime.py',
 ]
 
@@ -12,33 +12,9 @@ model = dict(
     related_domains=domains,
     data_preprocessor=dict(data_keys=['img_horse', 'img_zebra']),
 )
-# CycleGAN's own learning rate
-optim_wrapper = dict(
-    generators=dict(optimizer=dict(lr=2e-4)), discriminators=dict(optimizer=dict(lr=2e-4))
-)
-
-data_root = 'data/horse2zebra'
-pack = dict(type='sesim_mmagic.PackDomains', A='horse', B='zebra')
-train_pipeline = [*_base_.train_pipeline, pack]
-test_pipeline = [*_base_.test_pipeline, pack]
-train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
-test_dataloader = val_dataloader
-
-# KID chooses the checkpoint: unlike FID it is not biased by few pictures.
-metric = dict(type='sesim_mmagic.DistributionScores', target_domain='zebra', source_domain='horse')
-val_evaluator = [dict(metric, scores=['kid'])]
-test_evaluator = [metric]
 default_hooks = dict(checkpoint=dict(save_best='distribution/kid_clean'))
 
 # MMagic's schedule for this data
 max_iters = 270000
 train_cfg = dict(max_iters=max_iters)
-param_scheduler = dict(
-    type='LinearLR',
-    start_factor=1,
-    end_factor=0,
-    by_epoch=False,
-    begin=max_iters // 2,
-    end=max_iters,
-)
+param_scheduler = dict(begin=max_iters // 2, end=max_iters)

@@ -1,34 +1,14 @@
 _base_ = [
     '../_base_/models/fsesim_resnet.py',
-    '../_base_/datasets/unpaired_256.py',
+    '../_base_/datasets/cat2dog.py',
     '../_base_/schedules/adam_1e-4_linear.py',
     '../_base_/default_runtime.py',
 ]
 
 model = dict(source_domain='cat', target_domain='dog')
-
-data_root = 'data/cat2dog'
-pack = dict(type='sesim_mmagic.PackDomains', A='cat', B='dog')
-train_pipeline = [*_base_.train_pipeline, pack]
-test_pipeline = [*_base_.test_pipeline, pack]
-train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
-test_dataloader = val_dataloader
-
-# KID chooses the checkpoint: unlike FID it is not biased by few pictures.
-metric = dict(type='sesim_mmagic.DistributionScores', target_domain='dog', source_domain='cat')
-val_evaluator = [dict(metric, scores=['kid'])]
-test_evaluator = [metric]
 default_hooks = dict(checkpoint=dict(save_best='distribution/kid_clean'))
 
 # 200 + 200 passes over 5153 pictures
 max_iters = 2061200
 train_cfg = dict(max_iters=max_iters)
-param_scheduler = dict(
-    type='LinearLR',
-    start_factor=1,
-    end_factor=0,
-    by_epoch=False,
-    begin=max_iters // 2,
-    end=max_iters,
-)
+param_scheduler = dict(begin=max_iters // 2, end=max_iters)

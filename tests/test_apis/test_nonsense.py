@@ -9,7 +9,8 @@ from sesim_mmagic.apis import settings
 from sesim_mmagic.registry import MODELS
 from tests.test_apis.test_settings import CYCLEGAN, KAOKORE, ROOT
 
-LSESIM = ROOT / 'lsesim/lsesim_resnet-w24_1xb4_shapes64.py'
+CUT = ROOT / 'cut/cut_resnet-w24_1xb4-500iters_shapes64.py'
+LSESIM = ROOT / 'lsesim/lsesim_resnet-w24_1xb4-500iters_shapes64.py'
 NONSENSE = """
 train_cfg.max_iters=-1 train_cfg.max_iters=0 train_cfg.max_iters='x' train_cfg.max_iters=2.5
 train_cfg.max_iters=True train_cfg.val_interval=0 train_cfg.val_interval=-3 train_cfg=5
@@ -82,10 +83,10 @@ def test_nonsense_is_refused(no_default_scope, setting):
         (CYCLEGAN, 'model.loss_config.cycle_loss_weight=-1'),
         (CYCLEGAN, 'model.loss_config.cycle_loss_wieght=1'),
         (CYCLEGAN, "model.channels_last='maybe'"),
-        (ROOT / 'munit/munit_w16_1xb4_shape-modes64.py', 'model.style_weight=-1'),
-        (ROOT / 'munit/munit_w16_1xb4_shape-modes64.py', "model.two_sided='x'"),
-        (ROOT / 'cut/cut_resnet-w24_1xb4_shapes64.py', 'model.structure_loss.temperature=0'),
-        (ROOT / 'cut/cut_resnet-w24_1xb4_shapes64.py', 'model.structure_loss.width=0'),
+        (ROOT / 'munit/munit_adain-w16_1xb4-1kiters_shape-modes64.py', 'model.style_weight=-1'),
+        (ROOT / 'munit/munit_adain-w16_1xb4-1kiters_shape-modes64.py', "model.two_sided='x'"),
+        (CUT, 'model.structure_loss.temperature=0'),
+        (CUT, 'model.structure_loss.width=0'),
         (LSESIM, 'model.structure_loss.temperature=-1'),
     ],
 )  # fmt: skip

@@ -1,5 +1,6 @@
 """Nothing of a config is read by nobody, and no value makes no sense: said in one line, unbuilt."""
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,7 +28,7 @@ MMAGIC = [
     'ttsr/ttsr-rec_x4c64b16_1xb9-200k_CUFED.py',
     'fastcomposer/fastcomposer_8xb16_FFHQ.py',
 ]
-CYCLEGAN = ROOT / 'cyclegan/cyclegan-fsesim_resnet-w24_1xb4_shapes64.py'
+CYCLEGAN = ROOT / 'cyclegan/cyclegan-fsesim_resnet-w24_1xb4-500iters_shapes64.py'
 
 
 def load(config, *options):
@@ -61,14 +62,13 @@ def test_configs_of_the_repository_are_right(path):
 @pytest.mark.parametrize(
     'option, message',
     [
-        ('max_iters=4', 'max_iters is read when .* set train_cfg.max_iters, param_scheduler.end$'),
+        ('max_iters=4', 'max_iters is read when .* set param_scheduler.end, train_cfg.max_iters$'),
         (
             'data_root=/no/such',
             'set train_dataloader.dataset.data_root, val_dataloader.dataset.data_root, test_data',
         ),
         ('load_form=x', 'nothing reads load_form: did you mean load_from'),
         ('log_levl=INFO', 'nothing reads log_levl: did you mean log_level'),
-        ('source=x', 'set model.source_domain, train_dataloader.dataset.pipeline.10.A'),
         ('pack.A=3', 'set train_dataloader.dataset.pipeline.10, val_'),
         ('train_cfg.max_iter=4', 'has no argument max_iter: did you mean max_iters'),
         ('optim_wrapper.generators.optimizer.l=1', 'Adam has no argument l: did you mean lr'),
@@ -118,8 +118,8 @@ def test_right_options_are_taken():
     'text, message',
     [
         ("data_root = '/mine'", 'data_root is read when .* set train_dataloader.dataset.data_root'),
-        ('max_iters = 20', 'set train_cfg.max_iters, param_scheduler.end$'),
-        ("source, target = 'a', 'b'", 'source is read when .* set model.source_domain'),
+        ('max_iters = 20', 'set param_scheduler.end, train_cfg.max_iters$'),
+        ("pack = dict(A='a')", 'pack is read when .* set train_dataloader.dataset.pipeline.10'),
         ('test_pipeline = []', 'set val_dataloader.dataset.pipeline, test_dataloader'),
         ("load_form = 'x.pth'", 'derived.py.: nothing reads load_form: did you mean load_from'),
         ('unused = [1, 2]', 'nothing reads unused'),
@@ -162,7 +162,7 @@ def test_a_config_that_mmengine_wrote(tmp_path):
     text = path.read_text() + 'steps_per_epoch = 1067\n'  # others were computed of it
     path.write_text(text)
     load(path)
-    path.write_text(text.replace("data_root = 'data/kaokore_sketch'\n", "data_root = '/mine'\n", 1))
+    path.write_text(re.sub(r'^data_root.*', "data_root = '/mine'", text, count=1, flags=re.M))
     with pytest.raises(ValueError, match='data_root is read .* set .*train_dataloader.dataset'):
         load(path)
 

@@ -49,7 +49,7 @@ def resized(pipeline, path, key='img_A'):
         ('lsesim/lsesim_resnet_1xb1-2061kiters_cat2dog.py', ((286, 286), CUBIC), CUBIC),
         ('cut/fastcut_resnet_1xb1-267kiters_horse2zebra.py', ((286, 286), CUBIC), CUBIC),
         ('cyclegan/cyclegan_resnet_1xb1-270kiters_horse2zebra.py', ((286, 286), CUBIC), CUBIC),
-        ('munit/sesim-munit_1xb1-1000kiters_winter2summer.py', (256, LINEAR), LINEAR),
+        ('munit/sesim-munit_adain_1xb1-1000kiters_winter2summer.py', (256, LINEAR), LINEAR),
     ],
 )
 def test_pictures_are_resized_as_by_the_authors(config, train, test, photograph):

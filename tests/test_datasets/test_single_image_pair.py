@@ -20,7 +20,7 @@ from sesim_mmagic.datasets import ResumableSampler, SingleImagePairDataset
 CROP = 40
 SIZES = dict(A=(240, 200), B=(210, 230))  # width, height
 PACK = dict(type='sesim_mmagic.PackDomains', A='x', B='y')
-CONFIG = Path(__file__).resolve().parents[2] / 'configs/_base_/datasets/single_image_128.py'
+CONFIG = Path(__file__).resolve().parents[2] / 'configs/_base_/datasets/pair.py'
 
 
 def position_picture(width, height, blue):

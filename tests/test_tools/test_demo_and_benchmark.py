@@ -174,7 +174,7 @@ def test_losses_benchmark_compares_equal_values(call, capsys, tmp_path):
 
 def test_maps_of_trained_heads(comparison, dataset, tmp_path):
     folder, _ = comparison
-    config = 'configs/lsesim/lsesim_resnet-w24_1xb4_shapes64.py'
+    config = 'configs/lsesim/lsesim_resnet-w24_1xb4-500iters_shapes64.py'
     checkpoint = folder / 'mismatch/lsesim_seed1_4iters/iter_4.pth'
     picture = dataset / 'testB/00000.png'
     figure = tmp_path / 'figure/maps.png'

@@ -71,7 +71,7 @@ def done(files, tmp_path_factory):
 
 def test_the_whole_picture_is_translated_and_scored(done):
     assert cv2.imread(str(done / 'translation.png')).shape == (37, 50, 3)
-    shown = [cv2.imread(str(done / f'validations/{i}/look/source.png')) for i in (4, 8)]
+    shown = [cv2.imread(str(done / f'validations/{i}/style/source.png')) for i in (4, 8)]
     assert np.array_equal(shown[1], cv2.imread(str(done / 'translation.png')))
     assert not np.array_equal(*shown)
     results = json.loads((done / 'results.json').read_text())
@@ -141,7 +141,7 @@ def test_errors_come_before_the_training(files, done, tmp_path, capsys, monkeypa
     shutil.copy(source, tmp_path / 'same.png')
     assert 'same pixels' in message(source, tmp_path / 'same.png', *options)
     assert 'must be positive, got 0' in message(source, look, *options, '--iterations', 0)
-    other = TOOLS.parent / 'configs/fsesim/fsesim_resnet-w24_1xb4_shapes64.py'
+    other = TOOLS.parent / 'configs/fsesim/fsesim_resnet-w24_1xb4-500iters_shapes64.py'
     assert 'take one of configs/single_image' in message(
         source, look, '--config', other, '--out', tmp_path / 'out'
     )

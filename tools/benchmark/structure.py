@@ -69,7 +69,7 @@ class Dataset:
 
 _MISMATCH = Dataset(
     dict(layout='mismatch'),
-    'resnet-w24_1xb4_shapes64.py',
+    'resnet-w24_1xb4-500iters_shapes64.py',
     ('textured', 'flat'),
     tuple(METHODS)[:9],
     ('foreground_iou', 'miou_permuted', 'boundary_f1', 'psnr', 'style'),
@@ -83,7 +83,7 @@ _KAOKORE = Dataset(
 )
 _MODES = Dataset(
     dict(layout='matched', modes=4),
-    'w16_1xb4_shape-modes64.py',
+    'adain-w16_1xb4-1kiters_shape-modes64.py',
     ('flat', 'textured'),
     ('munit', 'sesim-munit', 'one-sided'),
     ('covered', 'entropy', 'distance', 'foreground_iou', 'lpips'),
@@ -92,7 +92,7 @@ _MODES = Dataset(
 _KAOKORE_STYLES = replace(
     _MODES,
     source='data/kaokore_sketch',
-    config='w16_1xb1_kaokore128.py',
+    config='adain-w16_1xb1-1kiters_kaokore128-styles.py',
     domains=('sketch', 'painting'),
     scores=('lpips', 'distance', 'boundary_f1'),
 )
@@ -105,7 +105,7 @@ DATASETS = {
     'handbags': replace(
         _KAOKORE_STYLES,
         source='data/edges2handbags_demo',
-        config='w16_1xb1_edges2handbags-demo128.py',
+        config='adain-w16_1xb1-1kiters_edges2handbags-demo128.py',
         domains=('edge', 'handbag'),
     ),
 }

@@ -1,7 +1,7 @@
-# Folders trainA trainB testA testB of small pictures; a leaf sets data_root and names the domains.
-# 40 pictures of each domain are held out of training, to choose a checkpoint by; with folders valA
-# and valB: held_out=0 for both data loaders.
-# Resize 143, crop 128, flip: drawn independently for A and B.
+# As unpaired_256 for small pictures and a CPU: 40 held out; resize 143, crop 128, flip, by OpenCV;
+# test pictures as they are.
+_base_ = './unpaired_256.py'
+
 train_pipeline = [
     transform
     for key in ('img_A', 'img_B')
@@ -13,34 +13,17 @@ train_pipeline = [
         dict(type='Flip', keys=[key], flip_ratio=0.5, direction='horizontal'),
     )
 ]
-test_pipeline = [
-    dict(type='sesim_mmagic.LoadPicture', key='img_A'),
-    dict(type='sesim_mmagic.LoadPicture', key='img_B'),
-]
-train_dataloader = dict(
-    batch_size=1,
-    num_workers=0,
-    sampler=dict(type='sesim_mmagic.ResumableSampler'),
-    dataset=dict(
-        type='sesim_mmagic.UnpairedFolderDataset',
-        data_root=None,
-        split='train',
-        held_out=40,
-        pipeline=train_pipeline,
-    ),
-)
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=0,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='sesim_mmagic.UnpairedFolderDataset',
-        data_root=None,
-        split='val',
-        held_out=40,
-        pipeline=test_pipeline,
-    ),
-)
-test_dataloader = dict(
-    val_dataloader, dataset=dict(val_dataloader['dataset'], split='test', held_out=0)
+test_pipeline = [dict(type='sesim_mmagic.LoadPicture', key=key) for key in ('img_A', 'img_B')]
+train_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(held_out=40))
+val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(held_out=40))
+test_dataloader = dict(num_workers=0, persistent_workers=False)
+
+# Scores on random features: nothing to download, and to compare with each other alone.
+random_lpips = dict(net='alex', pretrained=None, seed=0)
+random_structure = dict(
+    type='sesim_mmagic.FSeSimLoss',
+    num_patches=-1,
+    distance='cos',
+    loss_weight=1.0,
+    feature_net=dict(type='sesim_mmagic.VGG16Features', pretrained=None, seed=0, width=0.5),
 )

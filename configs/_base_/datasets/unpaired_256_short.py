@@ -1,12 +1,9 @@
 # As unpaired_256, resized and cropped as MUNIT does: the shorter side becomes 256 pixels, bilinear
 # with the antialiasing of Pillow.
 _base_ = './unpaired_256.py'
+
 resize = dict(
-    type='Resize',
-    scale=(65536, 256),
-    keep_ratio=True,
-    interpolation='bilinear',
-    backend='pillow',
+    type='Resize', scale=(65536, 256), keep_ratio=True, interpolation='bilinear', backend='pillow'
 )
 train_pipeline = [
     transform
@@ -27,6 +24,3 @@ test_pipeline = [
         dict(resize, keys=[key]),
     )
 ]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-test_dataloader = dict(dataset=dict(pipeline=test_pipeline))

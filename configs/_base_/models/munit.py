@@ -1,5 +1,5 @@
-# MUNIT as published: reconstruction of images, styles, contents, and cycle_weight where a leaf says
-# so; a leaf sets the domains.
+# MUNIT as published: reconstruction of images, styles and contents, and an explicit cycle, which
+# some data sets go without (cycle_weight=0). A leaf sets the domains.
 model = dict(
     type='sesim_mmagic.MultiModalTranslator',
     data_preprocessor=dict(type='DataPreprocessor'),
@@ -18,4 +18,6 @@ model = dict(
     image_weight=10.0,
     style_weight=1.0,
     content_weight=1.0,
+    cycle_weight=10.0,
+    num_styles=10,
 )

@@ -1,5 +1,5 @@
 # The path is relative to this file.
-_base_ = '../../../configs/fsesim/fsesim_resnet-w24_1xb4_shapes64.py'
+_base_ = '../../../configs/fsesim/fsesim_resnet-w24_1xb4-500iters_shapes64.py'
 
 # The module that registers the loss; it has to be on PYTHONPATH.
 custom_imports = dict(imports=['gradient_field'], allow_failed_imports=False)

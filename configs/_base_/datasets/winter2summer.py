@@ -1,0 +1,20 @@
+_base_ = './unpaired_256_short.py'
+
+data_root = 'data/summer2winter_yosemite'
+# Summer is A in this data set.
+pack = dict(type='sesim_mmagic.PackDomains', A='summer', B='winter')
+train_pipeline = [*_base_.train_pipeline, pack]
+test_pipeline = [*_base_.test_pipeline, pack]
+train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
+test_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
+
+# KID of a source's first style chooses the checkpoint; diversity as MUNIT measures it.
+domains = dict(target_domain='summer', source_domain='winter')
+metric = dict(type='sesim_mmagic.DistributionScores', **domains)
+val_evaluator = [dict(metric, scores=['kid'])]
+test_evaluator = [
+    metric,
+    dict(type='sesim_mmagic.LPIPSDiversity', target_domain='summer', max_pairs=19),
+    dict(type='sesim_mmagic.StructureDistance', **domains),
+]

@@ -1,3 +1,0 @@
-_base_ = '../fsesim/fsesim_resnet-w24_1xb4_shapes64.py'
-
-model = dict(structure_loss=None)

@@ -1,4 +1,0 @@
-_base_ = '../fsesim/fsesim_resnet-w24_1xb4_shapes64.py'
-
-# The best of three weights on held-out scenes, see README.md.
-model = dict(structure_loss=dict(_delete_=True, type='sesim_mmagic.PixelLoss', loss_weight=0.5))

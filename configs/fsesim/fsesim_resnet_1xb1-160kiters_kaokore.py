@@ -1,0 +1,14 @@
+_base_ = [
+    '../_base_/models/fsesim_resnet.py',
+    '../_base_/datasets/kaokore.py',
+    '../_base_/schedules/adam_1e-4_linear.py',
+    '../_base_/default_runtime.py',
+]
+
+model = dict(source_domain='sketch', target_domain='painting')
+default_hooks = dict(checkpoint=dict(save_best='distribution/kid_clean'))
+
+# 200 + 200 passes over 400 pictures
+max_iters = 160000
+train_cfg = dict(max_iters=max_iters)
+param_scheduler = dict(begin=max_iters // 2, end=max_iters)

@@ -1,3 +1,0 @@
-_base_ = './sesim-munit_1xb1-1000kiters_edges2handbags.py'
-
-model = dict(two_sided=False)

@@ -1,0 +1,3 @@
+_base_ = './sesim-munit_adain_1xb1-1000kiters_night2day.py'
+
+model = dict(two_sided=False)

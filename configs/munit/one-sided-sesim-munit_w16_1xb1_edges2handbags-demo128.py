@@ -1,3 +1,0 @@
-_base_ = './sesim-munit_w16_1xb1_edges2handbags-demo128.py'
-
-model = dict(two_sided=False)

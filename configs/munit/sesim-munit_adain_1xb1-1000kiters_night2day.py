@@ -1,0 +1,9 @@
+_base_ = [
+    '../_base_/models/sesim_munit.py',
+    '../_base_/datasets/night2day.py',
+    '../_base_/schedules/adam_1e-4_step_1000k.py',
+    '../_base_/default_runtime.py',
+]
+
+model = dict(source_domain='night', target_domain='day')
+default_hooks = dict(checkpoint=dict(save_best='distribution/kid_clean'))
