@@ -81,11 +81,10 @@ def _add_styles(group):
     )
 
 
-def choose_styles(model, args):
+def choose_styles(inferencer, args):
     """The styles that the arguments ask for, shape (N, style_channels); None for none."""
     import torch
 
-    from sesim_mmagic.apis import encode_style
     from sesim_mmagic.translators.styles import draw_styles, interpolate_styles
 
     for name in ('styles', 'interpolate'):
@@ -96,14 +95,11 @@ def choose_styles(model, args):
     if args.reference:
         if args.styles:
             raise ValueError('--styles draws styles, --reference reads them: give one of the two')
-        found = [
-            encode_style(model, path, args.target_domain, args.max_image_pixels)
-            for path in args.reference
-        ]
-        styles = torch.stack(found)
+        styles = [inferencer.encode_style(path, args.target_domain) for path in args.reference]
+        styles = torch.stack(styles)
     else:
-        model.check_styled()
-        styles = draw_styles(args.styles or 2, model.style_channels, args.seed)
+        inferencer.model.check_styled()
+        styles = draw_styles(args.styles or 2, inferencer.model.style_channels, args.seed)
     if args.interpolate:
         if len(styles) != 2:
             raise ValueError(f'--interpolate goes between two styles, not {len(styles)}')
@@ -180,7 +176,7 @@ def main(argv=None):
     from sesim_mmagic.apis.inference.inputs import find_inputs
 
     # Mistakes, and what is left out, are told before the model is loaded.
-    for note in find_inputs(args.inputs, args.out).notes:
+    for note in find_inputs(args.inputs, args.out)[1]:
         print(note, file=sys.stderr)
     inferencer = SeSimInferencer(
         args.model,
@@ -192,7 +188,7 @@ def main(argv=None):
         strip_pixels=args.strip_pixels or None,
         max_image_pixels=args.max_image_pixels,
     )
-    styles = choose_styles(inferencer.model, args)
+    styles = choose_styles(inferencer, args)
     count = None if styles is None else len(styles)
     predictions = inferencer(
         args.inputs,

@@ -8,14 +8,11 @@ import importlib
 
 _PLACES = {
     'SeSimInferencer': '.inference.inferencer',
-    'encode_style': '.translation',
     'evaluate_folder': '.evaluate',
-    'init_translator': '.translation',
+    'init_translator': '.inference.loading',
     'list_models': '.model_zoo',
     'read_weights': '..utils.checkpoints',
     'resolve_model': '.model_zoo',
-    'translate': '.translation',
-    'translate_into_styles': '.translation',
 }
 
 __all__ = list(_PLACES)

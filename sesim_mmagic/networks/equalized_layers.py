@@ -61,6 +61,7 @@ class EqualizedConv(nn.Module):
         gain: float = 1.0,
     ) -> None:
         super().__init__()
+        self.out_channels = out_channels
         # Before a 1 x 1 convolution the blur itself may skip what the stride would drop.
         self.stride = 2 if halve and kernel_size > 1 else 1
         self.blur = None
@@ -107,6 +108,7 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, halve: bool = False) -> None:
         super().__init__()
+        self.out_channels = out_channels
         gain = math.sqrt(0.5)
         self.conv1 = EqualizedConv(in_channels, in_channels, 3)
         self.conv2 = EqualizedConv(in_channels, out_channels, 3, halve, gain=gain)
@@ -134,13 +136,14 @@ class UpsampleConv(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, noise: bool = True) -> None:
         super().__init__()
+        self.out_channels = out_channels
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
         self.noise_weight = nn.Parameter(torch.zeros(1)) if noise else None
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.blur = Blur(padding=1)
         self.scale = 1 / math.sqrt(in_channels * 9)
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, features: Tensor, noise: Tensor | None = None) -> Tensor:
         weight = self.scale * self.weight
         norm = (weight.square().sum((1, 2, 3), keepdim=True) + 1e-8).rsqrt()
         # Times 4: of four positions the transposed convolution leaves three empty.
@@ -148,10 +151,12 @@ class UpsampleConv(nn.Module):
         features = F.conv_transpose2d(features, weight.transpose(0, 1), stride=2)
         features = self.blur(features, ACTIVATION_GAIN * self.bias)
         if self.noise_weight is not None:
-            features.add_(ACTIVATION_GAIN * self.noise_weight * self._noise(features))
+            noise = self.draw_noise(features) if noise is None else noise
+            features.add_(ACTIVATION_GAIN * self.noise_weight * noise)
         return F.leaky_relu_(features, SLOPE)
 
-    def _noise(self, features: Tensor) -> Tensor:
+    def draw_noise(self, features: Tensor) -> Tensor:
+        """Noise for a map (B, C, H, W): (B, 1, H, W) in training, (1, 1, H, W) otherwise."""
         batch, _, height, width = features.shape
         if self.training:
             return torch.randn(batch, 1, height, width, device=features.device)

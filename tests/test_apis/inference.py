@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from mmengine.registry import init_default_scope
 
+from sesim_mmagic.apis import SeSimInferencer
 from sesim_mmagic.registry import MODELS
 from tests.test_engine import tiny  # noqa: F401  one thread for tiny tensors
 
@@ -39,6 +40,13 @@ def save(path, model, settings=None):
     meta = dict(cfg=f"default_scope = 'mmagic'\nmodel = {settings or config()!r}\n")
     torch.save(dict(meta=meta, state_dict=model.state_dict()), path)
     return path
+
+
+def translated(model, pictures, target=None, styles=None):
+    """Translations of some pictures in memory: a list, with styles one of lists."""
+    result = SeSimInferencer(model)(pictures, target_domain=target, styles=styles)
+    assert not any(found['reason'] for found in result['predictions'])
+    return result['visualization']
 
 
 def picture(height=20, width=28, seed=0):

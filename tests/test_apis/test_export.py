@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import nn
 
-from sesim_mmagic.apis import translate
 from sesim_mmagic.apis.export.exporter import (
     BOUND,
     check_export,
@@ -20,6 +19,7 @@ from sesim_mmagic.apis.export.exporter import (
     read_export_metadata,
     time_export,
 )
+from tests.test_apis import inference
 from tests.test_tools.test_command_line import fails, tool
 from tests.test_translators import tiny
 
@@ -147,7 +147,7 @@ def test_translates_as_the_model_does(name, file_format, tmp_path):
 
 def translated(model, pixels, target, style):
     if style is None:
-        return next(translate(model, pixels, target))
+        return inference.translated(model, pixels, target)[0]
     image = torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1)[None] / 127.5 - 1
     found = model.translate(image, target, styles=torch.from_numpy(style))[:, 0]
     return np.round((found[0].permute(1, 2, 0).numpy() * 127.5 + 127.5).clip(0, 255)).astype(int)

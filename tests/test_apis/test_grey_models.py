@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sesim_mmagic.apis import SeSimInferencer, init_translator, translate
+from sesim_mmagic.apis import SeSimInferencer, init_translator
 from sesim_mmagic.apis.export.exporter import export_translator
 from tests.test_apis import inference
 
@@ -24,7 +24,7 @@ def test_pictures_are_translated_and_saved_grey(checkpoint, tmp_path):
     (tmp_path / 'in').mkdir()
     Image.fromarray(grey[..., 0]).save(tmp_path / 'in/a.png')
     model = init_translator(None, checkpoint, 'cpu')
-    of_colour, of_grey = translate(model, [colour, grey])
+    of_colour, of_grey = inference.translated(model, [colour, grey])
     assert of_grey.shape == grey.shape and of_grey.std() > 1
     assert (of_grey == of_grey[..., :1]).all()
     assert np.abs(of_grey.astype(int) - of_colour).mean() < 2  # luminance, rounded or not

@@ -19,8 +19,8 @@ from sesim_mmagic.apis.inert_settings import (
     check_inert,
     for_inference,
 )
+from sesim_mmagic.apis.inference.loading import init_translator
 from sesim_mmagic.apis.release.publish import publish
-from sesim_mmagic.apis.translation import init_translator
 from sesim_mmagic.registry import MODELS
 from tests.test_tools.test_command_line import fails, tool
 from tests.test_tools.web_demo_models import ONE_SIDED, as_png, picture

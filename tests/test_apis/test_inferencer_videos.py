@@ -3,16 +3,18 @@
 import json
 import os
 import signal
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from sesim_mmagic.apis import SeSimInferencer, translate, translate_into_styles
-from sesim_mmagic.apis.inference.videos import VideoReader, VideoWriter
+from sesim_mmagic.apis import SeSimInferencer
+from sesim_mmagic.apis.inference import inferencer as inferencer_module
+from sesim_mmagic.apis.inference.videos import read_video, video_writer
 from sesim_mmagic.translators.styles import draw_styles
-from tests.test_apis.inference import STYLED, Calls, build, config
+from tests.test_apis.inference import STYLED, Calls, build, config, translated
 from tests.test_apis.test_inferencer_folders import in_a_process, statuses, tree, write
 
 
@@ -23,18 +25,17 @@ def model():
 
 def write_video(path, frames=7, fps=12.5, size=(48, 64)):
     """A disc that wanders over a gradient."""
-    writer = VideoWriter(path, fps)
     ramp = np.linspace(0, 255, size[1]).astype(np.uint8)
-    for i in range(frames):
-        frame = np.repeat(np.tile(ramp, (size[0], 1))[..., None], 3, axis=2)
-        cv2.circle(frame, (8 + 6 * i, 20), 9, (40, 200, 250 - 20 * i), -1)
-        writer.write(frame)
-    writer.finish()
+    with video_writer(path, fps) as write:
+        for i in range(frames):
+            frame = np.repeat(np.tile(ramp, (size[0], 1))[..., None], 3, axis=2)
+            cv2.circle(frame, (8 + 6 * i, 20), 9, (40, 200, 250 - 20 * i), -1)
+            write(frame)
     return path
 
 
 def frames_of(path):
-    return list(VideoReader(path))
+    return list(read_video(path)[1])
 
 
 @pytest.fixture
@@ -44,10 +45,9 @@ def video(tmp_path):
 
 def assert_same_frames(path, wanted, folder):
     """What is in a file is what the same writer makes of the wanted frames."""
-    writer = VideoWriter(folder / 'wanted.mp4', 12.5)
-    for frame in wanted:
-        writer.write(frame)
-    writer.finish()
+    with video_writer(folder / 'wanted.mp4', 12.5) as write:
+        for frame in wanted:
+            write(frame)
     found = frames_of(path)
     assert len(found) == len(wanted)
     for left, right in zip(found, frames_of(folder / 'wanted.mp4'), strict=True):
@@ -65,26 +65,29 @@ def test_every_frame_is_translated(model, video, tmp_path, batch_size):
     assert [shape[0] for shape in calls] == ([1] * 8 if batch_size == 1 else [1, 3, 3, 1])
     assert tree(out) == ['0.png', 'translations.jsonl', 'walk.mp4']
     assert statuses(result) == ['translated'] * 2
-    reader = VideoReader(out / 'walk.mp4')
-    assert reader.fps == 12.5 and reader.announced == 7
-    assert next(iter(reader)).shape == (48, 64, 3)
-    assert_same_frames(out / 'walk.mp4', list(translate(model, frames_of(video))), tmp_path)
+    assert read_video(out / 'walk.mp4')[0] == 12.5
+    assert frames_of(out / 'walk.mp4')[0].shape == (48, 64, 3)
+    assert_same_frames(out / 'walk.mp4', translated(model, frames_of(video)), tmp_path)
     assert statuses(SeSimInferencer(model)(tmp_path / 'in', out)) == ['skipped'] * 2
 
 
 def test_a_style_lasts_the_whole_video(video, tmp_path, monkeypatch):
-    written, write = {}, VideoWriter.write
+    written = {}
 
-    def record(writer, frame):
-        written.setdefault(writer, []).append(np.asarray(frame, int))
-        write(writer, frame)
+    @contextmanager
+    def recording(path, fps):
+        with video_writer(path, fps) as write:
+            yield lambda frame: (
+                written.setdefault(path, []).append(frame.astype(int)),
+                write(frame),
+            )
 
-    monkeypatch.setattr(VideoWriter, 'write', record)
+    monkeypatch.setattr(inferencer_module, 'video_writer', recording)
     model = build(config(STYLED, 'MultiModalTranslator', two_sided=False, decode_batch=2))
     styles = draw_styles(3, 3, seed=1)
     SeSimInferencer(model)(video, tmp_path / 'out', styles=styles, batch_size=2)
     monkeypatch.undo()
-    wanted = [list(each) for each in translate_into_styles(model, frames_of(video), styles)]
+    wanted = translated(model, frames_of(video), styles=styles)
     # Before they are coded, frames are the same but for rounding.
     for frames, right in zip(written.values(), zip(*wanted, strict=True), strict=True):
         assert np.abs(np.stack(frames) - np.stack(right)).max() <= 1
@@ -102,14 +105,11 @@ def test_damaged_videos(model, video, tmp_path, capfd):
     write(folder / 'z.png')
     result = SeSimInferencer(model)(folder, tmp_path / 'out')
     assert tree(tmp_path / 'out') == ['failed.json', 'translations.jsonl', 'walk.mp4', 'z.png']
-    failed = {one['source']: one['reason'] for one in json.loads(read(tmp_path / 'out'))}
+    listed = json.loads((tmp_path / 'out/failed.json').read_text())
+    failed = {item['source']: item['reason'] for item in listed}
     assert sorted(failed) == [str(folder / name) for name in ('half.mp4', 'long.mkv', 'text.mp4')]
     assert 'of 60 frames can be read' in failed[str(folder / 'long.mkv')]
     assert statuses(result).count('failed') == 3
-
-
-def read(out):
-    return (out / 'failed.json').read_text()
 
 
 def test_nothing_half_is_left(model, video, tmp_path):
@@ -140,7 +140,7 @@ def test_a_video_needs_a_place_to_go(model, video):
     with pytest.raises(ValueError, match='needs an out_dir'):
         SeSimInferencer(model)(video)
     with pytest.raises(FileNotFoundError, match='gone.mp4'):
-        VideoReader(video.with_name('gone.mp4'))
+        read_video(video.with_name('gone.mp4'))
 
 
 def test_names_that_are_no_utf8(model, video, tmp_path):

@@ -25,16 +25,17 @@ from mmengine.config import Config
 
 import sesim_mmagic
 from sesim_mmagic.apis.embedded_config import embedded_config
+from sesim_mmagic.apis.inference.loading import init_translator
 from sesim_mmagic.apis.model_zoo import list_models, resolve_model
 from sesim_mmagic.apis.release.content import released_config, released_meta, serialise
 from sesim_mmagic.apis.release.fresh_process import check_in_fresh_process, translations
 from sesim_mmagic.apis.release.metafile import index_with, metafile_with
 from sesim_mmagic.apis.release.model_card import read_resources, read_scores, write_card
 from sesim_mmagic.apis.release.publish import choose_checkpoint, publish
-from sesim_mmagic.apis.translation import init_translator, translate
 from sesim_mmagic.engine.hooks.results import read_results
 from sesim_mmagic.engine.pictures import write_picture
 from sesim_mmagic.engine.plain_settings import read_settings
+from tests.test_apis.inference import translated
 from tests.test_engine import tiny
 from tests.test_tools.test_command_line import fails
 from tests.test_translators import tiny as tiny_models
@@ -157,8 +158,8 @@ def test_the_moving_average_is_what_is_released(release, trained):
 
 
 def test_it_translates_as_the_training_does(release, config, trained, sample):
-    (before,) = translate(init_translator(config, trained, 'cpu'), sample)
-    (after,) = translate(init_translator(None, release.path, 'cpu'), sample)
+    (before,) = translated(init_translator(config, trained, 'cpu'), sample)
+    (after,) = translated(init_translator(None, release.path, 'cpu'), sample)
     assert np.array_equal(before, after)
 
 

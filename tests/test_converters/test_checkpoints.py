@@ -8,11 +8,12 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from sesim_mmagic.apis import init_translator, translate
+from sesim_mmagic.apis import init_translator
 from sesim_mmagic.converters import join, split
 from sesim_mmagic.engine.plain_settings import read_settings
 from sesim_mmagic.registry import MODELS
 from tests.golden import field
+from tests.test_apis.inference import translated
 
 from . import published
 from .published import drawn, filled, listed, same
@@ -59,7 +60,7 @@ def agree(found, expected):
 def test_a_picture_is_translated_as_by_the_published_network(tmp_path):
     checkpoint, _ = join(FILES, 'horse', 'zebra')
     model = init_translator(None, written(checkpoint, tmp_path), device='cpu')
-    (found,) = translate(model, picture())
+    (found,) = translated(model, picture())
     assert agree(found, by_hand(G, picture()))
     # Were channels in another order, the picture would be another one.
     assert not agree(found, by_hand(G, picture()[..., ::-1])[..., ::-1])
@@ -76,7 +77,7 @@ def test_both_directions_of_cyclegan(tmp_path):
     for domain, letter in (('zebra', 'A'), ('horse', 'B')):
         reference = published.resnet(WIDTH, 2, blur=False)
         reference.load_state_dict(CYCLE[letter])
-        (found,) = translate(model, picture(), domain)
+        (found,) = translated(model, picture(), domain)
         assert agree(found, by_hand(reference, picture()))
     found = split(checkpoint, 'it').files
     assert sorted(found) == [f'latest_net_{kind}_{way}.pth' for kind in 'DG' for way in 'AB']
@@ -90,7 +91,7 @@ def test_one_generator_of_cyclegan_is_enough(tmp_path):
     reference = published.resnet(WIDTH, 2, blur=False)
     reference.load_state_dict(CYCLE['A'])
     model = init_translator(None, written(checkpoint, tmp_path), device='cpu')
-    (found,) = translate(model, picture())
+    (found,) = translated(model, picture())
     assert agree(found, by_hand(reference, picture()))
 
 
@@ -102,7 +103,7 @@ def test_single_image_model_translates(tmp_path):
     }
     checkpoint, _ = join(files, 'photo', 'painting', tanh=True)
     model = init_translator(None, written(checkpoint, tmp_path), device='cpu')
-    (found,) = translate(model, picture(21, 30))
+    (found,) = translated(model, picture(21, 30))
     assert found.shape == (21, 30, 3) and found.std() > 10
     assert all(same(split(checkpoint, 'it').files[n], files[n]) for n in files)
 
@@ -137,7 +138,7 @@ def test_sizes_are_padded_to_what_the_generator_halves(tmp_path):
     deep = published.resnet(2, 1, downs=3)
     checkpoint, _ = join({'G': deep.state_dict()}, 'a', 'b')
     model = init_translator(None, written(checkpoint, tmp_path), device='cpu')
-    assert next(translate(model, picture(20, 28))).shape == (20, 28, 3)
+    assert translated(model, picture(20, 28))[0].shape == (20, 28, 3)
     assert model.size_divisor == 8
 
 
@@ -248,7 +249,7 @@ def test_trained_models_translate_the_same_as_published_files(order, ema, tmp_pa
     reference = published.resnet(WIDTH, 5)
     reference.load_state_dict(found.files['latest_net_G.pth'])
     model = init_translator(None, written(checkpoint, tmp_path), device='cpu')
-    (expected,) = translate(model, picture())
+    (expected,) = translated(model, picture())
     assert agree(by_hand(reference, picture()), expected)
 
 

@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
-from sesim_mmagic.apis import init_translator, launch, translate
+from sesim_mmagic.apis import init_translator, launch
 from tests.test_apis import inference
 from tests.test_docs import markdown
 from tests.test_docs.markdown import ROOT
@@ -143,7 +143,7 @@ def released(tmp_path):
         picture = inference.picture(23, 30, seed)
         Image.fromarray(picture[..., ::-1]).save(tmp_path / f'photos/{seed}.png')
     model = init_translator(None, checkpoint, 'cpu')
-    expected = [t[..., ::-1] for t in translate(model, tmp_path / 'photos')]
+    expected = [t[..., ::-1] for t in inference.translated(model, tmp_path / 'photos')]
     return checkpoint, tmp_path / 'photos', expected
 
 

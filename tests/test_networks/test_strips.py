@@ -10,9 +10,9 @@ from torch import nn
 
 from sesim_mmagic.networks import MUNITGenerator, ResNetBlurGenerator, StyleGAN2Generator
 from sesim_mmagic.networks.resnet_generator import ResidualBlock
-from sesim_mmagic.networks.row_maps import Enlargement, LocalMap, StoredMap, StripRun, Window
-from sesim_mmagic.networks.strip_layers import layer_output
 from sesim_mmagic.networks.strips import StyledDecoder, can_run_in_strips, run_in_strips
+from sesim_mmagic.networks.strips.layers import layer_output
+from sesim_mmagic.networks.strips.maps import StripRun, View, local_map, stored_map
 
 
 def built(network, dtype=torch.float64):
@@ -57,8 +57,9 @@ def assert_same(network, image, rows, tolerance=1e-9):
     assert (found - expected).abs().max() <= tolerance * scale
 
 
-@pytest.mark.parametrize('rows', [5, 16, 17, 100, 1000])
-@pytest.mark.parametrize('size', [(64, 48), (37, 53), (101, 30)], ids=str)
+@pytest.mark.parametrize(
+    'size, rows', [((64, 48), 5), ((37, 53), 16), ((101, 30), 17), ((37, 53), 1000)]
+)
 def test_resnet_generator_as_on_the_whole_picture(size, rows):
     assert_same(resnet(), picture(*size), rows)
 
@@ -107,8 +108,7 @@ def test_a_far_away_row_matters():
     assert (after - before)[:, :, :100].abs().max() > 1e-4
 
 
-@pytest.mark.parametrize('rows', [7, 32])
-@pytest.mark.parametrize('noise', [True, False])
+@pytest.mark.parametrize('noise, rows', [(True, 7), (False, 32)])
 def test_stylegan2_generator_with_the_noise_of_the_whole_picture(noise, rows):
     network = built(StyleGAN2Generator(base_channels=4, num_blocks=2, noise=noise, tanh=noise))
     for size in (64, 48), (44, 36):
@@ -121,8 +121,7 @@ def test_stylegan2_generator_on_odd_sides():
     assert_same(network, picture(93, 59), 8)
 
 
-@pytest.mark.parametrize('rows', [9, 32, 500])
-@pytest.mark.parametrize('size', [(64, 48), (76, 36)], ids=str)
+@pytest.mark.parametrize('size, rows', [((64, 48), 32), ((76, 36), 9)])
 def test_multi_modal_generator_content_then_style(size, rows):
     source, target = munit(), munit(base_channels=4)
     nn.init.normal_(target.up_path[-2].weight, std=0.1)
@@ -146,9 +145,10 @@ def test_one_content_in_many_styles():
 
 @pytest.mark.parametrize('norm', ['IN', 'BN'])
 def test_generator_of_mmagic(norm):
-    generators = pytest.importorskip('mmagic.models.editors.cyclegan.cyclegan_generator')
+    from sesim_mmagic.translators.mmagic_strips import ResnetGenerator
+
     network = built(
-        generators.ResnetGenerator(
+        ResnetGenerator(
             3, 3, base_channels=4, num_blocks=2, use_dropout=True, norm_cfg=dict(type=norm)
         )
     )
@@ -168,7 +168,6 @@ LAYERS = [
     nn.ConvTranspose2d(3, 4, 5, stride=3, padding=2, output_padding=2),
     nn.ConvTranspose2d(3, 4, 2, stride=2),
     nn.Upsample(scale_factor=3),
-    nn.Upsample(scale_factor=3, mode='bilinear'),
     nn.InstanceNorm2d(3, affine=True, eps=0.01),
     nn.InstanceNorm2d(3, track_running_stats=True),
     nn.BatchNorm2d(3),
@@ -181,7 +180,7 @@ LAYERS = [
 
 
 @pytest.mark.parametrize('layer', LAYERS, ids=str)
-@pytest.mark.parametrize('rows', [1, 6, 11, 16])
+@pytest.mark.parametrize('rows', [1, 6, 11])
 def test_each_layer(layer, rows):
     assert_same(built(nn.Sequential(layer)), picture(47, 29, batch=2), rows)
 
@@ -220,23 +219,19 @@ def test_moments_in_half_precision_are_taken_in_single():
     """A mean far from zero: bfloat16 has steps of 0.25 there."""
     image = (picture(256, 16, dtype=torch.float64) * 0.3 + 40).bfloat16()
     run = StripRun(8, image.device, image.device, image[0].numel())
-    normed = run.normalize(StoredMap(image, image.device, image.dtype), 3, 1e-5)
+    normed = run.normalize(stored_map(image, image.device, image.dtype), 3, 1e-5)
     expected = F.instance_norm(image.double())
     found = normed.rows(0, 256).double()
     torch.testing.assert_close(found, expected, rtol=0.01, atol=0.01)
 
 
 def test_only_as_few_rows_are_asked_for_as_needed():
-    class Counted(StoredMap):
-        def rows(self, begin, end):
-            asked.append((begin, end))
-            return super().rows(begin, end)
-
     asked, image = [], picture(100, 20)
-    source = Counted(image, image.device, image.dtype)
-    conv = nn.Conv2d(3, 1, 5, stride=2, padding=2).double()
-    LocalMap(source, conv, Window(5, 2, 2)).rows(10, 20)
-    LocalMap(source, nn.Upsample(scale_factor=2), Enlargement(2, 0)).rows(10, 20)
+    stored = stored_map(image, image.device, image.dtype)
+    source = stored.like(lambda *rows: (asked.append(rows), stored.rows(*rows))[1])
+    conv, double = nn.Conv2d(3, 1, 5, stride=2, padding=2).double(), nn.Upsample(scale_factor=2)
+    local_map(source, lambda *_: conv, View(5, 2, 2), 1).rows(10, 20)
+    local_map(source, lambda *_: double, View(factor=2), 3).rows(10, 20)
     assert asked == [(18, 41), (5, 10)]
 
 
@@ -250,7 +245,7 @@ def test_rows_are_those_of_the_picture_that_comes_out():
 
 
 def test_residual_blocks_are_computed_once_and_the_rest_a_few_times():
-    network, image = resnet(num_blocks=9), picture(256, 32)
+    network, image = resnet(num_blocks=9), picture(128, 32)
     work = {}
 
     def count(conv, inputs, output):
@@ -282,21 +277,21 @@ def test_the_decoder_of_a_multi_modal_generator_computes_its_blocks_once():
 def test_residual_blocks_leave_one_stored_map():
     image = picture(40, 24)
     run = StripRun(2, image.device, image.device, image[0].numel())
-    source = StoredMap(image, image.device, image.dtype)
-    found = layer_output(ResidualBlock(3).double(), source, run)
-    assert isinstance(found, StoredMap)  # a sum to be made would hold on to both its terms
+    source = stored_map(image, image.device, image.dtype)
+    output = layer_output(ResidualBlock(3).double(), source, run)
+    # A sum to be made would hold on to both its terms, and be made anew for each asking.
+    assert output.rows(0, 40).data_ptr() == output.rows(0, 40).data_ptr()
 
 
 PEAK = """
 import sys, torch
 from sesim_mmagic.networks.resnet_generator import ResNetBlurGenerator
-from sesim_mmagic.networks.strip_layers import layer_output
 from sesim_mmagic.networks.strips import run_in_strips
 def peak():  # getrusage's would begin with that of the process that started this one
     with open('/proc/self/status') as lines:
         return next(int(line.split()[1]) for line in lines if line.startswith('VmHWM'))
 network = ResNetBlurGenerator(base_channels=16, num_blocks=1).eval()
-image = torch.rand(1, 3, 1500, 1000)
+image = torch.rand(1, 3, 1000, 800)
 before = peak()
 with torch.no_grad():
     run_in_strips(network, image, 64) if sys.argv[1] == 'strips' else network(image)
@@ -311,7 +306,7 @@ def test_peak_memory_is_far_below_that_of_the_whole_picture(python):
         assert run.returncode == 0, run.stderr
         return int(run.stdout) / 1024
 
-    pixels = 1500 * 1000 / 2**20
+    pixels = 1000 * 800 / 2**20
     in_strips, full = megabytes('strips'), megabytes('whole')
     assert full > 4 * 60 * pixels  # at least the widest map and what it becomes
     assert in_strips < 0.4 * full
@@ -334,13 +329,13 @@ REFUSED = [
     (nn.Conv2d(3, 3, 3, padding=1, padding_mode='circular'), 'circular'),
     (nn.Conv2d(3, 3, 3, padding='same'), 'same'),
     (nn.Conv2d(3, 3, (3, 5)), 'unequal'),
-    (nn.ReflectionPad2d((1, 1, 1, 2)), 'different padding'),
+    (nn.ReflectionPad2d((1, 1, 1, 2)), 'unequal'),
     (nn.ConvTranspose2d(3, 3, 3, stride=2), 'times as large'),
     (nn.Upsample(size=(9, 9)), 'whole factor'),
     (nn.Upsample(scale_factor=1.5), 'whole factor'),
-    (nn.Upsample(scale_factor=2, mode='bilinear', align_corners=True), 'align_corners'),
+    (nn.Upsample(scale_factor=2, mode='bilinear'), 'nearest'),
     (nn.BatchNorm2d(3, track_running_stats=False), 'batch'),
-    (munit(), 'StyledDecoder'),
+    (munit(), 'type is not known'),
 ]
 
 

@@ -3,15 +3,15 @@
 import os
 import zipfile
 
-import cv2
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 
-from sesim_mmagic.apis import init_translator, translate
+from sesim_mmagic.apis import init_translator
 from sesim_mmagic.engine.pictures import to_picture
+from tests.test_apis.inference import translated
 from tests.test_engine import tiny
 
 
@@ -52,55 +52,21 @@ def test_translations_are_those_of_the_test_step(model):
     pack = TRANSFORMS.build(dict(type='sesim_mmagic.PackDomains', A='a', B='b'))
     packed = pack(dict(img_A=source))
     expected = to_picture(model.test_step(pseudo_collate([packed]))[0].fake_b)
-    (translated,) = translate(model, source)
-    assert translated.shape == (19, 33, 3) and translated.dtype == np.uint8
-    assert np.array_equal(translated, expected)
+    (translation,) = translated(model, source)
+    assert translation.shape == (19, 33, 3) and translation.dtype == np.uint8
+    assert np.array_equal(translation, expected)
 
 
 def test_moving_average_translates(trained):
     config, checkpoint = trained
     content = tiny.load(checkpoint)
     model = init_translator(config, checkpoint, device='cpu')
-    (before,) = translate(model, picture(16, 16))
+    (before,) = translated(model, picture(16, 16))
     for name, value in model.generators.state_dict().items():
         value.zero_()
         assert f'generators.{name}' in content['state_dict']
-    (after,) = translate(model, picture(16, 16))
+    (after,) = translated(model, picture(16, 16))
     assert np.array_equal(before, after)
-
-
-def test_pictures_come_as_files_folders_and_arrays(model, tmp_path):
-    arrays = [picture(9, 12), picture(16, 8)[::-1]]
-    for i, array in enumerate(arrays):
-        cv2.imwrite(str(tmp_path / f'{i}.png'), array)
-    (tmp_path / 'notes.txt').touch()
-    expected = list(translate(model, arrays))
-    for pictures in (tmp_path, str(tmp_path), [tmp_path / '0.png', arrays[1]]):
-        if not isinstance(pictures, list):
-            with pytest.warns(UserWarning, match='1 of 3 files left out: .txt 1'):
-                assert len(list(translate(model, pictures))) == 2
-        for left, right in zip(translate(model, pictures), expected, strict=True):
-            assert np.array_equal(left, right)
-
-
-@pytest.mark.parametrize(
-    'wrong',
-    [np.zeros((4, 4, 2), np.uint8), np.zeros((0, 4, 3), np.uint8), np.zeros((4, 4, 3), np.float32)],
-)
-def test_other_arrays_are_refused(model, wrong):
-    with pytest.raises(ValueError, match=r'an array \(H, W\), \(H, W, 3\) in BGR'):
-        list(translate(model, wrong))
-
-
-def test_other_arguments_are_refused(model, tmp_path):
-    with pytest.raises(ValueError, match='got int'):
-        list(translate(model, [3]))
-    with pytest.raises(ValueError, match="not 'c'"):
-        list(translate(model, picture(8, 8), target_domain='c'))
-    with pytest.raises(FileNotFoundError, match='holds no picture'):
-        list(translate(model, tmp_path))
-    with pytest.raises(FileNotFoundError, match='gone.png'):
-        list(translate(model, tmp_path / 'gone.png'))
 
 
 def test_two_sided_model_translates_both_ways(tmp_path):
@@ -125,9 +91,9 @@ def test_two_sided_model_translates_both_ways(tmp_path):
     torch.save(dict(state_dict=built.state_dict()), tmp_path / 'cycle.pth')
     model = init_translator(config, tmp_path / 'cycle.pth', device='cpu')
     source = picture(16, 16)
-    ways = {domain: next(translate(model, source, domain)) for domain in ('a', 'b')}
+    ways = {domain: translated(model, source, domain)[0] for domain in ('a', 'b')}
     assert not np.array_equal(ways['a'], ways['b'])
-    assert np.array_equal(ways['b'], next(translate(model, source)))
+    assert np.array_equal(ways['b'], translated(model, source)[0])
     images = torch.from_numpy(source.copy()).permute(2, 0, 1)[None] / 127.5 - 1
     with torch.no_grad():
         expected = built.generators['a'](images)[0] * 127.5 + 127.5

@@ -1,7 +1,6 @@
 """A multi-modal model from training to many translations of a picture, by commands."""
 
 import os
-import shutil
 
 import cv2
 import numpy as np
@@ -9,8 +8,9 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from sesim_mmagic.apis import encode_style, init_translator, translate_into_styles
+from sesim_mmagic.apis import SeSimInferencer, init_translator
 from sesim_mmagic.translators.styles import draw_styles
+from tests.test_apis.inference import translated
 from tests.test_engine import tiny
 from tests.test_tools.test_command_line import fails, tool
 
@@ -81,7 +81,7 @@ def translate(trained, source, out, *argv):
 
 def expected(trained, source, styles):
     model = init_translator(*trained, device='cpu')
-    return list(next(translate_into_styles(model, source, styles)))
+    return translated(model, source, styles=styles)[0]
 
 
 def assert_same(found, expected):
@@ -101,7 +101,8 @@ def test_the_seed_fixes_the_styles(trained, source, tmp_path):
 def test_styles_of_references_of_any_size(trained, source, reference, tmp_path):
     found = translate(trained, source, tmp_path / 'out', '--reference', reference, source)
     model = init_translator(*trained, device='cpu')
-    styles = torch.stack([encode_style(model, path) for path in (reference, source)])
+    inferencer = SeSimInferencer(model)
+    styles = torch.stack([inferencer.encode_style(path) for path in (reference, source)])
     assert_same(found, expected(trained, source, styles))
     assert not np.array_equal(*found)
 
@@ -133,19 +134,15 @@ def test_bad_styles(trained, source, reference, tmp_path, capsys):
 
     assert '--styles must be positive, got 0' in message('--styles', 0, '--seed', 1)
     assert 'give one of the two' in message('--styles', 2, '--reference', reference)
-    folder = tmp_path / 'two'
-    folder.mkdir()
-    for name in 'ab':
-        shutil.copy(reference, folder / f'{name}.png')
-    assert f"that of one picture, and '{folder}' holds 2" in message('--reference', folder)
+    assert 'is not a regular file' in message('--reference', tmp_path)
     assert 'max_image_pixels is 9' in message('--reference', reference, '--max-image-pixels', 9)
     assert 'between two styles, not 1' in message('--reference', reference, '--interpolate', 3)
     assert 'at least 2' in message('--interpolate', 1)
     assert 'none.png' in message('--reference', tmp_path / 'none.png')
     model = init_translator(*trained, device='cpu')
     with pytest.raises(ValueError, match=r'must have shape \(N, 3\)'):
-        list(next(translate_into_styles(model, source, torch.zeros(1, 8))))
-    assert list(tmp_path.iterdir()) == [folder]
+        translated(model, source, styles=torch.zeros(1, 8))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_model_without_styles(source, reference, tmp_path):
@@ -153,8 +150,8 @@ def test_a_model_without_styles(source, reference, tmp_path):
     tiny.train(path, tmp_path / 'work', train_cfg__max_iters=2)
     model = init_translator(path, tmp_path / 'work/iter_2.pth', device='cpu')
     for call in (
-        lambda: encode_style(model, reference),
-        lambda: next(translate_into_styles(model, source, torch.zeros(1, 3))),
+        lambda: SeSimInferencer(model).encode_style(reference),
+        lambda: translated(model, source, styles=torch.zeros(1, 3)),
     ):
         with pytest.raises(ValueError, match='OneSidedTranslator has no styles'):
             call()

@@ -136,8 +136,8 @@ def fix_noise(graph: nn.Module, inputs: tuple[Tensor, ...]) -> None:
     """
 
     def keep(layer: UpsampleConv, args: tuple, output: Tensor) -> None:
-        layer.register_buffer('fixed_noise', layer._noise(output))
-        layer._noise = lambda features: layer.fixed_noise
+        layer.register_buffer('fixed_noise', layer.draw_noise(output))
+        layer.draw_noise = lambda features: layer.fixed_noise
 
     hooks = [layer.register_forward_hook(keep) for layer in noisy_layers(graph)]
     graph(*inputs)

@@ -1,45 +1,39 @@
 """Translate files, folders, videos and arrays with a trained model."""
 
+import errno
 import hashlib
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from mmengine.infer import BaseInferencer
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
 
 from sesim_mmagic.apis.inference import PRECISIONS, STRIP_PIXELS
-from sesim_mmagic.apis.inference.forward import (
-    collate,
-    digest,
-    is_out_of_memory,
-    picture_of,
-    translations,
-)
-from sesim_mmagic.apis.inference.inputs import Input, find_inputs, read_batches
-from sesim_mmagic.apis.inference.outputs import OutputArrays, OutputFolder
-from sesim_mmagic.apis.inference.videos import VideoReader, VideoWriter
+from sesim_mmagic.apis.inference.forward import collate, translations
+from sesim_mmagic.apis.inference.inputs import Input, Read, find_inputs, read_batches
+from sesim_mmagic.apis.inference.loading import init_translator
+from sesim_mmagic.apis.inference.outputs import Outputs
+from sesim_mmagic.apis.inference.videos import read_video, video_writer
 from sesim_mmagic.apis.model_zoo import resolve_model
-from sesim_mmagic.apis.translation import init_translator
+from sesim_mmagic.engine.pictures import to_picture
 from sesim_mmagic.engine.weights import translator_of
+from sesim_mmagic.translators.styles import styles_of_images
 
-# A translation is to be called like a folder of others: nothing else is wrong with the disk.
-_PLACE_TAKEN = IsADirectoryError, NotADirectoryError, FileExistsError
+# The place of one translation is taken or its path too long: nothing else is wrong with the disk.
+_ONE_PLACE = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG)
 
 
-class SeSimInferencer(BaseInferencer):
+class SeSimInferencer:
     """Translates pictures and videos of any size with a translation model.
 
-    The steps are those of MMEngine's inferencers: :meth:`preprocess` makes a batch of pictures,
-    :meth:`forward` translates it, :meth:`visualize` gives 8-bit pictures, :meth:`postprocess` the
-    result. Other than there, inputs are read and translations written while it runs: memory
-    does not grow with their number.
+    Inputs are read and translations written while it runs: memory does not grow with their number.
 
     Example::
 
@@ -86,10 +80,9 @@ class SeSimInferencer(BaseInferencer):
     ) -> None:
         if precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got '{precision}'")
-        if strip_pixels is not None and strip_pixels < 1:
-            raise ValueError(f'strip_pixels must be positive or None, got {strip_pixels}')
-        if max_image_pixels is not None and max_image_pixels < 1:
-            raise ValueError(f'max_image_pixels must be positive or None, got {max_image_pixels}')
+        for name, value in dict(strip=strip_pixels, max_image=max_image_pixels).items():
+            if value is not None and value < 1:
+                raise ValueError(f'{name}_pixels must be positive or None, got {value}')
         if not isinstance(model, nn.Module):
             model = init_translator(config, resolve_model(model), device)
         elif device is not None:
@@ -102,11 +95,12 @@ class SeSimInferencer(BaseInferencer):
         self.strip_pixels = strip_pixels
         self.max_image_pixels = max_image_pixels
         self.show_progress = show_progress
-        networks = model.inference_generators.values()
         if channels_last:
             model.to(memory_format=torch.channels_last)
-        for part in (part for network in networks for part in network.children() if compile):
-            part.compile()  # a multi-modal generator is called by its parts
+        if compile:
+            for network in self.model.inference_generators.values():
+                for part in network.children():  # a multi-modal generator is called by its parts
+                    part.compile()
 
     def __call__(
         self,
@@ -156,159 +150,139 @@ class SeSimInferencer(BaseInferencer):
         """
         if batch_size < 1:
             raise ValueError(f'batch_size must be positive, got {batch_size}')
-        count = None if styles is None else len(styles)
         target = self.model.check_target(target_domain)
         if styles is not None:
-            self._check_styles(styles)
-        found = find_inputs(inputs, out_dir)
-        if out_dir is None:
-            outputs = OutputArrays(count)
-        else:
-            made_by = self._made_by(target, styles)
-            outputs = OutputFolder(out_dir, made_by, count, overwrite)
+            self.model.check_styled()
+            styles_of_images(styles, 1, self.model.style_channels)
+            if styles.dim() != 2:
+                raise ValueError(f'styles must have the shape (N, S), got {tuple(styles.shape)}')
+        found, left_out = find_inputs(inputs, out_dir)
+        made_by = {} if out_dir is None else self._made_by(target, styles)
+        outputs = Outputs(out_dir, made_by, None if styles is None else len(styles), overwrite)
         remaining = outputs.remaining(found)
-        tracked = self._tracked(remaining)
+        is_shown = self.show_progress and sys.stderr.isatty()
+        console = Console(stderr=True)
+        tracked = track(remaining, 'translating', console=console, disable=not is_shown)
         for batch in read_batches(tracked, batch_size, outputs.fail, self.max_image_pixels):
-            if batch[0].one.is_video:
-                self._translate_video(batch[0].one, target, styles, batch_size, outputs)
+            if batch[0].item.is_video:
+                self._translate_video(batch[0].item, target, styles, batch_size, outputs)
             else:
                 self._translate_batch(batch, target, styles, outputs)
-        return dict(self.postprocess(found, outputs, remaining), left_out=found.notes)
+        new = set(remaining)
+        predictions = [outputs.prediction(item, item in new) for item in found]
+        visualization = [] if out_dir is not None else [outputs.arrays(item) for item in found]
+        return dict(predictions=predictions, visualization=visualization, left_out=left_out)
 
-    # ------------------------------------------------------------------- steps
-
-    def preprocess(self, pictures: Sequence[np.ndarray], target: str) -> dict:
-        """A batch of pictures (H, W, 3) of one size, uint8, BGR, as the model takes it."""
-        return collate(self.model, pictures, self.model.domains[target])
-
-    def forward(self, data: dict, target: str, styles: Tensor | None = None) -> Iterator[Tensor]:
-        """Translate a batch into the next few styles, then the next.
+    def encode_style(self, picture: str | Path | np.ndarray, domain: str | None = None) -> Tensor:
+        """Read the style of a picture of the target domain.
 
         Args:
-            data (dict): Result of :meth:`preprocess`.
-            target (str): Domain to translate into.
-            styles (Tensor, optional): See :meth:`__call__`.
+            picture (str | Path | np.ndarray): File or array of any size.
+            domain (str, optional): Its domain. Defaults to the model's first target.
 
-        Yields:
-            Tensor: Shape (B, n, 3, H, W), values in [-1, 1].
+        Returns:
+            Tensor: Shape (style_channels,), on the CPU.
+
+        Raises:
+            FileNotFoundError: The file does not exist.
+            ValueError: It is no picture, or the model has no styles or does not know the domain.
         """
-        parts = translations(self.model, data, target, styles, self.strip_pixels)
-        kind, dtype = self.device.type, getattr(torch, self.precision)
-        while True:
-            # What asks for the parts is to go on in its own precision.
-            with torch.autocast(kind, dtype, enabled=dtype != torch.float32):
-                part = next(parts, None)
-            if part is None:
-                return
-            yield part
-
-    def visualize(
-        self, data: dict, parts: Iterator[Tensor], target: str
-    ) -> Iterator[tuple[int, int, np.ndarray]]:
-        """Make 8-bit pictures of what :meth:`forward` gives.
-
-        Yields:
-            tuple[int, int, np.ndarray]: Number in the batch, number of the style, picture
-            (H, W, 3), uint8, BGR.
-        """
-        style = 0
-        for part in parts:
-            for index, images in enumerate(part):
-                for i, image in enumerate(images):
-                    yield index, style + i, picture_of(self.model, data, index, image, target)
-            style += part.shape[1]
-
-    def postprocess(
-        self,
-        inputs: Sequence[Input],
-        outputs: OutputFolder | OutputArrays,
-        remaining: Sequence[Input],
-    ) -> dict[str, list]:
-        """What :meth:`__call__` returns of the inputs."""
-        new, predictions = set(remaining), []
-        for one in inputs:
-            reason = outputs.failures.get(one)
-            status = 'skipped' if one not in new else 'failed' if reason else 'translated'
-            files = [] if reason else [str(file) for file in outputs.files(one)]
-            predictions.append(dict(source=str(one), status=status, outputs=files, reason=reason))
-        return dict(predictions=predictions, visualization=outputs.pictures(inputs))
-
-    def _init_pipeline(self, cfg: Any) -> None:
-        """Reading is the inputs' own; MMEngine asks for this method."""
-
-    # ----------------------------------------------------------------- details
-
-    def _check_styles(self, styles):
-        from sesim_mmagic.translators.styles import styles_of_images  # imports much of MMagic
-
         self.model.check_styled()
-        styles_of_images(styles, 1, self.model.style_channels)
-        if styles.dim() != 2:
-            raise ValueError(f'styles must have the shape (N, S), got {tuple(styles.shape)}')
+        domain = self.model.check_target(domain)
+        content = picture if isinstance(picture, np.ndarray) else Path(picture)
+        array, _ = Input(content, Path()).read(self.max_image_pixels)
+        images = collate(self.model, [array], domain)['inputs'][f'img_{domain}']
+        return self.model.encode_style(images, domain)[0].cpu()
 
-    def _made_by(self, target, styles):
+    def _made_by(self, target: str, styles: Tensor | None) -> dict[str, Any]:
         """What shapes translations, apart from rounding."""
-        model = digest(self.model.inference_generators.values())
-        made_by = dict(model=model, target_domain=target, precision=self.precision)
+        weights = hashlib.sha256()
+        for name, value in self.model.inference_generators.state_dict().items():
+            weights.update(name.encode())
+            weights.update(value.cpu().contiguous().flatten().view(torch.uint8).numpy())
+        made_by = dict(model=weights.hexdigest(), target_domain=target, precision=self.precision)
         if styles is not None:
-            numbers = styles.detach().float().cpu().contiguous().numpy()
-            made_by['styles'] = hashlib.sha256(numbers.tobytes()).hexdigest()
+            made_by['styles'] = styles.tolist()
         elif self.model.style_channels:
             made_by['seed'] = self.model.seed
         return made_by
 
-    def _translate_batch(self, batch, target, styles, outputs):
-        """Translate pictures of one size; one by one if they are too large together."""
+    @torch.no_grad()
+    def _translate(
+        self, pictures: Sequence[np.ndarray], target: str, styles: Tensor | None
+    ) -> Iterator[tuple[int, int, np.ndarray]]:
+        """Translate pictures (H, W, 3) of one size, uint8, BGR.
+
+        Yields:
+            tuple[int, int, np.ndarray]: Number of the picture, number of the style, translation
+            (H, W, 3), uint8, BGR.
+        """
+        source = self.model.domains[target]
+        data, key = collate(self.model, pictures, source), f'img_{source}'
+        samples, images = data['data_samples'].split(), data['inputs'][key]
+        dtype, first = getattr(torch, self.precision), 0
+        parts = translations(self.model, images, target, styles, self.strip_pixels)
+        while True:
+            # What asks for the translations is to go on in its own precision.
+            with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
+                part = next(parts, None)
+            if part is None:
+                return
+            for index, translated in enumerate(part):
+                for style, image in enumerate(translated, start=first):
+                    image = self.model.data_preprocessor.destruct(image, samples[index], key)
+                    yield index, style, to_picture(image)
+            first += part.shape[1]
+
+    def _translate_batch(
+        self, batch: list[Read], target: str, styles: Tensor | None, outputs: Outputs
+    ) -> None:
+        """Translate pictures of one size; one by one if they cannot be together."""
         try:
             for read in batch:
-                outputs.begin(read.one)
-            data = self.preprocess([read.picture for read in batch], target)
-            parts = self.forward(data, target, styles)
-            for index, style, picture in self.visualize(data, parts, target):
-                outputs.put(batch[index].one, style, batch[index].with_alpha(picture))
-            return
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
+                outputs.begin(read.item)
+            pictures = [read.picture for read in batch]
+            for index, style, picture in self._translate(pictures, target, styles):
+                outputs.put(batch[index].item, style, batch[index].with_alpha(picture))
+        except Exception as error:
+            reason = _reason(error, batch[0].picture)
+            if reason is None:
                 raise
             if len(batch) == 1:
-                outputs.fail(batch[0].one, _memory_reason(batch[0].picture, error))
-        except _PLACE_TAKEN as error:
-            if len(batch) == 1:
-                outputs.fail(batch[0].one, str(error))
-        for read in batch if len(batch) > 1 else ():
-            self._translate_batch([read], target, styles, outputs)
+                outputs.fail(batch[0].item, reason)
+                return
+            for read in batch:
+                self._translate_batch([read], target, styles, outputs)
 
-    def _translate_video(self, video, target, styles, batch_size, folder):
-        writers = []
+    def _translate_video(
+        self, video: Input, target: str, styles: Tensor | None, size: int, outputs: Outputs
+    ) -> None:
+        group = []
         try:
-            folder.begin(video)
-            reader = VideoReader(video.content)
-            writers = [VideoWriter(file, reader.fps) for file in folder.files(video)]
-            frames = iter(reader)
-            while group := list(islice(frames, batch_size)):
-                data = self.preprocess(group, target)
-                parts = self.forward(data, target, styles)
-                for _, style, picture in self.visualize(data, parts, target):
-                    writers[style].write(picture)
-            for writer in writers:
-                writer.finish()
-        except (ValueError, *_PLACE_TAKEN) as error:
-            folder.fail(video, str(error))
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
+            outputs.begin(video)
+            fps, frames = read_video(video.content)
+            with ExitStack() as stack:
+                files = outputs.files(video)
+                write = [stack.enter_context(video_writer(file, fps)) for file in files]
+                while group := list(islice(frames, size)):
+                    for _, style, picture in self._translate(group, target, styles):
+                        write[style](picture)
+        except (ValueError, FileNotFoundError) as error:  # it is damaged, or gone
+            outputs.fail(video, str(error))
+        except Exception as error:
+            reason = _reason(error, *group[:1])
+            if reason is None:
                 raise
-            folder.fail(video, _memory_reason(group[0], error))
-        finally:
-            for writer in writers:
-                writer.discard()
-
-    def _tracked(self, inputs):
-        is_shown = self.show_progress and sys.stderr.isatty()
-        console = Console(stderr=True)
-        return track(inputs, 'translating', console=console, disable=not is_shown)
+            outputs.fail(video, reason)
 
 
-def _memory_reason(picture, error):
+def _reason(error: Exception, picture: np.ndarray | None = None) -> str | None:
+    """Why one input cannot be translated; None where the error is not that of one input."""
+    if isinstance(error, OSError) and error.errno in _ONE_PLACE:
+        return str(error)
+    is_memory = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
+    if picture is None or not (is_memory or "can't allocate memory" in str(error)):
+        return None
     height, width = picture.shape[:2]
     return (
         f'{width} x {height} pixels are too many for the memory: lower strip_pixels, or make the '

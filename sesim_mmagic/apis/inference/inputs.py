@@ -1,13 +1,9 @@
 """What is to be translated: files, folders, patterns, videos and arrays."""
 
-import errno
 import glob
-import hashlib
 import os
-import stat
-import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
@@ -27,8 +23,6 @@ from sesim_mmagic.utils.listing import kind_of
 from sesim_mmagic.utils.names import output_names
 
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg')
-# Linux takes 4096 bytes with the end; the suffix and a temporary ending are to fit as well.
-_LONGEST_PATH = 4050
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,19 +32,17 @@ class Input:
     Args:
         content (Path | np.ndarray): File, or pixels as ``picture_of_array`` takes them.
         name (PurePath): Where its translation goes below the output folder, without a suffix.
-        problem (str, optional): Why it cannot be translated, where that is known before it is
-            read. Defaults to None.
     """
 
     content: Path | np.ndarray
     name: PurePath
-    problem: str | None = None
 
     def __str__(self) -> str:
         return f'array {self.name}' if isinstance(self.content, np.ndarray) else str(self.content)
 
     @property
     def is_video(self) -> bool:
+        """Whether the name of the file ends as that of a video."""
         return isinstance(self.content, Path) and suffix_of(self.content) in VIDEO_SUFFIXES
 
     def read(self, max_image_pixels: int | None = None) -> tuple[np.ndarray, np.ndarray | None]:
@@ -64,33 +56,8 @@ class Input:
             return picture_of_array(self.content)
         return read_picture_and_alpha(self.content, max_pixels=max_image_pixels)
 
-    def fingerprint(self) -> list:
-        """What tells this content from another: of a file its place, size and time of change."""
-        if isinstance(self.content, np.ndarray):
-            pixels = np.ascontiguousarray(self.content)
-            return [str(pixels.shape), hashlib.sha256(pixels.tobytes()).hexdigest()]
-        place = os.path.abspath(self.content)
-        try:
-            status = self.content.stat()
-        except OSError:
-            return [place, None, None]  # reading it will tell what is wrong
-        return [place, status.st_size, status.st_mtime_ns]
 
-
-class FoundInputs(list[Input]):
-    """What is to be translated, and what is not.
-
-    Args:
-        inputs (Iterable[Input]): What is to be translated.
-        notes (Sequence[str]): A line for each folder and pattern of which files were left out.
-    """
-
-    def __init__(self, inputs: Iterable[Input], notes: Sequence[str]) -> None:
-        super().__init__(inputs)
-        self.notes = list(notes)
-
-
-def find_inputs(inputs: Any, out_dir: str | Path | None = None) -> FoundInputs:
+def find_inputs(inputs: Any, out_dir: str | Path | None = None) -> tuple[list[Input], list[str]]:
     """Find what is to be translated, in the order given; inside folders in that of the names.
 
     Args:
@@ -103,57 +70,28 @@ def find_inputs(inputs: Any, out_dir: str | Path | None = None) -> FoundInputs:
             nothing is written.
 
     Returns:
-        FoundInputs: At least one input. Names are those of
+        tuple[list[Input], list[str]]: At least one input, and a line for each folder and pattern
+        of which files were left out. Names are those of
         :func:`~sesim_mmagic.utils.names.output_names`, of paths below an input folder, or below
-        the part of a pattern that is fixed; a file that is named twice comes once. An input whose
-        translation would get the place of another's has a ``problem``.
+        the part of a pattern that is fixed; a file that is named twice comes once.
 
     Raises:
         FileNotFoundError: A file or folder does not exist, or there is nothing to translate.
-        ValueError: An input is something else.
+        ValueError: An input is something else, or two would have the same translation.
     """
     notes: list[str] = []
     out = None if out_dir is None else Path(out_dir).resolve()
-    found = list(each_input(inputs, out, notes.append))
+    found = list(_each(inputs, out, notes.append))
     if not found:
         raise FileNotFoundError('There is nothing to translate.')
-    return FoundInputs(found if out is None else _named(found, out), notes)
-
-
-def _named(inputs: list[Input], out: Path) -> list[Input]:
-    """Each input once, with the name of its translation."""
-    kept: list[Input] = []
-    first_of: dict[tuple, Input] = {}
-    for one in inputs:
-        first = first_of.setdefault((one.name, one.is_video), one)
-        if first is one:
-            kept.append(one)
-        elif not _same_file(first, one):
-            reason = f"its translation would replace that of '{first}'"
-            kept.append(replace(one, problem=f'{reason}: translate it into another folder'))
-    names: dict[tuple, PurePath] = {}
-    for is_video in (False, True):  # their translations have different suffixes
-        places = [one.name for one in kept if one.is_video == is_video]
-        pairs = zip(places, output_names(places), strict=True)
-        names.update(((place, is_video), name) for place, name in pairs)
-    return [_placed(one, names[one.name, one.is_video], out) for one in kept]
-
-
-def _placed(one: Input, name: PurePath, out: Path) -> Input:
-    size = len(os.fsencode(out / name))
-    problem = one.problem
-    if size > _LONGEST_PATH:
-        problem = f'the path of its translation would have {size} bytes, too many for a file'
-    return replace(one, name=name, problem=problem)
+    return (found if out is None else _named(found)), notes
 
 
 class Read(NamedTuple):
-    """An input that was read; of a video the frames are not."""
+    """An input that was read: (H, W, 3), BGR, uint8, and its alpha; frames of a video are not."""
 
-    one: Input
-    #: (H, W, 3), BGR, uint8.
+    item: Input
     picture: np.ndarray | None = None
-    #: (H, W), uint8; None where there is no transparency.
     alpha: np.ndarray | None = None
 
     def with_alpha(self, translation: np.ndarray) -> np.ndarray:
@@ -167,29 +105,19 @@ def read_batches(
     fail: Callable[[Input, str], None],
     max_image_pixels: int | None = None,
 ) -> Iterator[list[Read]]:
-    """Read inputs in their order.
+    """At most ``size`` neighbouring pictures of one size, or one video, at a time.
 
-    Args:
-        inputs (Iterable[Input]): The inputs.
-        size (int): Most pictures that come together.
-        fail (Callable): Is told which input cannot be translated, and why.
-        max_image_pixels (int, optional): Most pixels of a picture. Defaults to None: Pillow's
-            limit.
-
-    Yields:
-        list[Read]: Neighbouring pictures of one size, or one video.
+    ``fail`` is told which input cannot be read, and why.
     """
     batch: list[Read] = []
-    for one in inputs:
-        if one.problem is not None:
-            fail(one, one.problem)
-            continue
+    for item in inputs:
         try:
-            read = Read(one) if one.is_video else Read(one, *one.read(max_image_pixels))
+            read = Read(item) if item.is_video else Read(item, *item.read(max_image_pixels))
         except (OSError, ValueError) as error:
-            fail(one, str(error))
+            fail(item, str(error))
             continue
-        if batch and (len(batch) == size or not _fit_together(batch[0], read)):
+        shapes = [np.shape(part.picture) for part in (read, *batch)]
+        if batch and (len(batch) == size or item.is_video or shapes[0] != shapes[1]):
             yield batch
             batch = []
         batch.append(read)
@@ -197,62 +125,45 @@ def read_batches(
         yield batch
 
 
-def each_input(
-    inputs: Any,
-    out: Path | None = None,
-    note: Callable[[str], None] = warnings.warn,
-    number: int = 0,
-) -> Iterator[Input]:
-    """The inputs of :func:`find_inputs`, one after the other as an iterable gives them.
-
-    Their names are paths below what was given, with suffixes. ``note`` is told what is left out.
-    """
+def _each(inputs: Any, out: Path | None, note: Callable, number: int = 0) -> Iterator[Input]:
     if isinstance(inputs, np.ndarray):
         yield Input(inputs, PurePath(f'{number:06}'))
-    elif isinstance(inputs, (str, Path)):
+    elif isinstance(inputs, str | Path):
         yield from _of_path(Path(inputs), out, note)
     elif isinstance(inputs, Iterable):
-        for i, one in enumerate(inputs):
-            if not isinstance(one, (str, Path, np.ndarray)):
-                raise ValueError(f'A picture is a path or an array, got {type(one).__name__}.')
-            yield from each_input(one, out, note, i)
+        for i, item in enumerate(inputs):
+            if not isinstance(item, str | Path | np.ndarray):
+                raise ValueError(f'A picture is a path or an array, got {type(item).__name__}.')
+            yield from _each(item, out, note, i)
     else:
         raise ValueError(f'A picture is a path or an array, got {type(inputs).__name__}.')
 
 
-def _of_path(path, out, note):
+def _of_path(path: Path, out: Path | None, note: Callable) -> Iterable[Input]:
     if path.is_file():
-        yield Input(path, PurePath(path.name))
-    elif path.is_dir():
+        return [Input(path, PurePath(path.name))]
+    if path.is_dir():
         _check_apart(path, out)
         exclude = () if out is None else (out,)
-        yield from _of_listing(
-            list_images(path, extra_suffixes=VIDEO_SUFFIXES, exclude=exclude), note
-        )
+        listing = list_images(path, extra_suffixes=VIDEO_SUFFIXES, exclude=exclude)
     elif path.exists():
         raise ValueError(f"'{path}' is neither a regular file nor a folder.")
     elif glob.has_magic(str(path)):
-        yield from _of_listing(_matches(path, out), note)
+        listing = _matches(path, out)
     else:
         raise FileNotFoundError(f"'{path}' does not exist: give pictures, folders or videos.")
-
-
-def _of_listing(listing, note):
+    left_out = listing.note()
     if not listing.files:
-        left_out = listing.note()
-        raise FileNotFoundError(
-            f"'{listing.folder}' holds no picture or video "
-            f'({" ".join((*PICTURE_SUFFIXES, *VIDEO_SUFFIXES))})'
-            + (f'; {left_out}' if left_out else '.')
-        )
-    if listing.note():
-        note(f"'{listing.folder}': {listing.note()}")
-    return (
-        Input(file, PurePath(name)) for file, name in zip(listing.files, listing.names, strict=True)
-    )
+        suffixes = ' '.join((*PICTURE_SUFFIXES, *VIDEO_SUFFIXES))
+        reason = f'; {left_out}' if left_out else '.'
+        raise FileNotFoundError(f"'{path}' holds no picture or video ({suffixes}){reason}")
+    if left_out:
+        note(f"'{listing.folder}': {left_out}")
+    pairs = zip(listing.files, listing.names, strict=True)
+    return [Input(file, PurePath(name)) for file, name in pairs]
 
 
-def _check_apart(folder, out):
+def _check_apart(folder: Path, out: Path | None) -> None:
     if folder.resolve() == out:
         raise ValueError(
             f"Pictures in '{folder}' would be overwritten by their translations or mixed with "
@@ -260,47 +171,49 @@ def _check_apart(folder, out):
         )
 
 
-def _matches(pattern, out):
+def _matches(pattern: Path, out: Path | None) -> FolderListing:
     """What fits a pattern: each file once, however many links lead to its folder."""
     fixed = next(i for i, part in enumerate(pattern.parts) if glob.has_magic(part))
     root = Path(*pattern.parts[:fixed])
     _check_apart(root, out)
-    places, left_out = {}, Counter()
-    found = map(Path, glob.glob(str(pattern), recursive=True))
-    for path in sorted(found, key=lambda path: (len(path.parts), path)):
+    files, left_out, seen = [], Counter(), set()
+    paths = map(Path, glob.glob(str(pattern), recursive=True))
+    for path in sorted(paths, key=lambda path: (len(path.parts), path)):
         folder = Path(os.path.realpath(path.parent))
-        # Translations of an earlier run are no sources.
-        if out is None or not folder.is_relative_to(out):
-            places.setdefault(folder / path.name, path)
-    files = []
-    for path in places.values():
-        kind = _kind(path)
-        if kind == '' and is_picture_name(path.relative_to(root), VIDEO_SUFFIXES):
+        is_translation = out is not None and folder.is_relative_to(out)  # of an earlier run
+        if is_translation or folder / path.name in seen:
+            continue
+        seen.add(folder / path.name)
+        if path.is_dir():
+            continue
+        if not path.exists():
+            left_out['broken link'] += 1
+        elif not path.is_file():
+            left_out[kind_of(path.stat().st_mode)] += 1
+        elif is_picture_name(path.relative_to(root), VIDEO_SUFFIXES):
             files.append(path)
-        elif kind is not None:
-            left_out[kind or suffix_of(path) or 'without suffix'] += 1
-    if not files:
-        raise FileNotFoundError(f"No picture or video fits '{pattern}'.")
+        else:
+            left_out[suffix_of(path) or 'without suffix'] += 1
     return FolderListing(root, sorted(files), left_out)
 
 
-def _kind(path):
-    """What a path leads to: '' a regular file, None a folder or an endless loop of links."""
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        return None if error.errno == errno.ELOOP else 'broken link'
-    if stat.S_ISREG(mode):
-        return ''
-    return None if stat.S_ISDIR(mode) else kind_of(mode)
+def _named(inputs: list[Input]) -> list[Input]:
+    """Each input once, with the name of its translation."""
+    first_of: dict[tuple, Input] = {}
+    for item in inputs:
+        first = first_of.setdefault((item.name, item.is_video), item)
+        if first is not item and not _same_file(first, item):
+            raise ValueError(
+                f"'{first}' and '{item}' would have the same translation: translate them into two "
+                'folders, one after the other.'
+            )
+    names: dict[Input, PurePath] = {}
+    for is_video in (False, True):  # their translations have different suffixes
+        group = [item for item in first_of.values() if item.is_video == is_video]
+        names.update(zip(group, output_names([item.name for item in group]), strict=True))
+    return [replace(item, name=names[item]) for item in first_of.values()]
 
 
-def _same_file(left, right):
+def _same_file(left: Input, right: Input) -> bool:
     contents = left.content, right.content
     return all(isinstance(c, Path) for c in contents) and left.content.samefile(right.content)
-
-
-def _fit_together(left, right):
-    if left.picture is None or right.picture is None:
-        return False
-    return left.picture.shape == right.picture.shape

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -13,21 +13,19 @@ from sesim_mmagic.engine.pictures import write_picture
 from sesim_mmagic.utils.files import write_atomically
 from sesim_mmagic.utils.shapes import misfit
 
-RECORD = 'translations.jsonl'
-FAILED = 'failed.json'
-_LINE = {'output': str, 'source': list}
+_ADVICE = 'overwrite it (--overwrite), or choose another output folder'
 
 
-class OutputFolder:
-    """A folder of translations, PNG and MP4 files, that an interrupted run can be resumed in.
+class Outputs:
+    """Translations in a folder, PNG and MP4 files, or in memory.
 
-    ``translations.jsonl`` notes in its first line what made the translations, and then, before
-    anything of an input is written, which input that is. As files appear only when they are
-    complete, what is noted and exists is done. ``failed.json`` lists inputs that could not be
-    translated, with the reason.
+    An interrupted run can be resumed in its folder: ``translations.jsonl`` notes in its first line
+    what made the translations, and then, before anything of an input is written, which file that
+    is. As files appear only when they are complete, what is noted and exists is done.
+    ``failed.json`` lists inputs that could not be translated, with the reason.
 
     Args:
-        folder (str | Path): The folder; made if it is missing.
+        folder (str | Path | None): The folder, made if it is missing; None for the memory.
         made_by (dict): What shapes translations, such as the model; JSON values by name.
         styles (int, optional): Number of styles that each input is translated into. Defaults to
             None: one translation, whose name has no number.
@@ -41,184 +39,150 @@ class OutputFolder:
 
     def __init__(
         self,
-        folder: str | Path,
+        folder: str | Path | None,
         made_by: dict[str, Any],
         styles: int | None = None,
         overwrite: bool = False,
     ) -> None:
-        self.folder = Path(folder)
-        self.styles = styles
-        self.overwrite = overwrite
+        self.folder = None if folder is None else Path(folder)
+        self.styles, self.overwrite = styles, overwrite
         self.failures: dict[Input, str] = {}
-        self._record = self.folder / RECORD
-        self._noted: dict[str, list] = {}
-        self._made_by = made_by
+        self._pictures: dict[Input, list[np.ndarray]] = {}
+        self._made_by, self._sources = made_by, {}
+        if folder is None:
+            return
         if self.folder.exists() and not self.folder.is_dir():
             raise NotADirectoryError(f"'{folder}' is a file: choose a folder for translations.")
+        self._record = self.folder / 'translations.jsonl'
         if self._record.is_file():
             try:
-                self._noted = _read_record(self._record, made_by)
+                self._sources = _read_record(self._record, made_by)
             except ValueError:
                 if not overwrite:
                     raise
 
-    def files(self, one: Input) -> list[Path]:
+    def files(self, item: Input) -> list[Path]:
         """The files of an input's translations, one for each style."""
-        return [self.folder / name for name in self._names(one)]
+        return [] if self.folder is None else [self.folder / name for name in self._names(item)]
 
     def remaining(self, inputs: Iterable[Input]) -> list[Input]:
         """The inputs that are not translated yet; from now on the folder has its record.
 
         Raises:
             OSError: The folder cannot be written to.
-            ValueError: A translation would overwrite its source, or a file of something else.
+            ValueError: A translation would overwrite its source, or a file of something else; or a
+                video is to be held in memory.
         """
-        remaining = [one for one in inputs if not self._is_done(one)]
-        lines = [self._made_by, *(dict(output=k, source=v) for k, v in self._noted.items())]
+        if self.folder is None:
+            for item in inputs:
+                if item.is_video:
+                    raise ValueError(f"The translation of '{item}' needs an out_dir to go to.")
+            return list(inputs)
+        remaining = [item for item in inputs if not self._is_done(item)]
+        lines = [self._made_by, *(dict(output=k, source=v) for k, v in self._sources.items())]
         # Written anew: a killed run may have left half a line.
         write_atomically(self._record, ''.join(json.dumps(line) + '\n' for line in lines))
-        (self.folder / FAILED).unlink(missing_ok=True)
+        (self.folder / 'failed.json').unlink(missing_ok=True)
         return remaining
 
-    def begin(self, one: Input) -> None:
+    def begin(self, item: Input) -> None:
         """Note an input that is about to be translated, and remove what is out of date."""
-        for file in self.files(one):
+        self._pictures[item] = []
+        if self.folder is None:
+            return
+        for file in self.files(item):
             file.unlink(missing_ok=True)
-        line = dict(output=self._names(one)[0], source=one.fingerprint())
+        line = dict(output=self._names(item)[0], source=_state(item))
         with self._record.open('a') as record:
             record.write(json.dumps(line) + '\n')
             record.flush()
             os.fsync(record.fileno())
 
-    def put(self, one: Input, style: int, picture: np.ndarray) -> None:
-        """Write a picture, (H, W, 3) or with alpha (H, W, 4), BGR, uint8.
+    def put(self, item: Input, style: int, picture: np.ndarray) -> None:
+        """Take a picture, (H, W, 3) or with alpha (H, W, 4), BGR, uint8.
 
         Raises:
             OSError: It cannot be written; nothing is left of it.
         """
-        write_picture(self.files(one)[style], picture)
+        if self.folder is None:
+            self._pictures[item].append(picture)
+        else:
+            write_picture(self.files(item)[style], picture)
 
-    def fail(self, one: Input, reason: str) -> None:
+    def fail(self, item: Input, reason: str) -> None:
         """Note an input that cannot be translated."""
-        self.failures[one] = reason
-        failed = [dict(source=str(one), reason=why) for one, why in self.failures.items()]
-        write_atomically(self.folder / FAILED, json.dumps(failed, indent=2) + '\n')
+        self.failures[item] = reason
+        if self.folder is not None:
+            failed = [dict(source=str(key), reason=why) for key, why in self.failures.items()]
+            write_atomically(self.folder / 'failed.json', json.dumps(failed, indent=2) + '\n')
 
-    def pictures(self, inputs: Sequence[Input]) -> list:
-        """None is kept."""
-        return []
+    def prediction(self, item: Input, is_new: bool) -> dict[str, Any]:
+        """What became of an input, see ``SeSimInferencer``."""
+        reason = self.failures.get(item)
+        status = 'skipped' if not is_new else 'failed' if reason else 'translated'
+        files = [] if reason else [str(file) for file in self.files(item)]
+        return dict(source=str(item), status=status, outputs=files, reason=reason)
 
-    def _names(self, one: Input) -> list[str]:
-        suffix = '.mp4' if one.is_video else '.png'
+    def arrays(self, item: Input) -> np.ndarray | list[np.ndarray] | None:
+        """The translation in memory, a list of them if there are styles, None of a failure."""
+        kept = None if item in self.failures else self._pictures[item]
+        return kept[0] if kept and self.styles is None else kept
+
+    def _names(self, item: Input) -> list[str]:
+        suffix = '.mp4' if item.is_video else '.png'
         ends = [''] if self.styles is None else [f'_{i + 1}' for i in range(self.styles)]
-        return [PurePath(one.name.parent, one.name.name + end + suffix).as_posix() for end in ends]
+        name = item.name
+        return [PurePath(name.parent, name.name + end + suffix).as_posix() for end in ends]
 
-    def _is_done(self, one: Input) -> bool:
-        if one.problem is not None:
-            return False
-        existing = [file for file in self.files(one) if file.is_file()]
+    def _is_done(self, item: Input) -> bool:
+        existing = [file for file in self.files(item) if file.is_file()]
+        source = _state(item)
         for file in existing:
-            if isinstance(one.content, Path) and one.content.exists():
-                if file.samefile(one.content):
-                    raise ValueError(
-                        f"'{one}' would be overwritten by its translation. Choose another output "
-                        'folder.'
-                    )
+            if source[1:] != [None, None] and file.samefile(item.content):
+                raise ValueError(
+                    f"'{item}' would be overwritten by its translation. Choose another output "
+                    'folder.'
+                )
         if not existing or self.overwrite:
             return False
-        noted = self._noted.get(self._names(one)[0])
-        source = one.fingerprint()
-        if noted is None or noted[0] != source[0]:
-            of = 'is no translation of this model' if noted is None else f"is of '{noted[0]}'"
+        noted = self._sources.get(self._names(item)[0])
+        if not noted or noted[0] != source[0]:
+            of = f"is of '{noted[0]}'" if noted else 'is no translation of this model'
             raise ValueError(
-                f"'{existing[0]}' is where the translation of '{one}' would go, but it {of}: "
-                'overwrite it (--overwrite), or choose another output folder.'
+                f"'{existing[0]}' is where the translation of '{item}' would go, but it {of}: "
+                f'{_ADVICE}.'
             )
-        return noted == source and len(existing) == len(self.files(one))
+        return noted == source != [source[0], None, None] and len(existing) == (self.styles or 1)
+
+
+def _state(item: Input) -> list:
+    """Place, size and time of change of a file; None for what is unknown, and of arrays."""
+    try:
+        status = os.stat(item.content)
+    except (OSError, TypeError, ValueError):  # reading it will tell what is wrong
+        return [str(item), None, None]
+    return [os.path.abspath(item.content), status.st_size, status.st_mtime_ns]
 
 
 def _read_record(path: Path, made_by: dict[str, Any]) -> dict[str, list]:
     """Which source each output was made of, if all were made alike."""
-    first, *others = path.read_text(errors='replace').splitlines() or ['']
-    noted, found = {}, _line(first)
-    if not isinstance(found, dict):
-        raise _no_record(path, 'its first line should be a mapping of what made the translations')
-    other = [k for k in {**made_by, **found} if made_by.get(k) != found.get(k)]
+    lines = []
+    for text in path.read_text(errors='replace').splitlines():
+        try:
+            lines.append(json.loads(text))
+        except (ValueError, RecursionError):  # half a line of a killed run
+            lines.append(None)
+    if not lines or not isinstance(lines[0], dict):
+        raise ValueError(
+            f"'{path}' is no record of translations, its first line should be a mapping of what "
+            f'made them: move it away, {_ADVICE}.'
+        )
+    made = lines[0]
+    other = [key for key in {**made_by, **made} if made_by.get(key) != made.get(key)]
     if other:
         raise ValueError(
-            f"'{path.parent}' holds translations that were made otherwise "
-            f'({", ".join(other)}): overwrite them (--overwrite), or choose another output folder.'
+            f"'{path.parent}' holds translations that were made otherwise ({', '.join(other)}): "
+            f'{_ADVICE}.'
         )
-    for number, text in enumerate(others, start=2):
-        line = _line(text)
-        if line is None:
-            continue  # half a line of a killed run
-        problem = misfit(line, _LINE)
-        if problem or len(line['source']) < 2:
-            raise _no_record(path, f'line {number}: {problem or "source should have two parts"}')
-        noted[line['output']] = line['source']
-    return noted
-
-
-def _line(text: str) -> Any:
-    """What a line of JSON holds; None where it is none."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _no_record(path: Path, problem: str) -> ValueError:
-    return ValueError(
-        f"'{path}' is no record of translations ({problem}): move it away, overwrite the "
-        'translations (--overwrite), or choose another output folder.'
-    )
-
-
-class OutputArrays:
-    """Translations that stay in memory.
-
-    Args:
-        styles (int, optional): As for :class:`OutputFolder`.
-    """
-
-    def __init__(self, styles: int | None = None) -> None:
-        self.styles = styles
-        self.failures: dict[Input, str] = {}
-        self._pictures: dict[Input, list[np.ndarray]] = {}
-
-    def files(self, one: Input) -> list[Path]:
-        """There are none."""
-        return []
-
-    def remaining(self, inputs: Iterable[Input]) -> list[Input]:
-        """All inputs.
-
-        Raises:
-            ValueError: There is a video, which is not to be held in memory.
-        """
-        inputs = list(inputs)
-        for one in inputs:
-            if one.is_video:
-                raise ValueError(f"The translation of video '{one}' needs an out_dir to go to.")
-        return inputs
-
-    def begin(self, one: Input) -> None:
-        """Forget what there is of an input."""
-        self._pictures[one] = []
-
-    def put(self, one: Input, style: int, picture: np.ndarray) -> None:
-        """Keep a picture."""
-        self._pictures[one].append(picture)
-
-    def fail(self, one: Input, reason: str) -> None:
-        """Note an input that cannot be translated."""
-        self.failures[one] = reason
-
-    def pictures(self, inputs: Sequence[Input]) -> list:
-        """For each input its picture, a list of them if there are styles, None if it failed."""
-        found = []
-        for one in inputs:
-            kept = None if one in self.failures else self._pictures[one]
-            found.append(kept[0] if kept and self.styles is None else kept)
-        return found
+    noted = [line for line in lines[1:] if not misfit(line, dict(output=str, source=list))]
+    return {line['output']: line['source'] for line in noted}

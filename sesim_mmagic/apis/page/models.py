@@ -12,9 +12,10 @@ from mmengine.device import get_device
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
+from sesim_mmagic.apis.inference.inferencer import SeSimInferencer
+from sesim_mmagic.apis.inference.loading import init_translator
 from sesim_mmagic.apis.model_zoo import resolve_model
 from sesim_mmagic.apis.page.pictures import Recent, fit_into
-from sesim_mmagic.apis.translation import init_translator, translate, translate_into_styles
 from sesim_mmagic.engine.map_figure import Cell, draw_maps
 from sesim_mmagic.engine.pictures import to_model_range
 from sesim_mmagic.networks.state_dicts import WeightsMissing
@@ -106,9 +107,10 @@ class Translators:
 
         def made():
             if not model.style_channels:
-                return next(translate(model, picture, target))
+                return SeSimInferencer(model)(picture, target_domain=target)['visualization'][0]
             styles = draw_styles(style, model.style_channels, seed=0)[-1:]
-            return next(next(translate_into_styles(model, picture, styles, target)))
+            found = SeSimInferencer(model)(picture, target_domain=target, styles=styles)
+            return found['visualization'][0][0]
 
         digest = hashlib.sha256(np.ascontiguousarray(picture)).digest()
         with self._lock:

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sesim_mmagic.apis.translation import init_translator, translate, translate_into_styles
+from sesim_mmagic.apis.inference.inferencer import SeSimInferencer
+from sesim_mmagic.apis.inference.loading import init_translator
 from sesim_mmagic.engine.pictures import write_picture
 from sesim_mmagic.utils.images import read_picture
 
@@ -41,7 +42,7 @@ def translations(model, pictures):
     """
     for picture in pictures:
         for domain in model.domains:
-            for style, translation in enumerate(_one(model, picture, domain)):
+            for style, translation in enumerate(_translated(model, picture, domain)):
                 yield f'{Path(picture).stem}_{domain}_{style}', translation
 
 
@@ -88,11 +89,12 @@ def check_in_fresh_process(checkpoint, inputs, expected, out):
             )
 
 
-def _one(model, picture, domain):
-    if not model.style_channels:
-        return translate(model, picture, domain)
-    from sesim_mmagic.translators.styles import draw_styles  # imports much of MMagic
+def _translated(model, picture, domain):
+    styles = None
+    if model.style_channels:
+        from sesim_mmagic.translators.styles import draw_styles  # imports much of MMagic
 
-    styles = draw_styles(_STYLES, model.style_channels, seed=0)
-    (found,) = translate_into_styles(model, picture, styles, domain)
-    return found
+        styles = draw_styles(_STYLES, model.style_channels, seed=0)
+    inferencer = SeSimInferencer(model, strip_pixels=None, show_progress=False)
+    (translation,) = inferencer(picture, target_domain=domain, styles=styles)['visualization']
+    return [translation] if styles is None else translation

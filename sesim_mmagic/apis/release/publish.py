@@ -11,6 +11,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from sesim_mmagic.apis.embedded_config import embedded_config
+from sesim_mmagic.apis.inference.loading import init_translator
 from sesim_mmagic.apis.release.content import is_averaged, released_meta, serialise
 from sesim_mmagic.apis.release.fresh_process import (
     check_in_fresh_process,
@@ -25,7 +26,6 @@ from sesim_mmagic.apis.release.model_card import (
     read_scores,
     write_card,
 )
-from sesim_mmagic.apis.translation import init_translator
 from sesim_mmagic.engine.hooks.results import read_results
 from sesim_mmagic.engine.pictures import write_picture
 from sesim_mmagic.utils.checkpoints import last_checkpoint, read_checkpoint

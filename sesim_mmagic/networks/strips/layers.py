@@ -1,0 +1,186 @@
+"""How the layers of generators depend on rows of their input.
+
+Only layers of the very types that stand here can be computed: a subclass may see more than its
+parent.
+"""
+
+import math
+from collections.abc import Callable
+from copy import copy
+
+import torch
+from torch import Tensor, nn
+
+from sesim_mmagic.networks.equalized_layers import EqualizedConv, UpsampleConv
+from sesim_mmagic.networks.equalized_layers import ResidualBlock as EqualizedResidualBlock
+from sesim_mmagic.networks.layers import BlurDownsample, BlurUpsample, InstanceNorm
+from sesim_mmagic.networks.resnet_generator import ResidualBlock, ResNetBlurGenerator
+from sesim_mmagic.networks.stylegan2 import StyleGAN2Generator
+
+from .maps import RowMap, StripRun, View, local_map, sum_map
+
+
+class Residual(nn.Module):
+    """A sequence of layers around an identity: ``features + layers(features)``."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+
+
+class StyleNorm(nn.Module):
+    """Instance norm with a scale and a shift for every image, each (N, C)."""
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.weight, self.bias = weight, bias
+
+
+def layer_output(layer: nn.Module, source: RowMap, run: StripRun) -> RowMap:
+    """What a layer makes of a map.
+
+    Raises:
+        ValueError: If the layer cannot be computed in strips.
+    """
+    kind = type(layer)
+    if kind in _REWRITES:
+        return layer_output(_REWRITES[kind](layer), source, run)
+    if kind is nn.Sequential:
+        for part in layer:
+            source = layer_output(part, source, run)
+        return source
+    if kind is Residual:
+        # Two maps hang on each: not stored, every block would double the work of those before.
+        return run.keep(sum_map(source, layer_output(layer.layers, source, run)), always=True)
+    if kind in _NORMS:
+        return _normalized(layer, source, run)
+    if kind not in _VIEWS:
+        raise refusal(layer, 'its type is not known')
+    view = _VIEWS[kind](layer)
+    if kind in _CHEAP:
+        return local_map(source, _pure(layer), view, source.channels)
+    has_noise = kind is UpsampleConv and layer.noise_weight is not None
+    make = _with_noise(layer, view, source) if has_noise else _pure(layer)
+    channels = getattr(layer, 'out_channels', source.channels)
+    return run.keep(local_map(source, make, view, channels))
+
+
+def register_layer(kind: type[nn.Module], rewrite: Callable[[nn.Module], nn.Module]) -> None:
+    """Make a layer of another package known.
+
+    Args:
+        kind (type): Its very type.
+        rewrite (Callable): Takes a layer of the type and returns known ones that compute the same:
+            an ``nn.Sequential``, a :class:`Residual`, ... Raises ``ValueError`` where there are
+            none.
+    """
+    _REWRITES[kind] = rewrite
+
+
+def refusal(layer: nn.Module, reason: str) -> ValueError:
+    """The error of a layer that cannot be computed in strips."""
+    return ValueError(
+        f'{layer} cannot be computed in strips: {reason}. Translate whole pictures, or smaller ones'
+    )
+
+
+def _pure(layer: nn.Module) -> Callable:
+    if getattr(layer, 'inplace', False):
+        layer = copy(layer)
+        layer.inplace = False  # the rows may be those of a stored map
+    return lambda first, last: layer
+
+
+def _with_noise(layer: UpsampleConv, view: View, source: RowMap) -> Callable:
+    """The layer with the noise of the whole picture, row by row."""
+    sides = view.length(source.height), view.length(source.width)
+    noise = layer.draw_noise(torch.empty(1, 1, *sides))  # drawn for the shape of a map
+
+    def with_rows(first: int, last: int) -> Callable[[Tensor], Tensor]:
+        rows = noise[:, :, view.first_output(first) : view.first_output(last)]
+        return lambda features: layer(features, rows.to(features))
+
+    return with_rows
+
+
+def _normalized(layer: nn.Module, source: RowMap, run: StripRun) -> RowMap:
+    if getattr(layer, 'running_mean', None) is not None:
+        return local_map(source, _pure(layer), View(), source.channels)
+    if isinstance(layer, nn.BatchNorm2d):
+        raise refusal(layer, 'it takes statistics of the batch')
+    groups = getattr(layer, 'num_groups', source.channels)
+    weight, bias = (getattr(layer, name, None) for name in ('weight', 'bias'))
+    return run.normalize(source, groups, getattr(layer, 'eps', 1e-5), weight, bias)
+
+
+def _padding(layer: nn.Module) -> View:
+    return View(padding=_equal(layer, layer.padding)[0])
+
+
+def _conv(layer: nn.Conv2d) -> View:
+    if isinstance(layer.padding, str) or layer.padding_mode == 'circular':
+        raise refusal(layer, f'padding={layer.padding!r}, padding_mode={layer.padding_mode!r}')
+    kernel, stride, padding, dilation = _equal(
+        layer, layer.kernel_size, layer.stride, layer.padding, layer.dilation
+    )
+    return View(dilation * (kernel - 1) + 1, stride, padding)
+
+
+def _transposed_conv(layer: nn.ConvTranspose2d) -> View:
+    kernel, stride, padding, extra, dilation = _equal(
+        layer, layer.kernel_size, layer.stride, layer.padding, layer.output_padding, layer.dilation
+    )
+    kernel = dilation * (kernel - 1) + 1
+    if kernel + extra - 2 * padding != stride:
+        raise refusal(layer, 'its output is not exactly "stride" times as large as its input')
+    return View(factor=stride, reach=math.ceil(max(padding, kernel - 1 - padding) / stride))
+
+
+def _upsample(layer: nn.Upsample) -> View:
+    factor = layer.scale_factor
+    if factor is None or factor != int(factor) or layer.mode != 'nearest':
+        raise refusal(layer, 'only "nearest" by a whole factor can be')
+    return View(factor=int(factor))
+
+
+def _equalized_conv(layer: EqualizedConv) -> View:
+    if layer.blur is not None:
+        raise refusal(layer, 'a halving convolution only can as a part of its residual block')
+    return View(1 + 2 * layer.padding, padding=layer.padding)
+
+
+def _equal(layer: nn.Module, *settings: int | tuple[int, ...]) -> list[int]:
+    """The one value of each setting for all sides."""
+    sides = [{value} if isinstance(value, int) else set(value) for value in settings]
+    if any(len(values) > 1 for values in sides):
+        raise refusal(layer, 'unequal sides')
+    return [values.pop() for values in sides]
+
+
+# Not worth to be stored.
+_CHEAP = dict.fromkeys((nn.ReLU, nn.LeakyReLU, nn.Tanh), lambda layer: View())
+_CHEAP |= dict.fromkeys((nn.ReflectionPad2d, nn.ReplicationPad2d, nn.ZeroPad2d), _padding)
+_VIEWS: dict[type, Callable[[nn.Module], View]] = {
+    **_CHEAP,
+    nn.Conv2d: _conv,
+    nn.ConvTranspose2d: _transposed_conv,
+    nn.Upsample: _upsample,
+    BlurDownsample: lambda layer: View(kernel=3, stride=2, padding=1),
+    BlurUpsample: lambda layer: View(factor=2, reach=1),
+    EqualizedConv: _equalized_conv,
+    # Two 3 x 3 convolutions, or from the output back: 3 wide with stride 2, a blur of 4, 3 wide.
+    EqualizedResidualBlock: lambda block: (
+        View(kernel=5, padding=2) if block.conv2.blur is None else View(8, stride=2, padding=3)
+    ),
+    UpsampleConv: lambda layer: View(factor=2, reach=1),
+}
+_NORMS = (InstanceNorm, StyleNorm, nn.InstanceNorm2d, nn.BatchNorm2d, nn.GroupNorm)
+_REWRITES: dict[type, Callable[[nn.Module], nn.Module]] = {
+    nn.Identity: lambda layer: nn.Sequential(),
+    nn.Dropout: lambda layer: nn.Sequential(),
+    ResidualBlock: lambda block: Residual(block.conv_block),
+    ResNetBlurGenerator: lambda generator: generator.model,
+    StyleGAN2Generator: lambda generator: nn.Sequential(
+        generator.encoder, generator.decoder, *[nn.Tanh()] * generator.tanh
+    ),
+}
