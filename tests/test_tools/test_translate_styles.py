@@ -134,7 +134,7 @@ def test_bad_styles(trained, source, reference, tmp_path, capsys):
 
     assert '--styles must be positive, got 0' in message('--styles', 0, '--seed', 1)
     assert 'give one of the two' in message('--styles', 2, '--reference', reference)
-    assert 'is not a regular file' in message('--reference', tmp_path)
+    assert 'it is a folder' in message('--reference', tmp_path)
     assert 'max_image_pixels is 9' in message('--reference', reference, '--max-image-pixels', 9)
     assert 'between two styles, not 1' in message('--reference', reference, '--interpolate', 3)
     assert 'at least 2' in message('--interpolate', 1)

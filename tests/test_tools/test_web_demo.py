@@ -13,10 +13,11 @@ import pytest
 import torch
 from PIL import Image
 
-from sesim_mmagic.apis import init_translator, translate, translate_into_styles
+from sesim_mmagic.apis import init_translator
 from sesim_mmagic.engine.map_figure import Cell, draw_maps
 from sesim_mmagic.registry import MODELS
 from sesim_mmagic.translators.styles import draw_styles
+from tests.test_apis.inference import translated
 from tests.test_tools.test_command_line import TOOLS, fails, tool
 from tests.test_tools.web_demo_models import arguments, as_png, picture, pixels
 
@@ -68,7 +69,7 @@ def test_translation_is_the_models(client, folder):
     model = init_translator(None, folder / 'one/a.pth', 'cpu')
     found = ask(client, 'translation', model='one/a.pth', picture='first.png')
     assert np.array_equal(pixels(found['source']), source)
-    assert np.array_equal(pixels(found['translation']), next(translate(model, source)))
+    assert np.array_equal(pixels(found['translation']), translated(model, source)[0])
     assert found['note'] == ''
 
 
@@ -76,7 +77,7 @@ def test_styles_have_the_numbers_of_the_command_line(client, folder):
     source = cv2.imread(str(folder / 'pictures/first.png'))
     model = init_translator(None, folder / 'many/a.pth', 'cpu')
     for target in ('painting', 'sketch'):
-        expected = list(next(translate_into_styles(model, source, draw_styles(3, 3, 0), target)))
+        expected = translated(model, source, target, draw_styles(3, 3, 0))[0]
         assert not np.array_equal(expected[0], expected[2])
         for style in (1, 3):
             asked = dict(model='many/a.pth', picture='first.png', target=target, style=style)
@@ -305,7 +306,7 @@ def test_page_has_what_its_script_looks_for():
 
 def test_maps_are_those_of_fsesim(client, folder):
     source = cv2.imread(str(folder / 'pictures/first.png'))
-    translation = next(translate(init_translator(None, folder / 'one/a.pth', 'cpu'), source))
+    translation = translated(init_translator(None, folder / 'one/a.pth', 'cpu'), source)[0]
     net = dict(type='sesim_mmagic.VGG16Features', pretrained=None, seed=0)
     loss = MODELS.build(dict(type='sesim_mmagic.FSeSimLoss', feature_net=net))
     point = (0.3, 0.8)

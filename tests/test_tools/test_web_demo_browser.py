@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sesim_mmagic.apis import init_translator, translate
+from sesim_mmagic.apis import init_translator
+from tests.test_apis.inference import translated
 from tests.test_tools.browser import CHROMIUM, Browser
 from tests.test_tools.test_command_line import TOOLS
 from tests.test_tools.web_demo_models import arguments, as_png, picture, pixels
@@ -112,13 +113,13 @@ def check_translation(browser, folder):
         'return [b.x + scrollX, b.y + scrollY, b.width, b.height]; })'
     )
     assert boxes[0][1:] == boxes[1][1:] and boxes[0][2] > 300
-    for box, expected in zip(boxes, (source, next(translate(model, source))), strict=True):
+    for box, expected in zip(boxes, (source, translated(model, source)[0]), strict=True):
         left, top, width, height = map(round, box)
         shown = cv2.resize(screen[top : top + height, left : left + width], (64, 48))
         assert np.abs(shown.astype(int) - expected).mean() < 8
     name, href = browser.evaluate("[find('download').download, find('download').href]")
     assert name == 'first_translated.png'
-    assert np.array_equal(pixels(href), next(translate(model, source)))
+    assert np.array_equal(pixels(href), translated(model, source)[0])
 
 
 def check_click(browser):

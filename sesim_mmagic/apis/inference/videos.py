@@ -40,9 +40,9 @@ def read_video(path: Path) -> tuple[float, Iterator[np.ndarray]]:
             count += 1
             yield frame
         # The number is an estimate in some containers.
-        if count == 0 or count + fps < len(reader):
+        if count == 0 or count + fps < reader.frame_cnt:
             raise ValueError(
-                f"Video '{path}' is damaged: {count} of {len(reader)} frames can be read."
+                f"Video '{path}' is damaged: {count} of {reader.frame_cnt} frames can be read."
             )
 
     return fps, frames()
@@ -80,7 +80,7 @@ def video_writer(path: Path, fps: float) -> Iterator[Callable[[np.ndarray], None
         yield write
         writer.release()
         with _plain_path(partial) as plain:
-            written = max(0, len(mmcv.VideoReader(plain)))
+            written = max(0, mmcv.VideoReader(plain).frame_cnt)
         if written != count:  # OpenCV itself is silent on a full disk
             raise OSError(
                 f"Video '{path}' could not be written, {written} of {count} frames got into the "
