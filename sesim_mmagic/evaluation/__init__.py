@@ -5,7 +5,7 @@ from .diversity import LPIPSDiversity
 from .feature_networks import InceptionFeatures, PooledFeatures
 from .lpips_distance import LPIPSDistance
 from .mode_coverage import ModeCoverage
-from .paired_metrics import PairedMetric, PairedScores, SyntheticScores
+from .paired_metrics import PairedScores, SyntheticScores
 from .patch_distance import PatchDistance
 from .segmentation import SegmentationScores
 from .segmentors import NetworkSegmentor
@@ -19,7 +19,6 @@ __all__ = [
     'LPIPSDiversity',
     'ModeCoverage',
     'NetworkSegmentor',
-    'PairedMetric',
     'PairedScores',
     'PatchDistance',
     'PooledFeatures',

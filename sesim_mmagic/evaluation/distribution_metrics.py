@@ -133,8 +133,6 @@ class DistributionScores(TranslationMetric):
 
     def entries(self, data_samples: Sequence[dict]) -> list[Entry]:
         """Features of the translations of a batch and, without ``real_folder``, of its truths."""
-        if self.real_folder is not None:
-            self._real_files()
         return [Entry(None, (self._fake(sample), self._real(sample))) for sample in data_samples]
 
     def _fake(self, sample: dict) -> Picture | None:
@@ -147,12 +145,13 @@ class DistributionScores(TranslationMetric):
 
     def _real(self, sample: dict) -> Picture | None:
         if self.real_folder is not None:
+            self._real_files()  # errors come with the first sample
             return None
         key = f'img_{self.target_domain}'
         return self._real_picture(sample.get(f'{key}_path'), self.picture(sample, key))
 
     def _real_picture(self, path: str | None, pixels: np.ndarray) -> Picture:
-        """A real picture; its features are found again by its pixels, whatever its file is."""
+        """A real picture; its features are kept by its pixels, whatever its file is."""
         digest = digest_of(pixels)
         if digest not in self._real_features:
             self._real_features[digest] = self._features(pixels)

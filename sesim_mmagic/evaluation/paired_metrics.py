@@ -14,33 +14,8 @@ from .lpips_distance import LPIPSDistance
 from .translation_metric import TranslationMetric
 
 
-class PairedMetric(TranslationMetric):
-    """What metrics of pairs share: a translation ``fake_{target_domain}`` beside its truth,
-    ``img_{target_domain}``. File names of source and truth are compared, if ``source_domain`` is
-    given.
-    """
-
-    def measure(self, sample: Mapping) -> dict[str, Any]:
-        """Scores of one sample.
-
-        Raises:
-            ValueError: If it has no translation or no truth, or they do not fit.
-        """
-        paths = [sample.get(f'img_{d}_path') for d in (self.source_domain, self.target_domain)]
-        if all(paths) and len({Path(path).stem for path in paths}) > 1:
-            raise ValueError(
-                f'{type(self).__name__}: {paths[0]} and {paths[1]} are no pair; name source and '
-                'truth alike (dataset option paired=True checks it at the start)'
-            )
-        return self.score(*self.pair(sample, self.target_domain))
-
-    def score(self, truth: np.ndarray, picture: np.ndarray) -> dict[str, Any]:
-        """Scores of one translation; both pictures RGB, uint8, (H, W, 3)."""
-        raise NotImplementedError
-
-
 @METRICS.register_module()
-class PairedScores(PairedMetric):
+class PairedScores(TranslationMetric):
     """PSNR (dB), SSIM and boundary F1 (Canny edges, 1 pixel) of translations to their truth.
 
     Means over pictures.
@@ -72,19 +47,32 @@ class PairedScores(PairedMetric):
         if self.lpips is not None:
             self.lpips.init_weights()
 
-    def score(self, truth: np.ndarray, picture: np.ndarray) -> dict[str, float]:
-        """Scores of one translation."""
+    def measure(self, sample: Mapping) -> dict[str, Any]:
+        """Scores of one sample.
+
+        Raises:
+            ValueError: If it has no translation or no truth, or they do not fit.
+        """
+        paths = [sample.get(f'img_{d}_path') for d in (self.source_domain, self.target_domain)]
+        if all(paths) and len({Path(path).stem for path in paths}) > 1:
+            raise ValueError(
+                f'{type(self).__name__}: {paths[0]} and {paths[1]} are no pair; name source and '
+                'truth alike (dataset option paired=True checks it at the start)'
+            )
+        truth, picture = self.pair(sample, self.target_domain)
+        measured = dict(psnr=scores.psnr(truth, picture), ssim=scores.ssim(truth, picture))
+        if self.lpips is not None:
+            measured['lpips'] = self.lpips(truth, picture)
+        return measured | self.structure(truth, picture)
+
+    def structure(self, truth: np.ndarray, picture: np.ndarray) -> dict[str, Any]:
+        """Scores of the structure; both pictures RGB, uint8, (H, W, 3)."""
         edges = [scores.picture_edges(image) for image in (truth, picture)]
-        result = dict(
-            psnr=scores.psnr(truth, picture),
-            ssim=scores.ssim(truth, picture),
-            boundary_f1=scores.boundary_f1(*edges),
-        )
-        return result if self.lpips is None else result | dict(lpips=self.lpips(truth, picture))
+        return dict(boundary_f1=scores.boundary_f1(*edges))
 
 
 @METRICS.register_module()
-class SyntheticScores(PairedMetric):
+class SyntheticScores(PairedScores):
     """Structure and style of translations into the flat style of the synthetic shapes.
 
     Pixels are classed by the nearest colour of the palette. ``foreground_iou``, ``miou`` (four
@@ -92,20 +80,18 @@ class SyntheticScores(PairedMetric):
     confusion matrix of all pixels; ``boundary_f1`` (1 pixel), ``psnr`` (dB), ``ssim`` and
     ``style`` (share of pixels within 0.15 RGB of a colour of the palette) are means over pictures.
 
-    Args: As for :class:`PairedScores`, without ``lpips``.
+    Args: As for :class:`PairedScores`.
     """
 
     default_prefix = 'synthetic'
 
-    def score(self, truth: np.ndarray, picture: np.ndarray) -> dict[str, Any]:
-        """Scores of one translation, and its confusion matrix."""
+    def structure(self, truth: np.ndarray, picture: np.ndarray) -> dict[str, Any]:
+        """Scores of the structure, the confusion matrix and the style."""
         labels = [scores.segment_by_palette(image, PALETTE) for image in (truth, picture)]
         boundaries = [scores.label_boundaries(label_map) for label_map in labels]
         return dict(
             confusion=scores.confusion_matrix(*labels, len(PALETTE)),
             boundary_f1=scores.boundary_f1(*boundaries),
-            psnr=scores.psnr(truth, picture),
-            ssim=scores.ssim(truth, picture),
             style=scores.style_share(picture, PALETTE),
         )
 

@@ -1,6 +1,7 @@
 """Whether a segmentation network still finds the true classes in translations."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -68,7 +69,6 @@ class SegmentationScores(TranslationMetric):
     ) -> None:
         super().__init__(target_domain, source_domain, **kwargs)
         self.label_folder = Path(label_folder)
-        self._label_files: dict[str, list[Path]] | None = None
         self.segmentor = MODELS.build(segmentor).eval()
         self.num_classes = num_classes
         self.size = size
@@ -122,6 +122,14 @@ class SegmentationScores(TranslationMetric):
             mAP=miou,
         )
 
+    @cached_property
+    def _label_files(self) -> dict[str, list[Path]]:
+        """Files of ``label_folder`` by their names without suffixes."""
+        files: dict[str, list[Path]] = {}
+        for path in list_images(self.label_folder).files:
+            files.setdefault(path.stem, []).append(path)
+        return files
+
     def _label_file(self, sample: Mapping) -> Path:
         key = f'img_{self.source_domain}_path'
         if not sample.get(key):
@@ -130,10 +138,6 @@ class SegmentationScores(TranslationMetric):
                 'pipeline must pack the path of its source (meta_keys of PackInputs)'
             )
         source = PurePath(sample.get(key))
-        if self._label_files is None:
-            self._label_files = {}
-            for path in list_images(self.label_folder).files:
-                self._label_files.setdefault(path.stem, []).append(path)
 
         def shared_folders(path: Path) -> int:
             """Number of folders in ``label_folder``; -1 if the source's are called otherwise."""

@@ -72,18 +72,10 @@ class TranslationMetric(BaseSampleWiseMetric):
         Args:
             pictures (Mapping[str, Sequence[str]]): Paths of the test set's pictures by their
                 domain, each once.
-
-        Raises:
-            FileNotFoundError: If a file that belongs to a picture is missing.
-            ValueError: If there are too few of them.
         """
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Measure the samples of a batch.
-
-        Raises:
-            ValueError: If a sample lacks what the metric needs.
-        """
+        """Measure the samples of a batch; ``ValueError`` if one lacks what the metric needs."""
         if self._error is None:
             try:
                 self.results.extend(self.entries(data_samples))
@@ -100,11 +92,11 @@ class TranslationMetric(BaseSampleWiseMetric):
 
     def entries(self, data_samples: Sequence[dict]) -> list[Entry]:
         """One entry for each sample (they are gathered from all ranks)."""
-        return [
-            Entry(path, self.measure(sample) if is_new else None)
-            for sample in data_samples
-            for path, is_new in [self.source(sample)]
-        ]
+        entries = []
+        for sample in data_samples:
+            path, is_new = self.source(sample)
+            entries.append(Entry(path, self.measure(sample) if is_new else None))
+        return entries
 
     def source(self, sample: Mapping) -> tuple[str | None, bool]:
         """Path of a sample's source, if it is named, and whether it stands in no other sample.
