@@ -1,6 +1,6 @@
 """Spatially-correlative losses (FSeSim, LSeSim) and the translators built on them, for MMagic.
 
-Importing the package repairs what is broken in the host libraries (see :mod:`sesim_mmagic.compat`)
+Importing the package repairs what is broken in MMagic and MMEngine (see :mod:`sesim_mmagic.compat`)
 and nothing else: MMagic is imported when a registry is asked for a module.
 """
 
