@@ -50,14 +50,13 @@ def main(argv=None):
     """Print the scores, and write them if asked to."""
     args = parse_args(argv)
     command_line.check_out(args.out, args.overwrite)
-    from mmengine.utils import track_iter_progress
+    from rich.progress import track
 
     from sesim_mmagic.apis import evaluate_folder
 
     options = {k: v for k, v in vars(args).items() if k not in ('translations', 'out', 'overwrite')}
-    options.update(progress=track_iter_progress, note=partial(print, file=sys.stderr))
+    options.update(progress=track, note=partial(print, file=sys.stderr))
     scores = evaluate_folder(args.translations, **options)
-    print()
     for name, value in scores.items():
         print(f'{name}: {value:.4f}')
     if args.out:

@@ -16,9 +16,9 @@ def parse_args(argv=None):
 def main(argv=None):
     """Check the settings, then test."""
     args = parse_args(argv)
-    from sesim_mmagic.apis import launch
+    from sesim_mmagic.apis import config_files, launch
 
-    cfg = launch.load_config(args)
+    cfg = config_files.load_config(args)
     launch.check_checkpoint(args.checkpoint)
     if args.out:
         launch.check_metrics_file(args.out)

@@ -36,9 +36,9 @@ def parse_args(argv=None):
 def main(argv=None):
     """Check the settings, then train."""
     args = parse_args(argv)
-    from sesim_mmagic.apis import launch
+    from sesim_mmagic.apis import config_files, launch
 
-    cfg = launch.load_config(args)
+    cfg = config_files.load_config(args)
     if args.amp:
         launch.enable_amp(cfg)
     if args.auto_scale_lr:

@@ -41,27 +41,24 @@ def parse_args(argv=None):
 
 @command_line.command('the same command goes on from the last checkpoint')
 def main(argv=None):
-    """Check the pictures, train with a progress line, translate."""
+    """Check the pictures, train, translate."""
     args = parse_args(argv)
     from mmengine.device import get_device
 
-    from sesim_mmagic.apis import launch, settings
+    from sesim_mmagic.apis.config_files import apply_options, read_config
+    from sesim_mmagic.apis.settings import check_components
     from sesim_mmagic.apis.single_image import prepare_single, translate_single
     from sesim_mmagic.datasets.config_checks import set_picture_options
 
     config = args.config or CONFIGS / (SMALL if get_device() == 'cpu' else PAPER)
-    cfg = launch.read_config(config)
-    options = command_line.read_options(args.cfg_options)
-    settings.check_options(cfg, options)
-    cfg.log_level = 'WARNING'  # the progress line and the report say it all
-    cfg.merge_from_dict(options)
+    cfg = read_config(config)
+    apply_options(cfg, args.cfg_options)
     set_picture_options(cfg, max_image_pixels=args.max_image_pixels)
-    settings.check_components(cfg)
+    check_components(cfg)
     prepare_single(
         cfg, args.source, args.look, args.out, args.iterations, args.resume, args.overwrite
     )
-    name = f'{Path(args.source).stem} like {Path(args.look).stem}'
-    translation, scores = translate_single(cfg, progress=name)
+    translation, scores = translate_single(cfg)
     for key, value in scores.items():
         print(f'{key}: {value:.4f}')
     print(f'{translation}, shown by {Path(args.out, "report.html").resolve()}')

@@ -7,17 +7,14 @@ from pathlib import Path
 
 import mmengine
 import torch
-from mmengine.config import Config
 from mmengine.device import is_cuda_available
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
-from sesim_mmagic.apis import settings
-from sesim_mmagic.apis.command_line import CommandError, in_one_line, read_options
 from sesim_mmagic.apis.failures import failures_told
-from sesim_mmagic.datasets.config_checks import check_pictures, set_picture_options
+from sesim_mmagic.datasets.config_checks import check_pictures
 from sesim_mmagic.engine.domain_mapping import DomainMappingHook
 from sesim_mmagic.engine.hook_checks import check_hooks
 from sesim_mmagic.engine.hooks.results import ResultsHook
@@ -34,65 +31,6 @@ from sesim_mmagic.utils.checkpoints import check_checkpoint
 from sesim_mmagic.utils.files import write_atomically
 
 METRIC_FORMATS = ('.json', '.yaml', '.yml', '.pkl')
-
-
-def load_config(args):
-    """Read the config that a tool was called with, and apply the shared arguments.
-
-    The work directory is the one of the command line, else of the config, else
-    ``./work_dirs/<name of the config>``.
-
-    Args:
-        args (argparse.Namespace): Result of a parser of ``command_line`` with ``config``.
-
-    Returns:
-        Config: Ready for a Runner.
-
-    Raises:
-        FileNotFoundError: The config does not exist.
-        CommandError: It cannot be read.
-        ValueError: A setting is read by nothing, misspelt or makes no sense, or nothing in the
-            config takes the options of pictures.
-    """
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = read_config(args.config)
-    settings.check_file(cfg, args.config)
-    options = read_options(args.cfg_options)
-    settings.check_options(cfg, options)
-    cfg.launcher = args.launcher
-    cfg.merge_from_dict(options)
-    set_picture_options(cfg, args.skip_broken, args.max_image_pixels)
-    if args.work_dir:
-        cfg.work_dir = args.work_dir
-    elif cfg.get('work_dir') is None:
-        cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
-    settings.check_components(cfg)
-    return cfg
-
-
-def read_config(path: str) -> Config:
-    """Read a config file, whose own errors become one line.
-
-    Args:
-        path (str): File of a config.
-
-    Returns:
-        Config: What it says.
-
-    Raises:
-        FileNotFoundError: The file does not exist.
-        CommandError: The file, or one that it is based on, cannot be read or run.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(
-            f"Config '{path}' does not exist (working directory: '{Path.cwd()}')."
-        )
-    try:
-        return Config.fromfile(path)
-    except Exception as error:  # the file is run: anything can be wrong with it
-        raise CommandError(
-            f"config '{path}': {type(error).__name__}: {in_one_line(error)}"
-        ) from error
 
 
 def enable_amp(cfg):

@@ -62,7 +62,7 @@ def prepare_single(cfg, source, look, out, iterations=None, resume=False, overwr
     launch.prepare_start(cfg)
 
 
-def translate_single(cfg, progress=None):
+def translate_single(cfg):
     """Train on two pictures and translate the one, whole, into the look of the other.
 
     In the work directory appear ``translation.png``, ``validations/<iteration>`` (how it came
@@ -70,13 +70,10 @@ def translate_single(cfg, progress=None):
 
     Args:
         cfg (Config): Result of :func:`prepare_single`.
-        progress (str | None): Name in a line that tells how far the training is; None for no line.
 
     Returns:
         tuple[Path, dict[str, float]]: The translation, and its scores.
     """
-    if progress is not None:
-        cfg.default_hooks.progress = dict(type='sesim_mmagic.ProgressHook', name=progress)
     runner = launch.train(cfg)
     scores = runner.test()
     folder = Path(cfg.work_dir)

@@ -1,6 +1,7 @@
 """Settings that make no sense are refused in one line: where configs are read, or when built."""
 
 import copy
+import functools
 
 import pytest
 from mmengine.config import Config
@@ -45,9 +46,14 @@ model.structure_loss.feature_net.layers=('relu1_1',) model.structure_loss.featur
 """.split()
 
 
+@functools.cache
+def read(path):
+    return Config.fromfile(path)
+
+
 def refusal(path, setting):
     """The message with which a setting of a config is refused, None if it is not."""
-    cfg = Config.fromfile(path)
+    cfg = copy.deepcopy(read(path))
     key, _, text = setting.partition('=')
     *parents, name = key.split('.')
     place = cfg

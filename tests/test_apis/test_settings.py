@@ -9,8 +9,9 @@ import pytest
 from mmengine import registry
 from mmengine.config import Config
 
-from sesim_mmagic.apis import command_line, components, launch, settings
+from sesim_mmagic.apis import command_line, settings, signatures
 from sesim_mmagic.apis.command_line import CommandError
+from sesim_mmagic.apis.config_files import load_config, read_config
 
 ROOT = Path(__file__).resolve().parents[2] / 'configs'
 KAOKORE = ROOT / 'fsesim/fsesim_resnet-w32_1xb1-4kiters_kaokore128.py'
@@ -28,13 +29,14 @@ MMAGIC = [
     'ttsr/ttsr-rec_x4c64b16_1xb9-200k_CUFED.py',
     'fastcomposer/fastcomposer_8xb16_FFHQ.py',
 ]
+MUNIT = ROOT / 'munit/munit_1xb1-1000kiters_edges2handbags.py'
 CYCLEGAN = ROOT / 'cyclegan/cyclegan-fsesim_resnet-w24_1xb4-500iters_shapes64.py'
 
 
 def load(config, *options):
     arguments = vars(command_line.create_parser('').parse_args([]))
     arguments.update(config=str(config), cfg_options=list(options))
-    return launch.load_config(SimpleNamespace(**arguments))
+    return load_config(SimpleNamespace(**arguments))
 
 
 @pytest.fixture
@@ -51,8 +53,7 @@ def derived(tmp_path):
 
 @pytest.mark.parametrize('path', CONFIGS)
 def test_configs_of_the_repository_are_right(path):
-    cfg = Config.fromfile(ROOT / path)
-    settings.check_file(cfg, ROOT / path)
+    cfg = read_config(ROOT / path)
     for part in ('train', 'val', 'test'):  # a leaf for pictures of one's own names none
         if 'A' in cfg[f'{part}_dataloader'].dataset:
             cfg[f'{part}_dataloader'].dataset.update(A='a.png', B='b.png')
@@ -62,17 +63,12 @@ def test_configs_of_the_repository_are_right(path):
 @pytest.mark.parametrize(
     'option, message',
     [
-        ('max_iters=4', 'max_iters is read when .* set param_scheduler.end, train_cfg.max_iters$'),
-        (
-            'data_root=/no/such',
-            'set train_dataloader.dataset.data_root, val_dataloader.dataset.data_root, test_data',
-        ),
         ('load_form=x', 'nothing reads load_form: did you mean load_from'),
         ('log_levl=INFO', 'nothing reads log_levl: did you mean log_level'),
         ('pack.A=3', 'set train_dataloader.dataset.pipeline.10, val_'),
         ('train_cfg.max_iter=4', 'has no argument max_iter: did you mean max_iters'),
         ('optim_wrapper.generators.optimizer.l=1', 'Adam has no argument l: did you mean lr'),
-        ('train_dataloader.batchsize=2', 'no setting batchsize: did you mean batch_size'),
+        ('train_dataloader.batchsize=2', 'no argument batchsize: did you mean batch_size'),
         ('default_hooks.checkpoint.intervall=5', 'no argument intervall: did you mean interval'),
         ('default_hooks.checkpiont.interval=5', 'has no type: did you mean checkpoint'),
         (
@@ -83,15 +79,18 @@ def test_configs_of_the_repository_are_right(path):
         ('model.struct_loss.num_patches=3', 'model.struct_loss: .* did you mean structure_loss'),
         ('test_evaluator.0.targt_domain=a', 'did you mean target_domain'),
         ('val_dataloader.dataset.heldout=3', 'did you mean held_out'),
-        ('randomness.sed=3', 'randomness has no setting sed: did you mean seed'),
-        ('env_cfg.mp_cfg.start_method=fork', 'no setting start_method'),
+        ('randomness.sed=3', 'randomness has no argument sed: did you mean seed'),
+        ('env_cfg.mp_cfg.start_method=fork', 'no argument start_method'),
         ('model.gan_loss.gan_typ=x', 'model.gan_loss.gan_typ: GANLoss has no'),
-        ('test_evaluator.interval=3', 'test_evaluator is a list, of which test_evaluator.0 to'),
-        ('test_evaluator.17.interval=3', 'test_evaluator is a list'),
-        ('custom_hooks.interval=3', 'custom_hooks must be a list or None, got'),
-        ('custom_hooks.0.interval=3', 'custom_hooks is not set; set it as a whole'),
+        (
+            'test_evaluator.interval=3',
+            'test_evaluator is a list of 1 and has no interval; set it as a whole',
+        ),
+        ('test_evaluator.17.interval=3', 'test_evaluator is a list of 1 and has no 17'),
+        ('custom_hooks.interval=3', 'custom_hooks must be .*list.*, got'),
+        ('custom_hooks.0.interval=3', 'custom_hooks is None and has no 0'),
         ('log_level.x=3', "log_level is 'INFO' and has no x"),
-        ('model.structure_loss.layers.0=relu1_1', 'layers is a tuple; set it as a whole'),
+        ('model.structure_loss.layers.0=relu1_1', 'layers is .* and has no 0; set it as a whole'),
         (
             'model.structure_loss.type=sesim_mmagic.FSeSimLos',
             'there is no sesim_mmagic.FSeSimLos: did you mean sesim_mmagic.FSeSimLoss',
@@ -117,8 +116,6 @@ def test_right_options_are_taken():
 @pytest.mark.parametrize(
     'text, message',
     [
-        ("data_root = '/mine'", 'data_root is read when .* set train_dataloader.dataset.data_root'),
-        ('max_iters = 20', 'set param_scheduler.end, train_cfg.max_iters$'),
         ("pack = dict(A='a')", 'pack is read when .* set train_dataloader.dataset.pipeline.10'),
         ('test_pipeline = []', 'set val_dataloader.dataset.pipeline, test_dataloader'),
         ("load_form = 'x.pth'", 'derived.py.: nothing reads load_form: did you mean load_from'),
@@ -129,6 +126,39 @@ def test_right_options_are_taken():
 def test_derived_files_that_change_nothing(derived, text, message):
     with pytest.raises(ValueError, match=message):
         load(derived(text))
+
+
+def folders(cfg):
+    return [cfg[f'{part}_dataloader'].dataset.data_root for part in ('train', 'val', 'test')]
+
+
+def schedule(cfg):
+    return cfg.train_cfg.max_iters, cfg.param_scheduler.begin, cfg.param_scheduler.end
+
+
+def test_data_root_and_max_iters_go_where_they_belong(derived):
+    old = ['data/kaokore_sketch'] * 3
+    given = load(KAOKORE, 'data_root=/mine', 'max_iters=40')
+    assert folders(given) == ['/mine'] * 3 and schedule(given) == (40, 20, 40)
+    file = derived("data_root = '/mine'\nmax_iters = 40")
+    assert folders(load(file)) == ['/mine'] * 3 and schedule(load(file)) == (40, 20, 40)
+    # A file between, an option over a file, and what is set by itself.
+    leaf = derived('max_iters = 8', base=file, name='leaf.py')
+    assert folders(load(leaf)) == ['/mine'] * 3 and schedule(load(leaf)) == (8, 4, 8)
+    assert folders(load(leaf, 'data_root=/x')) == ['/x'] * 3
+    text = "data_root = '/mine'\ntest_dataloader = dict(dataset=dict(data_root='/other'))"
+    assert folders(load(derived(text))) == ['/mine', '/mine', '/other']
+    assert schedule(load(derived('train_cfg = dict(max_iters=40)'))) == (40, 2000, 4000)
+    assert folders(load(KAOKORE)) == old and schedule(load(KAOKORE)) == (4000, 2000, 4000)
+    assert schedule(load(KAOKORE, 'max_iters=1')) == (1, 0, 1)
+    several = load(MUNIT, 'max_iters=1000').param_scheduler
+    assert (several.step_size, several.end) == (100, 1000)
+
+
+@pytest.mark.parametrize('option', ['data_root=3', 'max_iters=0', 'max_iters=x', 'max_iters=2.5'])
+def test_data_root_and_max_iters_that_make_no_sense(option):
+    with pytest.raises(ValueError, match=f'{option.partition("=")[0]} must be'):
+        load(KAOKORE, option)
 
 
 @pytest.mark.parametrize(
@@ -188,8 +218,13 @@ class Parent:
 
 class Child(Parent):
     def __init__(self, new: int = 0, **kwargs) -> None:
-        self.other = kwargs.pop('other', 1)
         super().__init__(**{'old': 1, **kwargs})
+
+
+class Taking(Parent):
+    def __init__(self, new: int = 0, **kwargs) -> None:
+        self.other = kwargs.pop('other', 1)
+        super().__init__(**kwargs)
 
 
 class Swallowing(Parent):
@@ -205,7 +240,8 @@ class Unknown(Parent):
     'component, names',
     [
         (Parent, {'old'}),
-        (Child, {'old', 'new', 'other'}),
+        (Child, {'old', 'new'}),
+        (Taking, None),
         (Swallowing, {'new'}),
         (Unknown, None),
         (lambda a, *, b=1: None, {'a', 'b'}),
@@ -213,7 +249,7 @@ class Unknown(Parent):
     ],
 )
 def test_arguments_are_followed_to_the_parent(component, names):
-    accepted = components.accepted_arguments(component)
+    accepted = signatures.accepted_arguments(component)
     assert names == (None if accepted is None else set(accepted))
 
 
@@ -264,6 +300,6 @@ class Named:
 def test_arguments_of_a_users_component(kind, arguments):
     arguments['things'] = dict(type='NameOfSomething', size=3)
     config = dict(type=kind, **arguments)
-    assert not list(components.wrong_components(config, 'model', registry.MODELS, 'mmagic'))
+    assert not list(signatures.wrong_components(config, 'model', registry.MODELS, 'mmagic'))
     config = dict(type=Named, wrong=3)
-    assert list(components.wrong_components(config, 'model', registry.MODELS, 'mmagic'))
+    assert list(signatures.wrong_components(config, 'model', registry.MODELS, 'mmagic'))
