@@ -214,7 +214,7 @@ def _apply_variables(
             is_idle = not _stands(cfg, now) and (is_setting or not is_plain)
             is_idle = is_idle or bool(nearest(name, runner_names(), cutoff=0.8))
             is_idle = is_idle and is_leaf and name not in _READ_BY_INFERENCERS
-        if is_idle and name in _EVERYWHERE:
+        if is_idle and bases and name in _EVERYWHERE:
             set_everywhere(cfg, name, now, instead=old if name in inherited else ...)
         elif is_idle and 'site-packages' in file.resolve().parts:  # which nobody should edit
             print_log(f"config '{file}': {_unread(cfg, name, old)}", 'current', logging.WARNING)

@@ -11,7 +11,7 @@ from mmengine.registry import build_from_cfg
 from mmengine.runner import Runner
 
 from sesim_mmagic.apis.command_line import DEBUG, USER_ERRORS, CommandError, describe, in_one_line
-from sesim_mmagic.engine.metric_check import ScoresMissing
+from sesim_mmagic.engine.checks import ScoresMissing
 from sesim_mmagic.utils.checkpoints import TrainingStopped
 from sesim_mmagic.utils.weights import WeightsMismatch
 

@@ -9,24 +9,18 @@ import mmengine
 import torch
 from mmengine.device import is_cuda_available
 from mmengine.dist import is_main_process
-from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from sesim_mmagic.apis.failures import failures_told
 from sesim_mmagic.datasets.config_checks import check_pictures
+from sesim_mmagic.engine.checks import check_hooks, finish_test, prepare_test
+from sesim_mmagic.engine.cpu import keep_freed_memory
 from sesim_mmagic.engine.domain_mapping import DomainMappingHook
-from sesim_mmagic.engine.hook_checks import check_hooks
 from sesim_mmagic.engine.hooks.results import ResultsHook
 from sesim_mmagic.engine.hooks.translations import SaveTranslationsHook
-from sesim_mmagic.engine.memory import keep_freed_memory
-from sesim_mmagic.engine.metric_check import finish_test, prepare_test
 from sesim_mmagic.engine.resume import ResumeFromConfig
-from sesim_mmagic.engine.work_dir import (
-    check_start,
-    check_test,
-    earlier_training,
-)
+from sesim_mmagic.engine.work_dir import TEST, check_start, check_test, earlier_training
 from sesim_mmagic.utils.checkpoints import check_checkpoint
 from sesim_mmagic.utils.files import write_atomically
 
@@ -116,18 +110,8 @@ def prepare_test_folder(cfg):
     Raises:
         ValueError: There are pictures of an earlier test where this one writes.
     """
-    if not _is_first_rank(cfg):
-        return
-    for folder in _test_folders(cfg):
-        check_test(folder)
-
-
-def _test_folders(cfg):
-    """Folders that the hooks of a config write the pictures of a test to."""
-    hooks = [*cfg.get('default_hooks', {}).values(), *(cfg.get('custom_hooks') or ())]
-    for hook in hooks:
-        if isinstance(hook, dict) and str(hook.get('type')).endswith('SaveTranslationsHook'):
-            yield hook.get('out_dir') or Path(cfg.work_dir, 'test')
+    if _is_first_rank(cfg):
+        check_test(Path(cfg.work_dir, TEST))
 
 
 def _check_not_inside(checkpoint, work_dir):
@@ -174,26 +158,6 @@ def check_data(cfg, parts=('train', 'val', 'test')):
             check_pictures(cfg, parts)
 
 
-class SaveMetricsHook(Hook):
-    """Write the metrics of a test to a file.
-
-    Args:
-        path (str): File to write; its suffix says the format.
-    """
-
-    priority = 'LOWEST'
-
-    def __init__(self, path):
-        check_metrics_file(path)
-        self.path = Path(path)
-
-    def after_test_epoch(self, runner, metrics=None):
-        """Write the metrics, once, on rank 0."""
-        if metrics is not None and is_main_process():
-            content = mmengine.dump(metrics, file_format=self.path.suffix[1:])
-            write_atomically(self.path, content)
-
-
 def train(cfg, overwrite=False):
     """Build a Runner and train.
 
@@ -233,14 +197,15 @@ def test(cfg, out=None, overwrite=False):
     """
     with failures_told(cfg, 'the test failed') as stage:
         runner = stage.runner = _build_runner(cfg)
-        if out:
-            runner.register_hook(SaveMetricsHook(out))
         prepare_test(runner)
         check_hooks(runner)
         for hook in runner.hooks:
             if isinstance(hook, (ResultsHook, SaveTranslationsHook)):
                 hook.overwrite = overwrite
-        runner.test()
+        metrics = runner.test()
+        if out and is_main_process():
+            content = mmengine.dump(metrics, file_format=Path(out).suffix[1:])
+            write_atomically(out, content)
         finish_test(runner)
     return runner
 

@@ -1,5 +1,6 @@
 """What watches a training or a test from outside: loop, hooks, optimizer wrapper, HTML page."""
 
+from sesim_mmagic.engine.cpu import CpuAmpOptimWrapper
 from sesim_mmagic.engine.hooks import (
     FixedInputsHook,
     ProgressHook,
@@ -9,7 +10,6 @@ from sesim_mmagic.engine.hooks import (
     read_results,
 )
 from sesim_mmagic.engine.loops import ResumableIterTrainLoop
-from sesim_mmagic.engine.optim_wrapper import CpuAmpOptimWrapper
 from sesim_mmagic.engine.report import write_report
 from sesim_mmagic.engine.storage import AtomicLocalBackend
 

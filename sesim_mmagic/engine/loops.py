@@ -11,8 +11,8 @@ from torch.utils.data import BatchSampler
 
 from sesim_mmagic.datasets.checking import remember_in
 from sesim_mmagic.datasets.picture_folder import settle_left_out
+from sesim_mmagic.engine.checks import check_metrics
 from sesim_mmagic.engine.hooks.checkpoint import SafeCheckpointHook
-from sesim_mmagic.engine.metric_check import check_metrics, prepare_validation
 from sesim_mmagic.engine.resume import ResumeFromConfig
 from sesim_mmagic.registry import LOOPS
 from sesim_mmagic.utils.random import seed_generators
@@ -44,7 +44,7 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
     None of this is a hook that a list of hooks in a config could leave out.
 
     When it is built, before anything of a checkpoint is read, it looks for what the losses and
-    scores need (:func:`~sesim_mmagic.engine.metric_check.check_metrics`).
+    scores need (:func:`~sesim_mmagic.engine.checks.check_metrics`).
 
     Args: as :class:`mmengine.runner.IterBasedTrainLoop`.
     """
@@ -66,8 +66,6 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
         """
         self._begin = self._iter
         self._check_iterations()
-        if self.runner.val_loop is not None:
-            prepare_validation(self.runner)
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')
         try:

@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 
-from sesim_mmagic.engine.hook_checks import check_hooks
+from sesim_mmagic.engine.checks import check_hooks
 from sesim_mmagic.engine.settings_diff import SettingsDiff
 from sesim_mmagic.engine.weights import plain_names, unwrapped
 from sesim_mmagic.engine.work_dir import check_start, overwrite_training

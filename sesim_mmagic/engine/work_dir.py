@@ -12,6 +12,8 @@ from sesim_mmagic.engine.report import PAGE
 from sesim_mmagic.engine.results_file import RESULTS, read_results
 from sesim_mmagic.utils.checkpoints import POINTER, check_checkpoint, last_checkpoint
 
+#: Folder of the pictures of a test.
+TEST = 'test'
 # Names under which MMEngine's checkpoint hook saves.
 _CHECKPOINTS = ('iter_*.pth', 'epoch_*.pth', 'best_*.pth')
 # What SaveTranslationsHook writes into the folder of a test, and for validations.
@@ -173,7 +175,7 @@ def overwrite_training(work_dir: str | Path, *others: str) -> None:
         [
             *earlier_training(work_dir),
             *_files(work_dir, (RESULTS, PAGE, *others)),
-            *earlier_test(work_dir / 'test'),
+            *earlier_test(work_dir / TEST),
             *_files(work_dir / 'validations', _OF_VALIDATIONS),
         ],
     )

@@ -3,13 +3,13 @@ import sys
 
 import pytest
 
-from sesim_mmagic.engine.memory import keep_freed_memory
+from sesim_mmagic.engine.cpu import keep_freed_memory
 
 # Asks glibc where a large block comes from, and whether it stays when it is freed. It is larger
 # than any hole that imports may have left, and never touched.
 BLOCK = """
 import ctypes, sys
-from sesim_mmagic.engine.memory import keep_freed_memory
+from sesim_mmagic.engine.cpu import keep_freed_memory
 class Info(ctypes.Structure):
     _fields_ = [(name, ctypes.c_size_t) for name in (
         'arena', 'ordblks', 'smblks', 'hblks', 'hblkhd', 'usmblks', 'fsmblks', 'uordblks',

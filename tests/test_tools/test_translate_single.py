@@ -24,6 +24,7 @@ SMALL = {
     'train_dataloader.dataset.crop_size': 16,
     'train_dataloader.dataset.crops_per_zoom': 2,
     'train_dataloader.batch_size': 2,
+    'max_iters': 8,  # a variable of the file
     'train_cfg.max_iters': 8,
     'train_cfg.val_interval': 4,
     'param_scheduler.begin': 4,

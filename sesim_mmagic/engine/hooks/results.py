@@ -17,7 +17,8 @@ from sesim_mmagic.engine.hooks.common import run_name
 from sesim_mmagic.engine.hooks.translations import SaveTranslationsHook
 from sesim_mmagic.engine.report import PAGE, page_failure, write_results_page
 from sesim_mmagic.engine.results_file import RESULTS, read_results
-from sesim_mmagic.engine.source_count import SourceCount
+from sesim_mmagic.engine.sources import SourceCount
+from sesim_mmagic.engine.work_dir import TEST
 from sesim_mmagic.registry import HOOKS
 from sesim_mmagic.utils.files import write_atomically
 
@@ -253,18 +254,15 @@ def _inside(runner, path):
 
 
 def _pictures(runner):
-    """Page and first pictures of the test, if they lie in the work directory."""
+    """Page and first pictures of the test."""
     for hook in runner.hooks:
         if isinstance(hook, SaveTranslationsHook) and hook.examples is not None:
-            page = _inside(
-                runner, Path(hook.out_dir or Path(runner.work_dir, 'test'), 'index.html')
-            )
-            if not Path(page).is_absolute():
-                rows = [
-                    [name, [path and _inside(runner, path) for path in paths]]
-                    for name, paths in hook.examples['rows']
-                ]
-                return dict(page=page, examples=dict(columns=hook.examples['columns'], rows=rows))
+            rows = [
+                [name, [path and _inside(runner, path) for path in paths]]
+                for name, paths in hook.examples['rows']
+            ]
+            examples = dict(columns=hook.examples['columns'], rows=rows)
+            return dict(page=f'{TEST}/index.html', examples=examples)
     return {}
 
 

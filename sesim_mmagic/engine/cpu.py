@@ -1,10 +1,33 @@
-"""What becomes of memory that a training step has freed."""
+"""Training on the CPU: mixed precision, and what becomes of memory that a step has freed."""
 
 import ctypes
 import sys
+from contextlib import contextmanager
+
+import torch
+from mmengine.optim import OptimWrapper
+
+from sesim_mmagic.registry import OPTIM_WRAPPERS
 
 # Parameters of glibc's mallopt and the largest values it takes for them.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _LARGEST = -1, -3, 2**31 - 1
+
+
+@OPTIM_WRAPPERS.register_module()
+class CpuAmpOptimWrapper(OptimWrapper):
+    """Optimizer wrapper that trains in bfloat16 autocast on the CPU.
+
+    MMEngine's ``AmpOptimWrapper`` refuses to work without an accelerator. bfloat16 has the range
+    of float32, so the loss needs no scaling.
+
+    Args: as :class:`mmengine.optim.OptimWrapper`.
+    """
+
+    @contextmanager
+    def optim_context(self, model):
+        """Enter autocast beside the contexts of gradient accumulation."""
+        with super().optim_context(model), torch.autocast('cpu', dtype=torch.bfloat16):
+            yield
 
 
 def keep_freed_memory() -> bool:

@@ -1,12 +1,54 @@
-"""What the translations of a data set's pictures are called."""
+"""The sources of translations: their paths, how many there are, what results are called."""
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePath
 from typing import Any
 
+from mmengine.dist import all_gather_object
+from mmengine.runner import Runner
+
+from sesim_mmagic.engine.weights import translator_of
 from sesim_mmagic.utils.names import output_names
+from sesim_mmagic.utils.samples import has_repeated
+
+_FAKE = 'fake_'
+
+
+def each_translation(runner: Runner, samples: Iterable[Any]) -> Iterator[tuple[Any, str, str]]:
+    """Each sample with the source and the target of each of its translations.
+
+    A picture that an earlier sample has too was translated there, not again.
+
+    Raises:
+        ValueError: A sample holds no translation.
+    """
+    domains = translator_of(runner.model).domains
+    for sample in samples:
+        targets = [key[len(_FAKE) :] for key in sample.keys() if key.startswith(_FAKE)]
+        if not targets and not has_repeated(sample):
+            raise ValueError(
+                f'A sample holds no fake_<domain>, only {sample.keys()}: SaveTranslationsHook '
+                'needs a translation model.'
+            )
+        for target in targets:
+            yield sample, domains[target], target
+
+
+def source_path(sample: Any, source: str) -> str:
+    """Path of the picture of a domain.
+
+    Raises:
+        ValueError: The sample does not have it.
+    """
+    path = sample.get(f'img_{source}_path')
+    if path is None:
+        raise ValueError(
+            f"A test sample has no 'img_{source}_path', its source has no name: list "
+            f"'img_{source}_path' in meta_keys of PackInputs."
+        )
+    return str(path)
 
 
 class SourceNames:
@@ -75,3 +117,26 @@ def _below(path: PurePath, folders: Iterable[str | None]) -> PurePath:
         path.relative_to(folder) for folder in folders if folder and path.is_relative_to(folder)
     ]
     return min(ways, key=lambda way: len(way.parts), default=PurePath(path.name))
+
+
+class SourceCount:
+    """Sources of the translations that all ranks yield, each counted once."""
+
+    def __init__(self) -> None:
+        self._sources: dict[str, set] = {}
+
+    def clear(self) -> None:
+        """Count anew."""
+        self._sources.clear()
+
+    def add(self, runner: Runner, outputs: Sequence | None) -> None:
+        """Count the sources of a batch; those without a path one by one."""
+        for sample, source, target in each_translation(runner, outputs or ()):
+            sources = self._sources.setdefault(target, set())
+            sources.add(sample.get(f'img_{source}_path') or len(sources))
+
+    def total(self) -> int:
+        """Number over all ranks; of two directions that of the larger domain. Ranks meet here."""
+        parts = all_gather_object(self._sources)
+        targets = set().union(*parts)
+        return max((len(set().union(*(p.get(t, ()) for p in parts))) for t in targets), default=0)

@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 
 from sesim_mmagic.apis import launch
 from sesim_mmagic.apis.command_line import CommandError
-from sesim_mmagic.engine.metric_check import prepare_test
+from sesim_mmagic.engine.checks import prepare_test
 from sesim_mmagic.registry import METRICS
 from tests.test_engine import tiny
 
@@ -108,7 +108,7 @@ def test_everything_that_is_missing_is_in_one_message(tmp_path):
         "model.structure_loss: VGG16 weights 'vgg.pth' do not exist",
         'val_evaluator.0 (DistributionScores): DistributionScores: density needs at least 7 real',
         "val_evaluator.1 (PairedScores): PairedScores measures translations into 'zebra'",
-        "test_evaluator.metrics.0 (PairedScores): LPIPS backbone weights 'alex.pth' do not exist",
+        "test_evaluator.0 (PairedScores): LPIPS backbone weights 'alex.pth' do not exist",
     ):
         assert part in message
     assert '\n' not in message

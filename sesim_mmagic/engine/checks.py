@@ -1,19 +1,17 @@
-"""What a validation or a test would stumble over is looked for before the work, not after it."""
+"""What a training or a test would stumble over is looked for before the work, not after it."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from mmengine.config import Config
-from mmengine.evaluator import BaseMetric
+from mmengine.evaluator import BaseMetric, Evaluator
+from mmengine.hooks import EMAHook
 from mmengine.logging import print_log
-from mmengine.registry import DATASETS
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from torch import nn
 from torch.utils.data import Dataset
 
 from sesim_mmagic.engine.weights import translator_of, unwrapped
-from sesim_mmagic.registry import METRICS
 
 _ENDING = '_path'
 
@@ -55,10 +53,11 @@ def check_metrics(runner: Runner) -> None:
     """Look for what the losses, the validation and the test after a training need.
 
     Weights are read (a file may be fetched), domains are compared with the model's, pictures are
-    counted: else hours of training would come before the error.
+    counted: else hours of training would come before the error. The loops of validation and test
+    are built for that, and stay.
 
     Args:
-        runner (Runner): Its model is built; evaluators and data sets are taken from its config.
+        runner (Runner): Its model is built.
 
     Raises:
         FileNotFoundError: Files are missing or cannot be downloaded; all of them are named.
@@ -67,54 +66,38 @@ def check_metrics(runner: Runner) -> None:
     """
     from sesim_mmagic.utils.random import seeded_generators
 
-    problems = _Problems()
+    problems, model = _Problems(), unwrapped(runner.model)
     with seeded_generators(0):  # networks that are built draw weights; the training's stay its own
-        _look(runner.cfg, unwrapped(runner.model), problems)
+        for name, loss in model.named_children():
+            if name.endswith('_loss') and hasattr(unwrapped(loss), 'init_weights'):
+                problems.note(f'model.{name}', unwrapped(loss).init_weights)
+        for part in ('val', 'test'):
+            try:
+                loop = getattr(runner, f'{part}_loop')
+            except FileNotFoundError as error:
+                if part == 'val':
+                    problems.add('val_dataloader.dataset', error)
+                else:  # it may come while the model is trained
+                    print_log(f'test_dataloader.dataset: {error}', 'current', logging.WARNING)
+                continue
+            for loader, evaluator in _parts(loop) if loop else ():
+                _check_evaluator(problems, model, f'{part}_evaluator', loader.dataset, evaluator)
     problems.refuse()
 
 
-def _look(cfg: Config, model: nn.Module, problems: _Problems) -> None:
-    for name, loss in model.named_children():
-        if name.endswith('_loss') and hasattr(unwrapped(loss), 'init_weights'):
-            problems.note(f'model.{name}', unwrapped(loss).init_weights)
-    parts = ['test'] if cfg.get('val_dataloader') is None else ['val', 'test']
-    for part in parts:
-        metrics = list(_own_metrics(cfg.get(f'{part}_evaluator'), f'{part}_evaluator'))
-        for label, metric in metrics:
-            problems.note(label, _check_domains, model, metric)
-            problems.note(label, metric.init_weights)
-        loader = cfg.get(f'{part}_dataloader')
-        if metrics and isinstance(loader, Mapping):
-            pictures = _pictures_of_config(problems, part, loader['dataset'])
-            for label, metric in metrics if pictures else ():
-                problems.note(label, metric.check_pictures, pictures)
-
-
-def _pictures_of_config(problems: _Problems, part: str, dataset: Mapping) -> dict | None:
-    """Pictures of a data set; a test set may come after the training, that of a validation not."""
-    name = f'{part}_dataloader.dataset'
-    try:
-        return pictures_by_domain(DATASETS.build(dataset))
-    except (OSError, ValueError) as error:
-        if part == 'val' or not isinstance(error, FileNotFoundError):
-            problems.add(name, error)
-        else:
-            print_log(f'{name}: {error}', 'current', logging.WARNING)
-    return None
-
-
-def _own_metrics(evaluator: Any, name: str) -> Iterator[tuple[str, BaseMetric]]:
-    """The metrics of this package in the config of an evaluator, built, with their settings."""
-    if isinstance(evaluator, Mapping):
-        inside = evaluator.get('metrics')
-        if inside is not None:
-            evaluator, name = inside, f'{name}.metrics'
-    configs = evaluator if isinstance(evaluator, Sequence) else [evaluator]
-    for number, config in enumerate(configs):
-        kind = METRICS.get(config['type']) if isinstance(config, Mapping) else None
-        if hasattr(kind, 'check_pictures'):
-            number = f'.{number}' if isinstance(evaluator, Sequence) else ''
-            yield f'{name}{number} ({kind.__name__})', METRICS.build(config)
+def _check_evaluator(
+    problems: _Problems, model: nn.Module, name: str, dataset: Dataset, evaluator: Evaluator
+) -> None:
+    _translate_copies_for_others(evaluator, dataset)
+    pictures = None
+    for number, metric in enumerate(evaluator.metrics):
+        if not hasattr(metric, 'check_pictures'):
+            continue
+        label = f'{name}.{number} ({type(metric).__name__})'
+        pictures = pictures_by_domain(dataset) if pictures is None else pictures
+        problems.note(label, _check_domains, model, metric)
+        problems.note(label, metric.init_weights)
+        problems.note(label, metric.check_pictures, pictures)
 
 
 def _check_domains(model: nn.Module, metric: BaseMetric) -> None:
@@ -150,12 +133,6 @@ def pictures_by_domain(dataset: Dataset) -> dict[str, list[str]]:
                 paths = dict.fromkeys(info[name] for info in infos)
                 found[key[len('img_') : -len(_ENDING)]] = list(paths)
     return found
-
-
-def prepare_validation(runner: Runner) -> None:
-    """Before a training: metrics of others get every sample of the validation."""
-    for loader, evaluator in _parts(runner.val_loop):
-        _translate_copies_for_others(evaluator, loader.dataset)
 
 
 def prepare_test(runner: Runner) -> None:
@@ -201,13 +178,8 @@ def finish_test(runner: Runner) -> None:
         )
 
 
-def _translate_copies_for_others(evaluator: Any, dataset: Dataset) -> None:
-    """Let copies be translated where a metric that is not this package's wants every sample.
-
-    Args:
-        evaluator (Evaluator): Of a validation or a test.
-        dataset (Dataset): Its data set.
-    """
+def _translate_copies_for_others(evaluator: Evaluator, dataset: Dataset) -> None:
+    """Let copies be translated where a metric that is not this package's wants every sample."""
     foreign = [m for m in evaluator.metrics if not hasattr(m, 'check_pictures')]
     if foreign and getattr(dataset, 'marks_repeated', False):
         dataset.marks_repeated = False
@@ -227,3 +199,34 @@ def _parts(loop: Any) -> list[tuple]:
     if hasattr(loop, 'evaluators'):
         return list(zip(loop.dataloaders, loop.evaluators, strict=True))
     return [(loop.dataloader, loop.evaluator)]
+
+
+def check_hooks(runner: Runner) -> None:
+    """Refuse hooks that would fail in the middle of a run, or without a word do nothing.
+
+    Args:
+        runner (Runner): Before the first iteration, with its loops built.
+
+    Raises:
+        ValueError: There is such a hook; the message names this package's way.
+    """
+    own = "take this package's moving average, model=dict(ema=dict(momentum=...)), instead"
+    for hook in runner.hooks:
+        kind = type(hook)
+        if isinstance(hook, EMAHook) and (
+            hook.ema_cfg.get('update_buffers') or hook.begin_iter or hook.begin_epoch
+        ):
+            raise ValueError(
+                f'{kind.__name__} with update_buffers, begin_iter or begin_epoch copies all state '
+                f'of the model, and the image buffers grow: {own}, or leave these arguments out.'
+            )
+        of_mmagic = kind.__module__.startswith('mmagic.')
+        if of_mmagic and kind.__name__ == 'ExponentialMovingAverageHook':
+            raise ValueError(
+                f"MMagic's {kind.__name__} averages {', '.join(hook.module_keys)}, which no "
+                f'translation model translates with: {own}.'
+            )
+    for loop in (runner._val_loop, runner._test_loop):
+        # MMagic's timer asks every loop for what its own loops alone know.
+        if isinstance(loop, BaseLoop) and not hasattr(loop, 'total_length'):
+            loop.total_length = len(loop.dataloader)
