@@ -19,13 +19,7 @@ def main(argv=None):
     from sesim_mmagic.apis import config_files, launch
 
     cfg = config_files.load_config(args)
-    launch.check_checkpoint(args.checkpoint)
-    if args.out:
-        launch.check_metrics_file(args.out)
-        command_line.check_out(args.out, args.overwrite)
-    if not args.overwrite:
-        launch.prepare_test_folder(cfg)
-    cfg.load_from, cfg.resume = args.checkpoint, False
+    launch.prepare_test(cfg, args.checkpoint, args.out, args.overwrite)
     launch.check_data(cfg, ['test'])
     launch.test(cfg, out=args.out, overwrite=args.overwrite)
     launch.leave_job()

@@ -3,31 +3,35 @@
 import atexit
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import mmengine
 import torch
+from mmengine.config import Config
 from mmengine.device import is_cuda_available
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
+from sesim_mmagic.apis.command_line import check_out
 from sesim_mmagic.apis.failures import failures_told
 from sesim_mmagic.datasets.config_checks import check_pictures
-from sesim_mmagic.engine.checks import check_hooks, finish_test, prepare_test
+from sesim_mmagic.engine import checks
 from sesim_mmagic.engine.cpu import keep_freed_memory
 from sesim_mmagic.engine.domain_mapping import DomainMappingHook
 from sesim_mmagic.engine.hooks.results import ResultsHook
 from sesim_mmagic.engine.hooks.translations import SaveTranslationsHook
 from sesim_mmagic.engine.resume import ResumeFromConfig
 from sesim_mmagic.engine.work_dir import TEST, check_start, check_test, earlier_training
+from sesim_mmagic.registry import RUNNERS
 from sesim_mmagic.utils.checkpoints import check_checkpoint
 from sesim_mmagic.utils.files import write_atomically
 
 METRIC_FORMATS = ('.json', '.yaml', '.yml', '.pkl')
 
 
-def enable_amp(cfg):
+def enable_amp(cfg: Config) -> None:
     """Turn on mixed precision for every optimizer of a config.
 
     On the CPU, where MMEngine has none, bfloat16 is used.
@@ -55,7 +59,7 @@ def enable_amp(cfg):
             )
 
 
-def enable_auto_scale_lr(cfg):
+def enable_auto_scale_lr(cfg: Config) -> None:
     """Scale learning rates by batch size: ranks times pictures per rank over the base.
 
     Args:
@@ -72,7 +76,7 @@ def enable_auto_scale_lr(cfg):
     cfg.auto_scale_lr.enable = True
 
 
-def prepare_start(cfg, overwrite=False):
+def prepare_start(cfg: Config, overwrite: bool = False) -> None:
     """Check what the work directory of a training holds, and the checkpoint that it starts from.
 
     Args:
@@ -83,49 +87,52 @@ def prepare_start(cfg, overwrite=False):
         FileNotFoundError: The checkpoint does not exist.
         ValueError: The checkpoint is damaged, or the work directory holds another training.
     """
+    load_from, work_dir = cfg.get('load_from'), Path(cfg.work_dir)
     if overwrite and cfg.get('resume'):
         raise ValueError('--resume goes on with a training, --overwrite removes it: choose one.')
-    if cfg.get('load_from'):
-        check_checkpoint(cfg.load_from)
-    if Path(cfg.work_dir).exists() and not Path(cfg.work_dir).is_dir():
-        raise ValueError(
-            f"The work directory '{cfg.work_dir}' is a file: choose another --work-dir."
-        )
+    if load_from:
+        check_checkpoint(load_from)
+    if work_dir.exists() and not work_dir.is_dir():
+        raise ValueError(f"The work directory '{work_dir}' is a file: choose another --work-dir.")
     if not _is_first_rank(cfg):  # the first one looks for all; later the training loop does
         return
-    if overwrite:  # what is there goes when all checks are done, see train
-        _check_not_inside(cfg.get('load_from'), cfg.work_dir)
-    else:
-        cfg.load_from = check_start(cfg.work_dir, bool(cfg.get('resume')), cfg.get('load_from'))
+    if not overwrite:
+        cfg.load_from = check_start(work_dir, bool(cfg.get('resume')), load_from)
+    # What is there goes when all checks are done, see train.
+    elif load_from and Path(load_from).resolve() in map(Path.resolve, earlier_training(work_dir)):
+        raise ValueError(
+            f"--overwrite would remove '{load_from}', which load_from names: copy it to another "
+            'folder first, or choose another --work-dir.'
+        )
     if cfg.get('domain_mapping') and not cfg.get('load_from'):
         raise ValueError('domain_mapping renames the domains of load_from, which is not set')
 
 
-def prepare_test_folder(cfg):
-    """Check that a test does not mix its pictures with those of another.
+def prepare_test(cfg: Config, checkpoint: str, out: str | None, overwrite: bool) -> None:
+    """Check what a test reads, and that it does not mix what it writes with another's.
 
     Args:
-        cfg (Config): Config of the test.
+        cfg (Config): Config of the test; ``load_from`` is set.
+        checkpoint (str): Checkpoint to test.
+        out (str | None): File for the metrics.
+        overwrite (bool): Whether what an earlier test wrote may be replaced.
 
     Raises:
-        ValueError: There are pictures of an earlier test where this one writes.
+        FileNotFoundError: The checkpoint does not exist.
+        FileExistsError: ``out`` exists and stays.
+        ValueError: The checkpoint is damaged, metrics cannot be written to ``out``, or there are
+            pictures of an earlier test where this one writes.
     """
-    if _is_first_rank(cfg):
+    check_checkpoint(checkpoint)
+    if out and Path(out).suffix not in METRIC_FORMATS:
+        raise ValueError(f"--out takes a file that ends in one of {METRIC_FORMATS}, got '{out}'.")
+    check_out(out, overwrite)
+    if not overwrite and _is_first_rank(cfg):
         check_test(Path(cfg.work_dir, TEST))
+    cfg.load_from, cfg.resume = checkpoint, False
 
 
-def _check_not_inside(checkpoint, work_dir):
-    """Raise an error if what a training starts from would be removed before it does."""
-    if checkpoint and Path(checkpoint).resolve() in [
-        path.resolve() for path in earlier_training(Path(work_dir))
-    ]:
-        raise ValueError(
-            f"--overwrite would remove '{checkpoint}', which load_from names: copy it to another "
-            'folder first, or choose another --work-dir.'
-        )
-
-
-def _is_first_rank(cfg):
+def _is_first_rank(cfg: Config) -> bool:
     """Whether this process is the first of a job; told by what its launcher sets."""
     if cfg.get('launcher', 'none') == 'none':
         return True
@@ -133,13 +140,7 @@ def _is_first_rank(cfg):
     return int(next((os.environ[name] for name in names if name in os.environ), 0)) == 0
 
 
-def check_metrics_file(path):
-    """Raise ValueError unless metrics can be written to ``path`` (see ``METRIC_FORMATS``)."""
-    if Path(path).suffix not in METRIC_FORMATS:
-        raise ValueError(f"--out takes a file that ends in one of {METRIC_FORMATS}, got '{path}'.")
-
-
-def check_data(cfg, parts=('train', 'val', 'test')):
+def check_data(cfg: Config, parts: Sequence[str] = ('train', 'val', 'test')) -> None:
     """Look whether the pictures of a config can be used; the first rank does it for all.
 
     Data sets look again when they are built, and find what the work directory notes.
@@ -152,13 +153,12 @@ def check_data(cfg, parts=('train', 'val', 'test')):
         FileNotFoundError: A folder is missing.
         ValueError: Pictures cannot be used; they are named, all of them.
     """
-    rank = os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0'))
-    if cfg.get('launcher', 'none') == 'none' or rank == '0':
+    if _is_first_rank(cfg):
         with failures_told(cfg, 'the data cannot be looked at'):
             check_pictures(cfg, parts)
 
 
-def train(cfg, overwrite=False):
+def train(cfg: Config, overwrite: bool = False) -> Runner:
     """Build a Runner and train.
 
     Args:
@@ -180,7 +180,7 @@ def train(cfg, overwrite=False):
     return runner
 
 
-def test(cfg, out=None, overwrite=False):
+def test(cfg: Config, out: str | None = None, overwrite: bool = False) -> Runner:
     """Build a Runner and test the checkpoint ``cfg.load_from``.
 
     Args:
@@ -197,8 +197,8 @@ def test(cfg, out=None, overwrite=False):
     """
     with failures_told(cfg, 'the test failed') as stage:
         runner = stage.runner = _build_runner(cfg)
-        prepare_test(runner)
-        check_hooks(runner)
+        checks.prepare_test(runner)
+        checks.check_hooks(runner)
         for hook in runner.hooks:
             if isinstance(hook, (ResultsHook, SaveTranslationsHook)):
                 hook.overwrite = overwrite
@@ -206,11 +206,11 @@ def test(cfg, out=None, overwrite=False):
         if out and is_main_process():
             content = mmengine.dump(metrics, file_format=Path(out).suffix[1:])
             write_atomically(out, content)
-        finish_test(runner)
+        checks.finish_test(runner)
     return runner
 
 
-def leave_job():
+def leave_job() -> None:
     """End the process of a rank when all ranks are done; nothing happens in a single process.
 
     At the end of the interpreter, communication threads that still run are aborted by C++ now and
@@ -228,34 +228,25 @@ def leave_job():
     os._exit(0)
 
 
-def _without_idle_settings(loader):
-    """Drop what torch refuses beside ``num_workers=0``: there is no worker to keep or to feed."""
-    for one in loader if isinstance(loader, list) else [loader]:
-        if isinstance(one, dict) and one.get('num_workers') == 0:
-            for name in ('persistent_workers', 'prefetch_factor'):
-                one.pop(name, None)
-
-
 #: Hooks that MMEngine registers by itself; it takes None in the place of these alone.
 _HOOKS_OF_MMENGINE = (
-    'runtime_info',
-    'timer',
-    'sampler_seed',
-    'logger',
-    'param_scheduler',
-    'checkpoint',
-)
+    'runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint'
+)  # fmt: skip
 
 
-def _build_runner(cfg):
+def _build_runner(cfg: Config) -> Runner:
     hooks = cfg.get('default_hooks') or {}
     for name in [name for name, hook in hooks.items() if hook is None]:
         if name not in _HOOKS_OF_MMENGINE:
             hooks.pop(name)
-    for part in ('train', 'val', 'test'):
-        _without_idle_settings(cfg.get(f'{part}_dataloader'))
+    loaders = [cfg.get(f'{part}_dataloader') for part in ('train', 'val', 'test')]
+    for loader in loaders:
+        if isinstance(loader, list):
+            loaders.extend(loader)
+        elif isinstance(loader, dict) and loader.get('num_workers') == 0:
+            # Torch refuses these beside it: there is no worker to keep or to feed.
+            for name in ('persistent_workers', 'prefetch_factor'):
+                loader.pop(name, None)
     if 'runner_type' in cfg:
-        from sesim_mmagic.registry import RUNNERS
-
         return RUNNERS.build(cfg)
     return Runner.from_cfg(cfg)

@@ -7,10 +7,10 @@ from sesim_mmagic.engine.hooks import (
     ResultsHook,
     SafeCheckpointHook,
     SaveTranslationsHook,
-    read_results,
 )
 from sesim_mmagic.engine.loops import ResumableIterTrainLoop
 from sesim_mmagic.engine.report import write_report
+from sesim_mmagic.engine.results_file import read_results
 from sesim_mmagic.engine.storage import AtomicLocalBackend
 
 __all__ = [

@@ -7,13 +7,19 @@ from pathlib import PurePath
 from typing import Any
 
 from mmengine.dist import all_gather_object
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 
 from sesim_mmagic.engine.weights import translator_of
 from sesim_mmagic.utils.names import output_names
 from sesim_mmagic.utils.samples import has_repeated
 
 _FAKE = 'fake_'
+
+
+def datasets_of(loop: BaseLoop) -> list[Any]:
+    """The data sets of a loop; MMagic's loops for several keep a list of loaders."""
+    loaders = getattr(loop, 'dataloaders', None) or [loop.dataloader]
+    return [loader.dataset for loader in loaders]
 
 
 def each_translation(runner: Runner, samples: Iterable[Any]) -> Iterator[tuple[Any, str, str]]:

@@ -32,7 +32,7 @@ from sesim_mmagic.apis.release.fresh_process import check_in_fresh_process, tran
 from sesim_mmagic.apis.release.metafile import index_with, metafile_with
 from sesim_mmagic.apis.release.model_card import read_resources, read_scores, write_card
 from sesim_mmagic.apis.release.publish import choose_checkpoint, publish
-from sesim_mmagic.engine.hooks.results import read_results
+from sesim_mmagic.engine import read_results
 from sesim_mmagic.engine.pictures import write_picture
 from sesim_mmagic.engine.plain_settings import read_settings
 from tests.test_apis.inference import translated

@@ -293,7 +293,7 @@ def test_of_two_ranks_the_first_draws_and_none_waits(config, tmp_path):
 @pytest.mark.parametrize(
     ('argument', 'message'),
     [
-        (dict(interval=0), 'interval must be a whole number, 1 or more, got 0'),
+        (dict(interval=0), 'interval must be a whole number, positive, got 0'),
         (dict(interval=2.5), 'interval must be .* got 2.5'),
         (dict(num_inputs=0), 'num_inputs must be .* got 0'),
         (dict(points=[(0.5, 1.0)]), 'points must be .* below 1; got'),

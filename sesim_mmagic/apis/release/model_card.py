@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from sesim_mmagic.engine.hooks.results import read_results
+from sesim_mmagic.engine import read_results
 from sesim_mmagic.utils.names import printable
 
 TASK = 'Image-to-Image Translation'

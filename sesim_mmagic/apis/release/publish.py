@@ -26,7 +26,7 @@ from sesim_mmagic.apis.release.model_card import (
     read_scores,
     write_card,
 )
-from sesim_mmagic.engine.hooks.results import read_results
+from sesim_mmagic.engine import read_results
 from sesim_mmagic.engine.pictures import write_picture
 from sesim_mmagic.utils.checkpoints import last_checkpoint, read_checkpoint
 from sesim_mmagic.utils.files import write_atomically

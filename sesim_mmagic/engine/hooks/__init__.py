@@ -3,7 +3,7 @@
 from sesim_mmagic.engine.hooks.checkpoint import SafeCheckpointHook
 from sesim_mmagic.engine.hooks.fixed_inputs import FixedInputsHook
 from sesim_mmagic.engine.hooks.progress import ProgressHook
-from sesim_mmagic.engine.hooks.results import ResultsHook, read_results
+from sesim_mmagic.engine.hooks.results import ResultsHook
 from sesim_mmagic.engine.hooks.translations import SaveTranslationsHook
 
 __all__ = [
@@ -12,5 +12,4 @@ __all__ = [
     'ResultsHook',
     'SafeCheckpointHook',
     'SaveTranslationsHook',
-    'read_results',
 ]

@@ -1,19 +1,24 @@
 """A training seen through the same few inputs again and again."""
 
 import copy
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.registry import DATASETS
+from mmengine.runner import Runner
+from torch import Tensor, nn
 
 from sesim_mmagic.engine.map_figure import Cell, draw_maps
 from sesim_mmagic.engine.pictures import to_model_range, to_picture
+from sesim_mmagic.engine.sources import datasets_of
 from sesim_mmagic.engine.weights import translator_of, unwrapped
 from sesim_mmagic.registry import HOOKS
+from sesim_mmagic.utils.checks import check_ints
 
 
 @HOOKS.register_module()
@@ -27,8 +32,8 @@ class FixedInputsHook(Hook):
     largest, which stand below: the cosine distance does not see scale either. A structure loss
     without self-similarity, or none, leaves the pictures alone.
 
-    The figure goes to every backend of the visualizer as an image ``name`` of the step. With
-    local files it is ``<work directory>/<time>/vis_data/vis_image/<name>_<step>.png``.
+    The figure goes to every backend of the visualizer as an image ``fixed_inputs`` of the step.
+    With local files it is ``<work directory>/<time>/vis_data/vis_image/fixed_inputs_<step>.png``.
 
     The training does not notice: random states, modes of the modules and buffers are as before,
     and rank 0 alone draws, without a word to the others.
@@ -40,7 +45,6 @@ class FixedInputsHook(Hook):
             second.
         points (Sequence[tuple[float, float]]): Queries (x, y) as shares of width and height,
             from 0 to below 1. Defaults to two.
-        name (str): Name of the image. Defaults to 'fixed_inputs'.
 
     Raises:
         ValueError: An argument is out of range.
@@ -50,17 +54,13 @@ class FixedInputsHook(Hook):
     priority = 'LOW'
 
     def __init__(
-        self, interval=5000, num_inputs=None, points=((0.35, 0.3), (0.6, 0.6)), name='fixed_inputs'
-    ):
-        numbers = dict(interval=interval)
-        if num_inputs is not None:
-            numbers['num_inputs'] = num_inputs
-        for setting, value in numbers.items():
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(
-                    f'FixedInputsHook: {setting} must be a whole number, 1 or more, got {value!r}; '
-                    'leave the hook out to draw nothing'
-                )
+        self,
+        interval: int = 5000,
+        num_inputs: int | None = None,
+        points: Sequence[tuple[float, float]] = ((0.35, 0.3), (0.6, 0.6)),
+    ) -> None:
+        check_ints(self, least=1, interval=interval)
+        check_ints(self, least=1, also=(None,), num_inputs=num_inputs)
         # Else a mistake would show at the first figure.
         if not points or any(len(p) != 2 or not all(0 <= v < 1 for v in p) for p in points):
             raise ValueError(
@@ -70,9 +70,8 @@ class FixedInputsHook(Hook):
         self.interval = interval
         self.num_inputs = num_inputs
         self.points = points
-        self.name = name
 
-    def before_train(self, runner):
+    def before_train(self, runner: Runner) -> None:
         """Read the inputs, on rank 0.
 
         Raises:
@@ -83,18 +82,23 @@ class FixedInputsHook(Hook):
             with _own_draws(runner.model):
                 self._samples = self._read(runner)
 
-    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
         """Draw, where it is due, on rank 0."""
         due = self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(runner)
         if due and is_main_process():
             model = translator_of(runner.model)
             with _own_draws(model), torch.no_grad():
                 figure = self._figure(model)
-            runner.visualizer.add_image(self.name, figure, runner.iter + 1)
+            runner.visualizer.add_image('fixed_inputs', figure, runner.iter + 1)
 
-    def _read(self, runner):
-        part, config = _dataset_config(runner.cfg)
-        dataset = DATASETS.build(config)
+    def _read(self, runner: Runner) -> list[dict]:
+        part, loop = ('val', runner.val_loop) if runner.val_loop else ('test', runner.test_loop)
+        if loop is None:
+            raise ValueError(
+                'FixedInputsHook takes its inputs from the data set of val_dataloader or '
+                'test_dataloader, and the config has neither; give one, or leave the hook out'
+            )
+        part, dataset = f'{part}_dataloader', datasets_of(loop)[0]
         number = min(2, len(dataset)) if self.num_inputs is None else self.num_inputs
         if len(dataset) < number:
             raise ValueError(
@@ -112,7 +116,7 @@ class FixedInputsHook(Hook):
                     )
         return samples
 
-    def _figure(self, model):
+    def _figure(self, model: nn.Module) -> np.ndarray:
         loss = unwrapped(model.structure_loss)
         has_maps = hasattr(loss, 'similarity_maps')
         layers = loss.feature_net.layers if has_maps else ()
@@ -129,7 +133,7 @@ class FixedInputsHook(Hook):
                 rows += self._rows(label, images, loss if has_maps else None)
         return draw_maps([('', names), *((layer, names) for layer in layers)], rows)
 
-    def _rows(self, label, images, loss):
+    def _rows(self, label: str, images: Sequence[Tensor], loss: nn.Module | None) -> list[tuple]:
         """Rows of one input: one for each query or, without a loss, one."""
         pictures = [to_picture(image) for image in images]
         if loss is None:
@@ -146,22 +150,8 @@ class FixedInputsHook(Hook):
         ]
 
 
-def _dataset_config(config):
-    """Which data loader the inputs come from, and the config of its data set."""
-    for part in ('val_dataloader', 'test_dataloader'):
-        loader = config.get(part)
-        # MMagic's loops for several data sets take lists.
-        loader = loader[0] if isinstance(loader, list | tuple) and loader else loader
-        if loader:
-            return part, loader['dataset']
-    raise ValueError(
-        'FixedInputsHook takes its inputs from the data set of val_dataloader or test_dataloader, '
-        'and the config has neither; give one, or leave the hook out'
-    )
-
-
 @contextmanager
-def _own_draws(model):
+def _own_draws(model: nn.Module) -> Iterator[None]:
     """Draws inside are the same each time, and those of the training stay what they are."""
     from sesim_mmagic.utils.random import seeded_generators
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from sesim_mmagic.engine.hooks.common import run_name
 from sesim_mmagic.engine.pictures import to_picture, write_picture
 from sesim_mmagic.engine.report import page_failure, write_report
-from sesim_mmagic.engine.sources import SourceNames, each_translation, source_path
+from sesim_mmagic.engine.sources import SourceNames, datasets_of, each_translation, source_path
 from sesim_mmagic.engine.work_dir import TEST, check_test, overwrite_test
 from sesim_mmagic.registry import HOOKS
 from sesim_mmagic.utils.names import printable
@@ -128,9 +128,7 @@ class SaveTranslationsHook(Hook):
         runner.logger.info(printable(f'{saved} translations saved, shown by {page.resolve()}'))
 
     def _begin(self, loop: BaseLoop) -> None:
-        # MMagic's loops for several data sets keep a list of loaders.
-        loaders = getattr(loop, 'dataloaders', None) or [loop.dataloader]
-        self._names = SourceNames(loader.dataset for loader in loaders)
+        self._names = SourceNames(datasets_of(loop))
         self._failures: list[str] = []
 
     def _write_page(self, page: Path, title: str, rows: dict, metrics: dict) -> None:
