@@ -8,6 +8,8 @@ from matplotlib.figure import Figure
 from sesim_mmagic.utils.names import printable
 
 _COLUMNS = 3
+# Of a panel with its margins, and of the legend above all; in inches.
+_PANEL, _LEGEND = (3.8, 2.3), 0.3
 _SETTINGS = {
     'svg.fonttype': 'none',  # text stays text, in the font of the page
     'svg.hashsalt': 'curves',  # equal curves give equal files
@@ -44,9 +46,19 @@ def draw_curves(panels: dict[str, dict[str, list]]) -> str:
     rows = -(-len(panels) // columns)
     handles = {}
     with rc_context(_SETTINGS):
-        # No pyplot: a figure of its own leaves the state of a training process alone.
-        figure = Figure(figsize=(3.8 * columns, 2.3 * rows), layout='constrained')
+        # No pyplot: a figure of its own leaves the state of a training process alone. Fixed margins:
+        # matplotlib's own layouts draw everything twice.
+        width, height = _PANEL[0] * columns, _PANEL[1] * rows + _LEGEND
+        figure = Figure(figsize=(width, height))
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        figure.subplots_adjust(
+            left=0.55 / width,
+            right=1 - 0.15 / width,
+            bottom=0.3 / height,
+            top=1 - (0.35 + _LEGEND) / height,
+            wspace=0.7 / (_PANEL[0] - 0.7),
+            hspace=0.65 / (_PANEL[1] - 0.65),
+        )
         for axis, (title, lists) in zip(axes, panels.items(), strict=False):
             axis.set_title(printable(title), loc='left', parse_math=False)
             axis.margins(x=0.03, y=0.12)
@@ -60,9 +72,7 @@ def draw_curves(panels: dict[str, dict[str, list]]) -> str:
             axis.set_visible(False)
         handles.pop('', None)
         if handles:
-            figure.legend(
-                handles.values(), handles, loc='outside upper left', ncols=3, frameon=False
-            )
+            figure.legend(handles.values(), handles, loc='upper left', ncols=3, frameon=False)
         svg = io.StringIO()
         figure.savefig(svg, format='svg', metadata=dict(Date=None))
     return svg.getvalue()

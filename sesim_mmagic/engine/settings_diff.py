@@ -66,15 +66,6 @@ class SettingsDiff:
             for other in names
         )
 
-    def get(self, name: str, default: Any = None) -> Any:
-        """A value of the checkpoint's config by its dotted name."""
-        value = self.saved
-        for part in name.split('.'):
-            if not isinstance(value, dict) or part not in value:
-                return default
-            value = value[part]
-        return value
-
     def lines(self) -> list[str]:
         """One line for each difference."""
         if self.saved is None:

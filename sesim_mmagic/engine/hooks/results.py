@@ -5,11 +5,13 @@ import math
 import resource
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
+from mmengine.runner import Runner
 
 import sesim_mmagic
 from sesim_mmagic.engine.hooks.checkpoint import SafeCheckpointHook
@@ -59,38 +61,40 @@ class ResultsHook(Hook):
     #: Whether the scores of an earlier test of the same checkpoint may go.
     overwrite = False
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._results = None
         self._trained = False
         self._loaded_iteration = None
         # What was translated into each domain.
         self._sources = SourceCount()
 
-    def after_load_checkpoint(self, runner, checkpoint):
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Note how long the weights were trained."""
         self._loaded_iteration = checkpoint.get('meta', {}).get('iter')
 
-    def before_train(self, runner):
+    def before_train(self, runner: Runner) -> None:
         """Start anew, or go on with what belongs to the iterations before."""
         self._trained = True
         if not is_main_process():
             return
-        found = read_results(runner.work_dir) or {}
+        earlier = read_results(runner.work_dir) or {}
         if runner.iter > 0:
-            self._results = _until(found, runner.iter)
+            self._results = _until(earlier, runner.iter)
         else:  # tests of other checkpoints stay, of another training nothing does
-            is_other = 'training' in found
-            self._results = {k: v for k, v in found.items() if k == 'tests' and not is_other}
+            is_other = 'training' in earlier
+            self._results = {k: v for k, v in earlier.items() if k == 'tests' and not is_other}
 
-    def before_val_epoch(self, runner):
+    def before_val_epoch(self, runner: Runner) -> None:
         """Count anew."""
         self._sources.clear()
 
-    def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+    def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
         """Count the sources of a batch."""
         self._sources.add(runner, outputs)
 
-    def after_val_epoch(self, runner, metrics=None):
+    after_test_iter = after_val_iter
+
+    def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         """Add a validation of the training."""
         pictures = self._sources.total()
         if not is_main_process() or not self._trained:
@@ -103,12 +107,12 @@ class ResultsHook(Hook):
         history.append(dict(iteration=runner.iter, metrics=_numbers(metrics)))
         self._write_training(runner)
 
-    def after_train(self, runner):
+    def after_train(self, runner: Runner) -> None:
         """Write the results of the whole training."""
         if is_main_process():
             self._write_training(runner)
 
-    def before_test(self, runner):
+    def before_test(self, runner: Runner) -> None:
         """Look for the scores of an earlier test: they do not go unasked.
 
         A test that follows a training in one run replaces its own.
@@ -118,27 +122,22 @@ class ResultsHook(Hook):
         tested = self._tested_weights(runner)['checkpoint']
         split = _split(runner.test_dataloader.dataset, 'test')
         tests = (read_results(runner.work_dir) or {}).get('tests', ())
-        if not any((t['checkpoint'], t['split']) == (tested, split) for t in tests):
-            return
         message = f"'{Path(runner.work_dir, RESULTS)}' holds the scores of a test of '{tested}'"
-        if not self.overwrite:
-            raise ValueError(
-                f'{message}: replace them by --overwrite (tools/test.py), or choose another '
-                '--work-dir.'
-            )
-        runner.logger.warning(f'--overwrite: {message}, which are replaced.')
+        if any(_is_of(test, tested, split) for test in tests):
+            if not self.overwrite:
+                raise ValueError(
+                    f'{message}: replace them by --overwrite (tools/test.py), or choose another '
+                    '--work-dir.'
+                )
+            runner.logger.warning(f'--overwrite: {message}, which are replaced.')
 
-    def before_test_epoch(self, runner):
+    def before_test_epoch(self, runner: Runner) -> None:
         """Count anew; read what other tests came to, while there is nothing to lose yet."""
         self._sources.clear()
         if is_main_process() and not self._trained:
             self._results = read_results(runner.work_dir) or {}
 
-    def after_test_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        """Count the sources of a batch."""
-        self._sources.add(runner, outputs)
-
-    def after_test_epoch(self, runner, metrics=None):
+    def after_test_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         """Add a test, in the place of an earlier one of the same checkpoint."""
         pictures = self._sources.total()
         if not is_main_process():
@@ -151,22 +150,19 @@ class ResultsHook(Hook):
             metrics=_numbers(metrics),
         )
         test.update(_pictures(runner))
-        others = [
-            other
-            for other in self._results.get('tests', [])
-            if (other['checkpoint'], other['split']) != (test['checkpoint'], test['split'])
-        ]
+        tests = self._results.get('tests', [])
+        others = [t for t in tests if not _is_of(t, test['checkpoint'], test['split'])]
         self._results['tests'] = [*others, test]
         self._write(runner)
 
-    def _tested_weights(self, runner):
+    def _tested_weights(self, runner: Runner) -> dict:
         if self._trained:
             path = runner.message_hub.runtime_info.get('last_ckpt')
             return dict(checkpoint=_inside(runner, path), iteration=runner.iter)
         # `--cfg-options load_from` and tools/test.py both end up there.
         return dict(checkpoint=_inside(runner, runner._load_from), iteration=self._loaded_iteration)
 
-    def _write_training(self, runner):
+    def _write_training(self, runner: Runner) -> None:
         earlier = self._results.get('training', {})
         memory, memory_of = _peak_memory()
         times = _history(runner, 'train/time')
@@ -186,26 +182,17 @@ class ResultsHook(Hook):
         )
         self._write(runner)
 
-    def _best(self, runner):
+    def _best(self, runner: Runner) -> list[dict]:
         history = self._results.get('validation', {}).get('history', [])
-        best = []
-        for hook in runner.hooks:
-            for entry in hook.best(runner) if isinstance(hook, SafeCheckpointHook) else ():
-                iterations = [
-                    validation['iteration']
-                    for validation in history
-                    if validation['metrics'].get(entry['key']) == entry['value']
-                ]
-                best.append(
-                    dict(
-                        entry,
-                        iteration=iterations[0] if iterations else None,
-                        checkpoint=_inside(runner, entry['checkpoint']),
-                    )
-                )
+        hooks = [hook for hook in runner.hooks if isinstance(hook, SafeCheckpointHook)]
+        best = [entry for hook in hooks for entry in hook.best(runner)]
+        for entry in best:
+            reached = [v for v in history if v['metrics'].get(entry['key']) == entry['value']]
+            entry['iteration'] = reached[0]['iteration'] if reached else None
+            entry['checkpoint'] = _inside(runner, entry['checkpoint'])
         return best
 
-    def _write(self, runner):
+    def _write(self, runner: Runner) -> None:
         self._results.update(config=run_name(runner), sesim_mmagic=sesim_mmagic.__version__)
         keys = 'config sesim_mmagic seed training best validation tests losses'.split()
         results = {key: self._results[key] for key in keys if key in self._results}
@@ -217,7 +204,7 @@ class ResultsHook(Hook):
             runner.logger.warning(page_failure(Path(runner.work_dir, PAGE), error))
 
 
-def _until(results, iteration):
+def _until(results: dict, iteration: int) -> dict:
     """Results without what belongs to later iterations; those will be trained again."""
     if 'validation' in results:
         history = results['validation']['history']
@@ -228,22 +215,26 @@ def _until(results, iteration):
     return results
 
 
-def _split(dataset, default):
+def _is_of(test: dict, checkpoint: str | None, split: str) -> bool:
+    return (test['checkpoint'], test['split']) == (checkpoint, split)
+
+
+def _split(dataset: Any, default: str) -> str:
     """Which pictures these are, in words: a validation on the test pictures is to be seen."""
     return _SPLITS.get(getattr(dataset, 'split', default), default)
 
 
-def _numbers(metrics):
+def _numbers(metrics: dict | None) -> dict[str, float | None]:
     """Scores as JSON holds them: floats, and None for what is not finite; no tables or texts."""
     values = {k: float(v) for k, v in (metrics or {}).items() if np.size(v) == 1 and _is_number(v)}
     return {key: value if math.isfinite(value) else None for key, value in values.items()}
 
 
-def _is_number(value):
+def _is_number(value: Any) -> bool:
     return torch.is_tensor(value) or np.issubdtype(np.asarray(value).dtype, np.number)
 
 
-def _inside(runner, path):
+def _inside(runner: Runner, path: str | None) -> str | None:
     """A path relative to the work directory where it lies in it; None stays None."""
     if path is None:
         return None
@@ -253,7 +244,7 @@ def _inside(runner, path):
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
 
 
-def _pictures(runner):
+def _pictures(runner: Runner) -> dict:
     """Page and first pictures of the test."""
     for hook in runner.hooks:
         if isinstance(hook, SaveTranslationsHook) and hook.examples is not None:
@@ -266,13 +257,13 @@ def _pictures(runner):
     return {}
 
 
-def _history(runner, key):
+def _history(runner: Runner, key: str) -> np.ndarray:
     """Values of one log variable, one an iteration; the checkpoint keeps them."""
     buffer = runner.message_hub.log_scalars.get(key)
     return np.asarray(buffer.data[0], dtype=np.float64) if buffer is not None else np.zeros(0)
 
 
-def _loss_curves(runner):
+def _loss_curves(runner: Runner) -> dict[str, list]:
     curves = {}
     for key in runner.message_hub.log_scalars:
         if not key.startswith('train/loss'):
@@ -288,7 +279,7 @@ def _loss_curves(runner):
     return curves
 
 
-def _peak_memory():
+def _peak_memory() -> tuple[float, str]:
     """Most memory so far in MB (2^20 bytes), and of what."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20, 'tensors on the GPU'
