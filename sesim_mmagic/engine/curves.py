@@ -46,8 +46,8 @@ def draw_curves(panels: dict[str, dict[str, list]]) -> str:
     rows = -(-len(panels) // columns)
     handles = {}
     with rc_context(_SETTINGS):
-        # No pyplot: a figure of its own leaves the state of a training process alone. Fixed margins:
-        # matplotlib's own layouts draw everything twice.
+        # No pyplot: a figure of its own leaves the state of a training process alone. Fixed
+        # margins: matplotlib's own layouts draw everything twice.
         width, height = _PANEL[0] * columns, _PANEL[1] * rows + _LEGEND
         figure = Figure(figsize=(width, height))
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
