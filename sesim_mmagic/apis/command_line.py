@@ -8,6 +8,7 @@ for what failed in the middle or is a fault of the program, 130 after Ctrl+C, 14
 """
 
 import argparse
+import difflib
 import functools
 import os
 import signal
@@ -147,20 +148,12 @@ def in_one_line(error: BaseException) -> str:
 
 
 def nearest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str:
-    """``': did you mean X?'`` for the nearest of some names, else an empty string.
+    """End of a message: ``': did you mean X?'`` for the nearest of some names, or nothing.
 
-    Args:
-        name (str): What was given.
-        names (Iterable[str]): What there is.
-        cutoff (float): Least similarity, from 0 to 1. Defaults to 0.6.
-
-    Returns:
-        str: End of a message.
+    ``cutoff`` is the least similarity, from 0 to 1.
     """
-    import difflib
-
-    found = difflib.get_close_matches(name, list(names), n=1, cutoff=cutoff)
-    return f': did you mean {found[0]}?' if found else ''
+    matches = difflib.get_close_matches(name, list(names), n=1, cutoff=cutoff)
+    return f': did you mean {matches[0]}?' if matches else ''
 
 
 def create_parser(description: str) -> argparse.ArgumentParser:
@@ -204,15 +197,7 @@ def add_out(parser: argparse.ArgumentParser, **options: object) -> None:
 
 
 def check_out(path: str | Path | None, overwrite: bool) -> None:
-    """Refuse, before the work, to replace a file that nobody said may go.
-
-    Args:
-        path (str | Path | None): File that a tool is to write; None if there is none.
-        overwrite (bool): Whether one that exists is replaced.
-
-    Raises:
-        FileExistsError: It exists and stays.
-    """
+    """Raise ``FileExistsError``, before the work, for a file that nobody said may be replaced."""
     if path and not overwrite and Path(path).exists():
         raise FileExistsError(
             f"'{path}' exists: replace it by --overwrite, or choose another name for --out."
@@ -259,14 +244,7 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
 
 
 def read_options(pairs: list[str]) -> dict[str, object]:
-    """Values of ``--cfg-options`` as MMEngine reads them.
-
-    Args:
-        pairs (list[str]): ``KEY=VALUE`` each.
-
-    Returns:
-        dict[str, object]: Value by dotted key.
-    """
+    """Values of ``--cfg-options``, ``KEY=VALUE`` each, by dotted key, as MMEngine reads them."""
     from mmengine.config import DictAction
 
     parser = argparse.ArgumentParser()

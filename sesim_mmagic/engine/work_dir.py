@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -197,13 +198,10 @@ def remove(folder: Path, files: Iterable[Path]) -> None:
             if parent == folder or any(parent.iterdir()):
                 break
             parent.rmdir()
-    groups: dict[str, int] = {}
-    for file in files:
-        inner = file.relative_to(folder).parts
-        groups[inner[0] + ('/' if len(inner) > 1 else '')] = 1 + groups.get(inner[0] + '/', 0)
-    listed = ', '.join(n + (f' ({k} files)' if n.endswith('/') else '') for n, k in groups.items())
+    places = Counter(file.relative_to(folder).parts[0] for file in files)
+    names = [n + (f' ({k} files)' if (folder / n) not in files else '') for n, k in places.items()]
     print_log(
-        f"--overwrite: removed from '{folder}' what an earlier run wrote: {listed}.",
+        f"--overwrite: removed from '{folder}' what an earlier run wrote: {', '.join(names)}.",
         logger='current',
         level=logging.WARNING,
     )
