@@ -1,7 +1,9 @@
 """What a training or a test would stumble over is looked for before the work, not after it."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from mmengine.evaluator import BaseMetric, Evaluator
@@ -24,24 +26,21 @@ class _Problems:
     """What is missing, by the settings that need it."""
 
     def __init__(self) -> None:
-        self._found: dict[str, list[str]] = {}
+        self._settings: dict[str, list[str]] = {}
         self._types: set[type] = set()
 
-    def note(self, setting: str, check: Callable, *args: Any) -> None:
-        """Call a check of a setting."""
-        try:
-            check(*args)
-        except (OSError, ValueError) as error:
-            self.add(setting, error)
-
-    def add(self, setting: str, error: Exception) -> None:
+    @contextmanager
+    def of(self, setting: str) -> Iterator[None]:
         """Keep an error that follows from a setting; equal ones are told once."""
-        self._found.setdefault(' '.join(str(error).split()), []).append(setting)
-        self._types.add(FileNotFoundError if isinstance(error, OSError) else ValueError)
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            self._settings.setdefault(' '.join(str(error).split()), []).append(setting)
+            self._types.add(FileNotFoundError if isinstance(error, OSError) else ValueError)
 
     def refuse(self) -> None:
         """Raise one error that holds all of them."""
-        lines = [f'{" and ".join(settings)}: {line}' for line, settings in self._found.items()]
+        lines = [f'{" and ".join(names)}: {line}' for line, names in self._settings.items()]
         if len(lines) > 1:
             numbered = '; '.join(f'({i}) {line}' for i, line in enumerate(lines, start=1))
             lines = [f'{len(lines)} things keep the training from starting. {numbered}']
@@ -70,18 +69,21 @@ def check_metrics(runner: Runner) -> None:
     with seeded_generators(0):  # networks that are built draw weights; the training's stay its own
         for name, loss in model.named_children():
             if name.endswith('_loss') and hasattr(unwrapped(loss), 'init_weights'):
-                problems.note(f'model.{name}', unwrapped(loss).init_weights)
+                with problems.of(f'model.{name}'):
+                    unwrapped(loss).init_weights()
         for part in ('val', 'test'):
-            try:
-                loop = getattr(runner, f'{part}_loop')
-            except FileNotFoundError as error:
-                if part == 'val':
-                    problems.add('val_dataloader.dataset', error)
-                else:  # it may come while the model is trained
+            with problems.of(f'{part}_dataloader.dataset'):
+                try:
+                    loop = getattr(runner, f'{part}_loop')
+                except FileNotFoundError as error:
+                    if part == 'val':
+                        raise
+                    # It may come while the model is trained.
                     print_log(f'test_dataloader.dataset: {error}', 'current', logging.WARNING)
-                continue
-            for loader, evaluator in _parts(loop) if loop else ():
-                _check_evaluator(problems, model, f'{part}_evaluator', loader.dataset, evaluator)
+                    continue
+                for loader, evaluator in _parts(loop) if loop else ():
+                    name = f'{part}_evaluator'
+                    _check_evaluator(problems, model, name, loader.dataset, evaluator)
     problems.refuse()
 
 
@@ -95,9 +97,13 @@ def _check_evaluator(
             continue
         label = f'{name}.{number} ({type(metric).__name__})'
         pictures = pictures_by_domain(dataset) if pictures is None else pictures
-        problems.note(label, _check_domains, model, metric)
-        problems.note(label, metric.init_weights)
-        problems.note(label, metric.check_pictures, pictures)
+        for check in (
+            partial(_check_domains, model, metric),
+            metric.init_weights,
+            partial(metric.check_pictures, pictures),
+        ):
+            with problems.of(label):
+                check()
 
 
 def _check_domains(model: nn.Module, metric: BaseMetric) -> None:
