@@ -1,7 +1,6 @@
 """A training goes on from a checkpoint as its config says: what counts, what cannot be resumed."""
 
 import inspect
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -22,17 +21,8 @@ _BUFFERS = 'image_buffers.'
 _SCHEDULE = ('optim_wrapper', 'param_scheduler', 'auto_scale_lr')
 
 
-def check_state(checkpoint: dict, path: str, needs_schedule: bool) -> None:
-    """Raise an error unless a checkpoint holds what a training needs to go on.
-
-    Args:
-        checkpoint (dict): Content of the file.
-        path (str): Its name, for the message.
-        needs_schedule (bool): Whether the training has schedules of its learning rates.
-
-    Raises:
-        ValueError: Optimizer, schedules, logs or the iteration are missing.
-    """
+def _check_state(checkpoint: dict, path: str, needs_schedule: bool) -> None:
+    """Raise an error unless a checkpoint holds what a training needs to go on."""
     missing = [] if isinstance(checkpoint.get('optimizer'), dict) else ['optimizer']
     hub = checkpoint.get('message_hub')
     if not isinstance(hub, dict) or not {'log_scalars', 'runtime_info'} <= set(hub):
@@ -113,14 +103,17 @@ class ResumeFromConfig(Hook):
         path = runner._load_from or last_checkpoint(runner.work_dir) or 'checkpoint'
         diff = SettingsDiff((checkpoint.get('meta') or {}).get('cfg'), runner.cfg)
         had_schedule = diff.saved is None or 'param_scheduler' in diff.saved
-        check_state(checkpoint, path, runner.param_schedulers is not None and had_schedule)
+        _check_state(checkpoint, path, runner.param_schedulers is not None and had_schedule)
         _check_weights(runner, checkpoint, path)
         iteration = checkpoint['meta']['iter']
         for line in diff.lines():
             runner.logger.warning(f'Resume at iteration {iteration}: {line}.')
         _check_optimizers(runner, checkpoint['optimizer'], path, iteration)
-        is_other = _counts(checkpoint.get('param_schedulers')) != _counts(runner.param_schedulers)
-        if is_other or diff.touches(*_SCHEDULE) or _scales_rates_anew(runner, diff):
+        counts = [
+            {name: len(each) for name, each in _by_name(schedules).items()}
+            for schedules in (checkpoint.get('param_schedulers'), runner.param_schedulers)
+        ]
+        if counts[0] != counts[1] or diff.touches(*_SCHEDULE) or _scales_rates_anew(runner, diff):
             _take_schedule_of_config(runner, checkpoint, path)
         seed = runner._randomness_cfg.get('seed')
         if seed is not None:
@@ -131,9 +124,9 @@ def _check_weights(runner: Runner, checkpoint: dict, path: str) -> None:
     """All of them have to fit, but image buffers, which grow; their names are unified."""
     model = unwrapped(runner.model)
     expected = plain_names(runner.model, model.state_dict())
-    found = checkpoint['state_dict'] = adapt_names(expected, checkpoint['state_dict'])
+    saved = checkpoint['state_dict'] = adapt_names(expected, checkpoint['state_dict'])
     lines = differences(
-        *({k: v for k, v in w.items() if not k.startswith(_BUFFERS)} for w in (expected, found))
+        *({k: v for k, v in w.items() if not k.startswith(_BUFFERS)} for w in (expected, saved))
     )
     if lines:
         raise WeightsMismatch(type(model).__name__, lines, path)
@@ -169,7 +162,7 @@ def _check_optimizers(runner: Runner, saved: dict, path: str, iteration: int) ->
                 f'that of the config {sizes[1]}. {advice}'
             )
         needed = _state_names(wrapper.optimizer)
-        missing = {key for key in needed for one in state['state'].values() if key not in one}
+        missing = {key for key in needed for kept in state['state'].values() if key not in kept}
         if needed and not state['state'] and iteration >= wrapper._accumulative_counts:
             raise ValueError(
                 f"Optimizer '{name}' of checkpoint '{path}' holds no state of the {iteration} "
@@ -194,10 +187,9 @@ def _state_names(optimizer: torch.optim.Optimizer) -> set[str]:
     return {name for name, value in probe.state[weight].items() if value is not None}
 
 
-def _counts(schedules: Any) -> dict[str | None, int]:
-    """Number of schedules, or of their states, by the name of the optimizer."""
-    schedules = schedules if isinstance(schedules, dict) else {None: schedules or []}
-    return {name: len(each) for name, each in schedules.items()}
+def _by_name(schedules: Any) -> dict[str | None, list]:
+    """Schedules, or their states, by the name of their optimizer; None is that of a single one."""
+    return schedules if isinstance(schedules, dict) else {None: schedules or []}
 
 
 def _scales_rates_anew(runner: Runner, diff: SettingsDiff) -> bool:
@@ -217,13 +209,12 @@ def _take_schedule_of_config(runner: Runner, checkpoint: dict, path: str) -> Non
             checkpoint['optimizer'] = now
         else:
             checkpoint['optimizer'][name] = now
-    if isinstance(runner.param_schedulers, dict):
-        checkpoint['param_schedulers'] = {
-            name: [scheduler.state_dict() for scheduler in schedulers]
-            for name, schedulers in runner.param_schedulers.items()
-        }
-    elif runner.param_schedulers is not None:
-        checkpoint['param_schedulers'] = [s.state_dict() for s in runner.param_schedulers]
+    states = {
+        name: [schedule.state_dict() for schedule in schedules]
+        for name, schedules in _by_name(runner.param_schedulers).items()
+    }
+    if runner.param_schedulers is not None:
+        checkpoint['param_schedulers'] = states.get(None, states)
 
 
 def advance(runner: Runner, iteration: int, path: str, epoch: int = 0) -> None:
@@ -238,25 +229,18 @@ def advance(runner: Runner, iteration: int, path: str, epoch: int = 0) -> None:
     Raises:
         ValueError: A schedule follows from more than the number of the iteration.
     """
-    for schedulers in _schedules(runner):
-        for scheduler in schedulers:
-            if getattr(scheduler, 'need_val_args', False):
+    for schedules in _by_name(runner.param_schedulers).values():
+        for schedule in schedules:
+            if getattr(schedule, 'need_val_args', False):
                 raise ValueError(
-                    f'{type(scheduler).__name__} follows the scores of all validations: it cannot '
+                    f'{type(schedule).__name__} follows the scores of all validations: it cannot '
                     'go on where optim_wrapper or param_scheduler changed. Leave both as they were '
                     f"in '{path}', or leave --resume out and set load_from='{path}'."
                 )
             # Silences the warning that no optimizer has stepped yet.
-            scheduler.optimizer._global_step = 0
+            schedule.optimizer._global_step = 0
         for by_epoch, times in ((False, iteration), (True, epoch)):
-            steps = [s.step for s in schedulers if s.by_epoch is by_epoch]
+            steps = [s.step for s in schedules if s.by_epoch is by_epoch]
             for _ in range(times):
                 for step in steps:
                     step()
-
-
-def _schedules(runner: Runner) -> Iterator[list[Any]]:
-    if isinstance(runner.param_schedulers, dict):
-        yield from runner.param_schedulers.values()
-    elif runner.param_schedulers is not None:
-        yield runner.param_schedulers
