@@ -1,10 +1,8 @@
 """Training loop that resumes without reading again what was already trained on."""
 
-import logging
 from contextlib import contextmanager
 
 from mmengine.dist import get_rank, get_world_size
-from mmengine.logging import print_log
 from mmengine.runner import IterBasedTrainLoop
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 from torch.utils.data import BatchSampler
@@ -111,7 +109,7 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
         try:
             hook.save_between_iterations(self.runner)
         except Exception as error:  # what ends the training is the other error
-            print_log(f'No checkpoint could be saved: {error}', 'current', logging.ERROR)
+            self.runner.logger.error(f'No checkpoint could be saved: {error}')
 
     @property
     def iterations_done(self):
@@ -164,11 +162,9 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
                 'checkpoint.'
             )
         if self._iter == self._max_iters:
-            print_log(
+            self.runner.logger.warning(
                 f'The training is complete: {self._iter} of {self._max_iters} iterations are '
-                'done. To train longer, raise train_cfg.max_iters.',
-                logger='current',
-                level=logging.WARNING,
+                'done. To train longer, raise train_cfg.max_iters.'
             )
 
     def _continue_data(self):
@@ -177,12 +173,10 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
         sampler = self._resumable_sampler()
         if sampler is None:
             batches = own // (self.dataloader.batch_size or 1)
-            print_log(
+            self.runner.logger.warning(
                 f'{type(self.dataloader.batch_sampler.sampler).__name__} has no attribute '
                 f'`start`: {batches} batches are loaded and dropped to continue the data '
-                "order. Use sampler=dict(type='sesim_mmagic.ResumableSampler') to resume at once.",
-                logger='current',
-                level=logging.WARNING,
+                "order. Use sampler=dict(type='sesim_mmagic.ResumableSampler') to resume at once."
             )
             for _ in range(batches):
                 next(self.dataloader_iterator)
@@ -226,7 +220,7 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
                 f'now {len(self.dataloader.dataset)}: their order is another one.'
             )
         for line in lines:
-            print_log(line, logger='current', level=logging.WARNING)
+            self.runner.logger.warning(line)
         return consumed
 
     def _restore_sampler_seed(self, sampler):
