@@ -14,9 +14,9 @@ from torch.utils.data import DataLoader
 from sesim_mmagic.apis.command_line import nearest
 from sesim_mmagic.apis.signatures import (
     arguments_of,
-    each,
     fits,
     misfit,
+    sections,
     wrong_arguments,
     wrong_components,
 )
@@ -151,17 +151,17 @@ def _wrong_sections(settings: dict) -> Iterator[str]:
         if not is_right and not all(fits(part, hints[name]) for part in parts):
             yield misfit(name, hints[name], value)
     loader = {**arguments_of(DataLoader)[0], 'num_batch_per_epoch': (int, 'torch')}
-    sections = {f'{part}_dataloader': loader for part in ('train', 'val', 'test')}
+    accepted_by = {f'{part}_dataloader': loader for part in ('train', 'val', 'test')}
     for section, known in _SECTIONS.items():
-        sections[section] = {name: (hint, 'mmengine') for name, hint in known.items()}
-    for section, accepted in sections.items():
+        accepted_by[section] = {name: (hint, 'mmengine') for name, hint in known.items()}
+    for section, accepted in accepted_by.items():
         content: object = settings
         for part in section.split('.'):
             content = content.get(part) if isinstance(content, dict) else None
-        for path, given in each(content, section):
+        for path, given in sections(content, section):
             yield from wrong_arguments(given, path, accepted, section)
-    hooks = settings.get('default_hooks') or {}
-    for name, hook in hooks.items():
+    hooks = settings.get('default_hooks')
+    for name, hook in hooks.items() if isinstance(hooks, dict) else ():
         if isinstance(hook, dict) and 'type' not in hook:
             yield f'default_hooks.{name} has no type{nearest(name, set(hooks) - {name})}'
 
@@ -177,12 +177,12 @@ def _components(settings: dict) -> Iterator[tuple[str, object, Registry, str | N
         if component is not None:
             yield name, component, kinds, default
     for part in ('train', 'val', 'test'):
-        for path, loader in each(settings.get(f'{part}_dataloader'), f'{part}_dataloader'):
+        for path, loader in sections(settings.get(f'{part}_dataloader'), f'{part}_dataloader'):
             yield f'{path}.dataset', loader.get('dataset'), registry.DATASETS, None
             if loader.get('sampler') is not None:
                 yield f'{path}.sampler', loader['sampler'], registry.DATA_SAMPLERS, None
         evaluators = settings.get(f'{part}_evaluator') if part != 'train' else None
-        for path, evaluator in each(evaluators, f'{part}_evaluator'):
+        for path, evaluator in sections(evaluators, f'{part}_evaluator'):
             known = registry.EVALUATOR.module_dict
             is_evaluator = 'metrics' in evaluator or evaluator.get('type') in known
             kinds = registry.EVALUATOR if is_evaluator else registry.METRICS

@@ -86,34 +86,44 @@ def wrong_components(
         yield from wrong_arguments(arguments, path, accepted, title)
     for name, value in arguments.items():
         module = (accepted or {}).get(name, (None, ''))[1]
-        is_part = module.startswith('mmagic.models') and _PARTS.fullmatch(name)
-        is_pipeline = name.endswith('pipeline')
-        is_built = module.startswith('sesim_mmagic.') or is_part or is_pipeline
-        # Makers of layers and the like have names and arguments of their own.
-        if name.endswith(('_cfg', '_config')) or not (is_built or name in _REGISTRIES):
-            continue
-        inner = registry.TRANSFORMS if is_pipeline else _REGISTRIES.get(name, kinds)
-        if inner in (registry.METRICS, registry.HOOKS, registry.EVALUATOR) and name != 'metrics':
-            inner = registry.MODELS
-        for place, part in each(value, f'{path}.{name}'):
+        inner = _registry_of(name, module, kinds)
+        for place, part in sections(value, f'{path}.{name}') if inner else ():
             yield from wrong_components(part, place, inner, scope)
 
 
-def each(content: object, path: str) -> Iterator[tuple[str, Mapping]]:
+def _registry_of(name: str, module: str, kinds: Registry) -> Registry | None:
+    """Where the components of an argument are registered; None if it builds none, as far as known.
+
+    ``module`` is that of the function which takes the argument, ``kinds`` the registry of the
+    component that it belongs to.
+    """
+    is_part = module.startswith('mmagic.models') and _PARTS.fullmatch(name)
+    is_pipeline = name.endswith('pipeline')
+    is_built = module.startswith('sesim_mmagic.') or is_part or is_pipeline or name in _REGISTRIES
+    # Makers of layers and the like have names and arguments of their own.
+    if not is_built or name.endswith(('_cfg', '_config')):
+        return None
+    inner = registry.TRANSFORMS if is_pipeline else _REGISTRIES.get(name, kinds)
+    of_none = inner in (registry.METRICS, registry.HOOKS, registry.EVALUATOR) and name != 'metrics'
+    return registry.MODELS if of_none else inner
+
+
+def sections(content: object, path: str) -> Iterator[tuple[str, Mapping]]:
     """A dictionary of settings with its place, or each where there is a list of them."""
     if isinstance(content, Mapping):
         yield path, content
     elif isinstance(content, (list, tuple)):
         for index, part in enumerate(content):
-            yield from each(part, f'{path}.{index}')
+            yield from sections(part, f'{path}.{index}')
 
 
 def _find_component(name: str, kinds: Registry, scope: str) -> object:
     """The class or function of a registered name, None if there is none."""
     # A class may build an argument from any registry, whatever the argument is called.
-    for each in (kinds, registry.MODELS, registry.TRANSFORMS, registry.DATASETS, registry.METRICS):
+    usual = (registry.MODELS, registry.TRANSFORMS, registry.DATASETS, registry.METRICS)
+    for registered in (kinds, *usual):
         try:
-            with each.switch_scope_and_registry(scope) as scoped:
+            with registered.switch_scope_and_registry(scope) as scoped:
                 if (component := scoped.get(name)) is not None:
                     return component
         except (KeyError, ImportError):  # a scope that is no package
@@ -204,13 +214,13 @@ def arguments_of(function: typing.Any) -> tuple[Arguments, str]:
     code = code.__init__ if inspect.isclass(code) else code
     for parameter in inspect.signature(function).parameters.values():
         hint = typing.Any if parameter.annotation is parameter.empty else parameter.annotation
-        if isinstance(hint, str):
-            try:
+        try:
+            if isinstance(hint, str):
                 hint = eval(hint, getattr(code, '__globals__', {}))
-            except Exception:  # what is imported for type checkers alone
-                hint = typing.Any
-        if parameter.default is None:  # which MMEngine and PyTorch do not always say
-            hint = typing.Any if hint is typing.Any else hint | None
+            if parameter.default is None and hint is not typing.Any:
+                hint = hint | None  # which MMEngine and PyTorch do not always say
+        except Exception:  # what is imported for type checkers alone, or is no type
+            hint = typing.Any
         if parameter.kind is parameter.VAR_KEYWORD:
             variable = parameter.name
         elif parameter.kind is not parameter.VAR_POSITIONAL:
@@ -232,7 +242,7 @@ def fits(value: object, annotation: typing.Any) -> bool:
     if kind is typing.Literal:
         return value in args
     if kind in (typing.Union, types.UnionType):
-        return any(fits(value, each) for each in args)
+        return any(fits(value, option) for option in args)
     if annotation is typing.Any or (annotation is not None and not inspect.isclass(kind)):
         return True
     if annotation is None:
@@ -243,7 +253,7 @@ def fits(value: object, annotation: typing.Any) -> bool:
     if issubclass(kind, (list, tuple)) or kind is Sequence:
         if not isinstance(value, (list, tuple)):
             return False
-        kinds = [each for each in args if each is not Ellipsis]
+        kinds = [item for item in args if item is not Ellipsis]
         if kind is tuple and len(kinds) == len(args) > 1:
             return len(value) == len(args)
         return len(kinds) != 1 or all(fits(item, kinds[0]) for item in value)
