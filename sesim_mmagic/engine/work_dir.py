@@ -199,7 +199,7 @@ def remove(folder: Path, files: Iterable[Path]) -> None:
                 break
             parent.rmdir()
     places = Counter(file.relative_to(folder).parts[0] for file in files)
-    names = [n + (f' ({k} files)' if (folder / n) not in files else '') for n, k in places.items()]
+    names = [n if folder / n in files else f'{n}/ ({k} files)' for n, k in places.items()]
     print_log(
         f"--overwrite: removed from '{folder}' what an earlier run wrote: {', '.join(names)}.",
         logger='current',
