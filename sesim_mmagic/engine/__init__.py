@@ -3,7 +3,6 @@
 from sesim_mmagic.engine.cpu import CpuAmpOptimWrapper
 from sesim_mmagic.engine.hooks import (
     FixedInputsHook,
-    ProgressHook,
     ResultsHook,
     SafeCheckpointHook,
     SaveTranslationsHook,
@@ -17,7 +16,6 @@ __all__ = [
     'AtomicLocalBackend',
     'CpuAmpOptimWrapper',
     'FixedInputsHook',
-    'ProgressHook',
     'ResultsHook',
     'ResumableIterTrainLoop',
     'SafeCheckpointHook',

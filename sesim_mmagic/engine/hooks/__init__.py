@@ -2,13 +2,11 @@
 
 from sesim_mmagic.engine.hooks.checkpoint import SafeCheckpointHook
 from sesim_mmagic.engine.hooks.fixed_inputs import FixedInputsHook
-from sesim_mmagic.engine.hooks.progress import ProgressHook
 from sesim_mmagic.engine.hooks.results import ResultsHook
 from sesim_mmagic.engine.hooks.translations import SaveTranslationsHook
 
 __all__ = [
     'FixedInputsHook',
-    'ProgressHook',
     'ResultsHook',
     'SafeCheckpointHook',
     'SaveTranslationsHook',
