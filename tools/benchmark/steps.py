@@ -23,7 +23,7 @@ class OurStep:
         from mmengine.registry import init_default_scope
 
         from sesim_mmagic.apis.launch import enable_amp
-        from sesim_mmagic.engine.memory import keep_freed_memory
+        from sesim_mmagic.engine.cpu import keep_freed_memory
         from sesim_mmagic.registry import MODELS
 
         self.spec, self.steps, cfg = spec, 0, spec['cfg'].copy()

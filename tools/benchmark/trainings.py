@@ -128,7 +128,7 @@ def train(training: Training, count: Any) -> None:
         from mmengine.hooks import Hook
         from mmengine.runner import Runner
 
-        from sesim_mmagic.engine.memory import keep_freed_memory
+        from sesim_mmagic.engine.cpu import keep_freed_memory
         from sesim_mmagic.utils.files import write_atomically
 
         class Count(Hook):
