@@ -2,10 +2,12 @@
 
 import ctypes
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from mmengine.optim import OptimWrapper
+from torch import nn
 
 from sesim_mmagic.registry import OPTIM_WRAPPERS
 
@@ -24,7 +26,7 @@ class CpuAmpOptimWrapper(OptimWrapper):
     """
 
     @contextmanager
-    def optim_context(self, model):
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
         """Enter autocast beside the contexts of gradient accumulation."""
         with super().optim_context(model), torch.autocast('cpu', dtype=torch.bfloat16):
             yield

@@ -1,11 +1,13 @@
 """Training loop that resumes without reading again what was already trained on."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mmengine.dist import get_rank, get_world_size
-from mmengine.runner import IterBasedTrainLoop
+from mmengine.runner import IterBasedTrainLoop, Runner
 from mmengine.runner.loops import _InfiniteDataloaderIterator
-from torch.utils.data import BatchSampler
+from torch import nn
+from torch.utils.data import BatchSampler, Sampler
 
 from sesim_mmagic.datasets.checking import remember_in
 from sesim_mmagic.datasets.picture_folder import settle_left_out
@@ -47,7 +49,7 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
     Args: as :class:`mmengine.runner.IterBasedTrainLoop`.
     """
 
-    def __init__(self, runner, *args, **kwargs):
+    def __init__(self, runner: Runner, *args, **kwargs) -> None:
         remember_in(runner.work_dir)  # data sets are built next, and look at their pictures
         super().__init__(runner, *args, **kwargs)
         self._begin, self._samples_at_begin = 0, 0
@@ -56,7 +58,7 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
             runner.register_hook(ResumeFromConfig())
         check_metrics(runner)
 
-    def run(self):
+    def run(self) -> nn.Module:
         """Train to ``max_iters`` and return the model.
 
         Raises:
@@ -74,7 +76,7 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
         self.runner.call_hook('after_train')
         return self.runner.model
 
-    def _train(self):
+    def _train(self) -> None:
         self._settle_pictures()
         if self._iter > 0:
             self._continue_data()
@@ -94,7 +96,7 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
                     self.runner.val_loop.run()
 
     @contextmanager
-    def _saved_before_end(self):
+    def _saved_before_end(self) -> Iterator[None]:
         """Between two iterations. What fails there ends the training, which is saved before."""
         try:
             yield
@@ -105,18 +107,18 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
                     self._save(hook)
             raise
 
-    def _save(self, hook):
+    def _save(self, hook: SafeCheckpointHook) -> None:
         try:
             hook.save_between_iterations(self.runner)
         except Exception as error:  # what ends the training is the other error
             self.runner.logger.error(f'No checkpoint could be saved: {error}')
 
     @property
-    def iterations_done(self):
+    def iterations_done(self) -> int:
         """Iterations that this process has trained."""
         return self._iter - self._begin
 
-    def run_iter(self, data_batch):
+    def run_iter(self, data_batch: dict) -> None:
         """One iteration, whose random numbers follow from (seed, rank, iteration) alone.
 
         The data have seeds of their own, because workers load them ahead of time.
@@ -126,17 +128,17 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
         self.runner.message_hub.update_info(_SAMPLES_KEY, done)
         super().run_iter(data_batch)
 
-    def _drop_iterator(self):
+    def _drop_iterator(self) -> None:
         """Stop data loading workers now: in a reference cycle each may block for seconds."""
         self.dataloader_iterator = None
         self.dataloader._iterator = None  # where workers are persistent
 
-    def _validation_due(self):
+    def _validation_due(self) -> bool:
         if self.runner.val_loop is None or self._iter < self.val_begin:
             return False
         return self._iter % self.val_interval == 0 or self._iter == self._max_iters
 
-    def _resumable_sampler(self):
+    def _resumable_sampler(self) -> Sampler | None:
         """The sampler if it can start anywhere, else None."""
         batches = self.dataloader.batch_sampler
         # Another batch sampler may regroup samples: its batches are not `batch_size` in a row.
@@ -144,17 +146,17 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
             return batches.sampler
         return None
 
-    def _note_sampler_seed(self):
+    def _note_sampler_seed(self) -> None:
         sampler = self._resumable_sampler()
         if getattr(sampler, 'seed', None) is not None:
             self.runner.message_hub.update_info(_SEED_KEY, int(sampler.seed))
 
     @property
-    def _samples_a_step(self):
+    def _samples_a_step(self) -> int:
         """Samples that all ranks consume together in an iteration."""
         return (self.dataloader.batch_size or 1) * get_world_size()
 
-    def _check_iterations(self):
+    def _check_iterations(self) -> None:
         if self._iter > self._max_iters:
             raise ValueError(
                 f'The checkpoint is at iteration {self._iter}, beyond the end of the training: '
@@ -167,7 +169,7 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
                 'done. To train longer, raise train_cfg.max_iters.'
             )
 
-    def _continue_data(self):
+    def _continue_data(self) -> None:
         self._samples_at_begin = self._consumed_samples()
         own = self._samples_at_begin // get_world_size()
         sampler = self._resumable_sampler()
@@ -188,7 +190,7 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
         self._drop_iterator()
         self.dataloader_iterator = _InfiniteDataloaderIterator(self.dataloader)
 
-    def _settle_pictures(self):
+    def _settle_pictures(self) -> None:
         """Leave out what the checkpoint leaves out, on all ranks, and note that for the next."""
         loops = [self, self.runner.val_loop] if self.runner.val_loop else [self]
         datasets = [loop.dataloader.dataset for loop in loops]
@@ -197,7 +199,7 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
             self._drop_iterator()
             self.dataloader_iterator = _InfiniteDataloaderIterator(self.dataloader)
 
-    def _consumed_samples(self):
+    def _consumed_samples(self) -> int:
         """Samples of all ranks before this iteration; says where they were counted otherwise."""
         known, now = self.runner.message_hub.runtime_info, self._iter * self._samples_a_step
         consumed = known.get(_SAMPLES_KEY, now)
@@ -223,7 +225,7 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
             self.runner.logger.warning(line)
         return consumed
 
-    def _restore_sampler_seed(self, sampler):
+    def _restore_sampler_seed(self, sampler: Sampler) -> None:
         """Give the sampler the seed of the checkpoint, unless the config names one."""
         # The runner's own copy holds the seed of the checkpoint by now.
         named = self.runner.cfg.get('randomness') or {}

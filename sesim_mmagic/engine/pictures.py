@@ -1,12 +1,15 @@
 """From tensors to 8-bit pictures to files."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
+from torch import Tensor
 
 from sesim_mmagic.utils.files import write_atomically
 
 
-def to_picture(image):
+def to_picture(image: Tensor) -> np.ndarray:
     """Round an image to 8 bits.
 
     Args:
@@ -19,7 +22,7 @@ def to_picture(image):
     return image.astype(np.uint8).transpose(1, 2, 0)
 
 
-def to_model_range(image, channel_order='bgr'):
+def to_model_range(image: Tensor, channel_order: str | None = 'bgr') -> Tensor:
     """Turn an image as a test step gives it into what networks and losses see.
 
     Args:
@@ -33,7 +36,7 @@ def to_model_range(image, channel_order='bgr'):
     return image[None].float() / 127.5 - 1
 
 
-def write_picture(path, picture):
+def write_picture(path: str | Path, picture: np.ndarray) -> None:
     """Write a picture as PNG; the file appears once it is complete.
 
     Args:

@@ -1,11 +1,12 @@
 """The text of a config, read without running it."""
 
 import ast
+from typing import Any
 
 _LONGEST = 2**20  # characters; the syntax tree of a text takes a hundred times its memory
 
 
-def read_settings(text):
+def read_settings(text: str) -> dict[str, Any]:
     """Values by name of a text that assigns literals, as MMEngine's ``pretty_text`` does.
 
     Args:
@@ -30,7 +31,7 @@ def read_settings(text):
     return settings
 
 
-def _value(node):
+def _value(node: ast.expr) -> Any:
     if isinstance(node, ast.Call):
         if not (isinstance(node.func, ast.Name) and node.func.id == 'dict'):
             raise ValueError(f'line {node.lineno} calls something')
@@ -48,7 +49,7 @@ def _value(node):
     return ast.literal_eval(node)  # refuses all but literals
 
 
-def _key(node):
+def _key(node: ast.expr) -> Any:
     key = ast.literal_eval(node)
     # MMEngine writes keys between quotes as they are: what follows a quote would become code.
     if isinstance(key, str) and not (key.isprintable() and not set(key) & set('\'"\\')):

@@ -38,7 +38,7 @@ _SHAPE = {
 }
 
 
-def read_results(folder):
+def read_results(folder: str | Path) -> dict | None:
     """Read the results that a :class:`ResultsHook` wrote.
 
     Args:

@@ -3,14 +3,15 @@
 from collections import OrderedDict
 
 from mmengine.model import is_model_wrapper
+from torch import nn
 
 
-def unwrapped(model):
+def unwrapped(model: nn.Module) -> nn.Module:
     """Return the model inside a wrapper for distributed training, or the model itself."""
     return model.module if is_model_wrapper(model) else model
 
 
-def translator_of(model):
+def translator_of(model: nn.Module) -> nn.Module:
     """Return the translation model inside a wrapper, or the model itself.
 
     Raises:
@@ -28,7 +29,7 @@ def translator_of(model):
     return model
 
 
-def plain_names(model, state_dict):
+def plain_names(model: nn.Module, state_dict: OrderedDict) -> OrderedDict:
     """Rename weights as if no submodule of the model were wrapped for distributed training.
 
     ``MMSeparateDistributedDataParallel`` wraps the children of a model, which puts ``.module``
@@ -45,7 +46,7 @@ def plain_names(model, state_dict):
     if not wrapped:
         return state_dict
 
-    def plain(key):
+    def plain(key: str) -> str:
         for name in wrapped:
             if f'{key}.'.startswith(f'{name}.module.'):
                 return name + key[len(f'{name}.module') :]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def write_atomically(path, content):
+def write_atomically(path: str | Path, content: bytes | str) -> None:
     """Write a file under a temporary name, then rename it.
 
     A process killed at any moment leaves either the previous file or the new one. The temporary

@@ -1,6 +1,9 @@
 """By which score a checkpoint is the best: which way it counts, and whether it is there at all."""
 
 import math
+from logging import Logger
+
+from mmengine.runner import BaseLoop
 
 # Parts of the names of scores; MMEngine looks for them in this order, without regard to case.
 GREATER_IS_BETTER = (
@@ -20,7 +23,7 @@ GREATER_IS_BETTER = (
 LESS_IS_BETTER = ('fid', 'kid', 'lpips', 'distance', 'loss')
 
 
-def unknown_rule(keys):
+def unknown_rule(keys: object) -> ValueError:
     """Return the error for scores of which nothing says whether less or more is better."""
     return ValueError(
         f'save_best={keys}: the checkpoint hook cannot tell whether less or more of it is better. '
@@ -29,7 +32,7 @@ def unknown_rule(keys):
     )
 
 
-def check_evaluated(keys, val_loop):
+def check_evaluated(keys: list[str], val_loop: BaseLoop | None) -> None:
     """Raise an error if it is certain before a training that a score will not be evaluated.
 
     Args:
@@ -58,7 +61,9 @@ def check_evaluated(keys, val_loop):
             )
 
 
-def chosen_scores(keys, metrics, logger):
+def chosen_scores(
+    keys: list[str], metrics: dict[str, float], logger: Logger
+) -> dict[str, float | None]:
     """Pick the scores that decide about the best checkpoint.
 
     Args:

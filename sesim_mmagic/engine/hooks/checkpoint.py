@@ -2,10 +2,12 @@
 
 from collections import OrderedDict
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.dist import gather_object, get_rank, get_world_size, is_main_process
 from mmengine.hooks import CheckpointHook, EMAHook
+from mmengine.runner import Runner
 from torch import nn
 
 from sesim_mmagic.engine.hooks.best_score import (
@@ -15,6 +17,7 @@ from sesim_mmagic.engine.hooks.best_score import (
     chosen_scores,
     unknown_rule,
 )
+from sesim_mmagic.engine.storage import RemoveLater
 from sesim_mmagic.engine.weights import plain_names, unwrapped
 from sesim_mmagic.registry import HOOKS
 from sesim_mmagic.utils.checkpoints import (
@@ -55,21 +58,21 @@ class SafeCheckpointHook(CheckpointHook):
     _default_greater_keys = GREATER_IS_BETTER
     _default_less_keys = LESS_IS_BETTER
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         local = '://' not in str(self.out_dir or '')
         if self.backend_args is None and self.file_client_args is None and local:
             self.backend_args = dict(backend='AtomicLocalBackend')
         self._rank_buffers = None
 
-    def before_train(self, runner):
+    def before_train(self, runner: Runner) -> None:
         """Set up storage; check ``save_best`` and the interval of gradient accumulation.
 
         Raises:
             ValueError: No metric of the validation yields a score of ``save_best``.
         """
         super().before_train(runner)
-        self.file_backend = _RemoveLater(self.file_backend)
+        self.file_backend = RemoveLater(self.file_backend)
         if self.interval <= 0:
             runner.logger.warning(
                 f'checkpoint.interval is {self.interval}: nothing is saved that a training could '
@@ -80,7 +83,7 @@ class SafeCheckpointHook(CheckpointHook):
             self._resume_best(runner)
         self._check_accumulation(runner)
 
-    def before_save_checkpoint(self, runner, checkpoint):
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Unify the names of weights, refuse those that are not finite, add rank buffers.
 
         Raises:
@@ -96,7 +99,7 @@ class SafeCheckpointHook(CheckpointHook):
         if self._rank_buffers is not None:
             checkpoint[_RANK_BUFFERS] = self._rank_buffers
 
-    def after_load_checkpoint(self, runner, checkpoint):
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """On resume, put this rank's image buffers in place of those of rank 0."""
         saved = checkpoint.pop(_RANK_BUFFERS, None)
         if not runner._resume or (saved is None and get_world_size() == 1):
@@ -106,7 +109,9 @@ class SafeCheckpointHook(CheckpointHook):
             own = saved[get_rank() % ranks]
             checkpoint['state_dict'].update({f'{_BUFFERS}.{k}': v for k, v in own.items()})
 
-    def _save_checkpoint_with_step(self, runner, step, meta, gathers=True):
+    def _save_checkpoint_with_step(
+        self, runner: Runner, step: int, meta: dict, gathers: bool = True
+    ) -> None:
         # As in MMEngine, except that the outdated file goes last and the pointer is atomic.
         outdated = self._rotate(runner, step)
         filename = self.filename_tmpl.format(step)
@@ -134,7 +139,7 @@ class SafeCheckpointHook(CheckpointHook):
                 self.file_backend.remove(outdated)
         self.file_backend.flush()
 
-    def save_between_iterations(self, runner):
+    def save_between_iterations(self, runner: Runner) -> None:
         """Save what was trained so far, unless that is saved; called by what ends a training.
 
         The other ranks may be elsewhere: their image buffers are not in it. While MMEngine's
@@ -148,7 +153,7 @@ class SafeCheckpointHook(CheckpointHook):
         if is_main_process():
             runner.logger.warning(f"Saved before the end: '{path}', to go on from by --resume.")
 
-    def after_val_epoch(self, runner, metrics):
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float]) -> None:
         """Save the checkpoint if it is the best.
 
         Raises:
@@ -157,7 +162,7 @@ class SafeCheckpointHook(CheckpointHook):
         if self.save_best:
             self._save_best_checkpoint(runner, metrics)
 
-    def best(self, runner):
+    def best(self, runner: Runner) -> list[dict]:
         """The best checkpoints so far: ``key``, ``rule``, ``value`` and ``checkpoint`` of each.
 
         Returns:
@@ -175,20 +180,20 @@ class SafeCheckpointHook(CheckpointHook):
             if self._noted('best_ckpt', key) in info
         ]
 
-    def _init_rule(self, rules, key_indicators):
+    def _init_rule(self, rules: Any, key_indicators: Any) -> None:
         try:
             super()._init_rule(rules, key_indicators)
         except ValueError:
             raise unknown_rule(key_indicators) from None
 
-    def _keys_and_rules(self):
+    def _keys_and_rules(self) -> list[tuple[str, str]]:
         return list(zip(self.key_indicators, self.rules, strict=True)) if self.save_best else []
 
-    def _noted(self, what, key):
+    def _noted(self, what: str, key: str) -> str:
         """Name under which MMEngine keeps the best score or checkpoint in the message hub."""
         return what if len(self.key_indicators) == 1 else f'{what}_{key}'
 
-    def _resume_best(self, runner):
+    def _resume_best(self, runner: Runner) -> None:
         """Find the best checkpoints again, also in a work directory that was moved."""
         info = runner.message_hub.runtime_info
         for key, _ in self._keys_and_rules():
@@ -212,12 +217,12 @@ class SafeCheckpointHook(CheckpointHook):
         # this process; without the note, a training resumed later would not know of it.
         self.last_ckpt = info.get('last_ckpt')
 
-    def _save_best_checkpoint(self, runner, metrics):
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, float]) -> None:
         scores = chosen_scores(self.key_indicators, metrics, runner.logger)
         super()._save_best_checkpoint(runner, scores)
         self.file_backend.flush()
 
-    def _rotate(self, runner, step):
+    def _rotate(self, runner: Runner, step: int) -> str | None:
         """Note ``step`` among the kept checkpoints; return the path that it displaces."""
         if self.max_keep_ckpts <= 0 or (self.keep_ckpt_ids and self.keep_ckpt_ids[-1] == step):
             return None
@@ -229,7 +234,7 @@ class SafeCheckpointHook(CheckpointHook):
         runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
         return outdated
 
-    def _check_accumulation(self, runner):
+    def _check_accumulation(self, runner: Runner) -> None:
         wrappers = getattr(runner.optim_wrapper, 'optim_wrappers', {'': runner.optim_wrapper})
         for name, wrapper in wrappers.items():
             count = getattr(wrapper, '_accumulative_counts', 1)
@@ -241,31 +246,7 @@ class SafeCheckpointHook(CheckpointHook):
                 )
 
 
-class _RemoveLater:
-    """A storage backend that collects what is to be removed until ``flush``."""
-
-    def __init__(self, backend):
-        self._backend = backend
-        self._removed = []
-
-    def __getattr__(self, name):
-        return getattr(self._backend, name)
-
-    def remove(self, path):
-        self._removed.append(path)
-
-    rmtree = remove
-
-    def flush(self):
-        removed, self._removed = self._removed, []
-        for path in removed:
-            if self._backend.isfile(path):
-                self._backend.remove(path)
-            elif self._backend.isdir(path):  # some strategies save folders
-                self._backend.rmtree(path)
-
-
-def _gather_buffers(model):
+def _gather_buffers(model: nn.Module) -> list | None:
     """The image buffers of all ranks on rank 0; None on a single rank or without buffers."""
     buffers = getattr(unwrapped(model), _BUFFERS, None)
     if get_world_size() == 1 or not isinstance(buffers, nn.Module):
