@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader
+from mmengine.runner import Runner
 
 from sesim_mmagic.engine.curves import draw_curves
 from sesim_mmagic.utils.files import write_atomically
@@ -76,6 +77,12 @@ def write_results_page(folder: str | Path, results: dict) -> None:
         training = results['training']
         note.append(f'{training["iterations"]} of {training["max_iterations"]} iterations')
     _write_page(Path(folder, PAGE), results['config'], sections, ', '.join(note))
+
+
+def run_name(runner: Runner) -> str:
+    """The name of the config file, or MMEngine's experiment name where there is none."""
+    filename = runner.cfg.filename
+    return Path(filename).stem if filename else runner.experiment_name
 
 
 def page_failure(page: str | Path, error: Exception) -> str:

@@ -15,9 +15,8 @@ from mmengine.runner import Runner
 
 import sesim_mmagic
 from sesim_mmagic.engine.hooks.checkpoint import SafeCheckpointHook
-from sesim_mmagic.engine.hooks.common import run_name
 from sesim_mmagic.engine.hooks.translations import SaveTranslationsHook
-from sesim_mmagic.engine.report import PAGE, page_failure, write_results_page
+from sesim_mmagic.engine.report import PAGE, page_failure, run_name, write_results_page
 from sesim_mmagic.engine.results_file import RESULTS, read_results
 from sesim_mmagic.engine.sources import SourceCount
 from sesim_mmagic.engine.work_dir import TEST

@@ -8,9 +8,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 from torch import Tensor
 
-from sesim_mmagic.engine.hooks.common import run_name
 from sesim_mmagic.engine.pictures import to_picture, write_picture
-from sesim_mmagic.engine.report import page_failure, write_report
+from sesim_mmagic.engine.report import page_failure, run_name, write_report
 from sesim_mmagic.engine.sources import SourceNames, datasets_of, each_translation, source_path
 from sesim_mmagic.engine.work_dir import TEST, check_test, overwrite_test
 from sesim_mmagic.registry import HOOKS
