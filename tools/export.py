@@ -5,16 +5,15 @@ described in it. It is compared with the model before it is written.
 """
 
 import argparse
+from collections.abc import Sequence
 
 from sesim_mmagic.apis import command_line
 from sesim_mmagic.apis.export import FORMATS
 
 
-def parse_args(argv=None):
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description='Export a generator to ONNX, TorchScript or torch.export.'
-    )
+    parser = argparse.ArgumentParser(description='Export a generator to ONNX or torch.export.')
     parser.add_argument(
         '--model', required=True, help='checkpoint file, or name of a released model'
     )
@@ -24,7 +23,7 @@ def parse_args(argv=None):
     parser.add_argument(
         '--target-domain', help='domain to translate into, where the model has several'
     )
-    parser.add_argument('--opset', type=int, default=17, help="version of ONNX's operators")
+    parser.add_argument('--opset', type=int, default=18, help="version of ONNX's operators")
     parser.add_argument(
         '--size',
         type=int,
@@ -39,7 +38,7 @@ def parse_args(argv=None):
 
 
 @command_line.command()
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     """Export, and say how far the file is from the model."""
     args = parse_args(argv)
     command_line.check_out(args.out, args.overwrite)
@@ -49,20 +48,14 @@ def main(argv=None):
     checkpoint = resolve_model(args.model)
     model = init_translator(args.config, checkpoint, 'cpu')
     metadata = export_translator(
-        model,
-        args.out,
-        args.format,
-        args.target_domain,
-        size=tuple(args.size) if args.size else None,
-        opset=args.opset,
-        checkpoint=checkpoint,
+        model, args.out, args.format, args.target_domain, args.size, args.opset, checkpoint
     )
-    seconds = time_export(args.out, model) if args.time else None
     check = metadata['check']
     sizes = ', '.join(dict.fromkeys('{} x {}'.format(*size) for size in check['sizes']))
     print(f'Written: {args.out} ({metadata["source_domain"]} to {metadata["target_domain"]})')
     print(f'Largest difference from the model: {check["max_abs_difference"]:.2g} ({sizes})')
-    if seconds:
+    if args.time:
+        seconds = time_export(args.out, model)
         print(f'One CPU thread: PyTorch {seconds[0]:.3f} s, {args.format} {seconds[1]:.3f} s')
 
 

@@ -39,5 +39,5 @@ def test_pictures_are_translated_and_saved_grey(checkpoint, tmp_path):
 
 def test_export(checkpoint, tmp_path):
     model = init_translator(None, checkpoint, 'cpu')
-    metadata = export_translator(model, tmp_path / 'grey.pt', 'torchscript')
+    metadata = export_translator(model, tmp_path / 'grey.pt2', 'pt2')
     assert metadata['check']['max_abs_difference'] < 1e-4

@@ -34,10 +34,8 @@ def test_help_and_mistakes_are_answered_at_once(script):
 
 
 def test_choices_are_those_of_what_is_called():
-    from sesim_mmagic.apis.export import FORMATS, exporter
     from sesim_mmagic.datasets.shape_modes import MODES
     from sesim_mmagic.datasets.shape_scenes import LAYOUTS
 
     text = (TOOLS / 'dataset_converters/synthetic_shapes.py').read_text()
     assert f'choices={tuple(sorted(LAYOUTS))}' in text and f'1 to {len(MODES)},' in text
-    assert set(exporter._FORMATS) == set(FORMATS)

@@ -1,4 +1,4 @@
-"""Generators as ONNX, TorchScript and torch.export files."""
+"""Generators as ONNX and torch.export files."""
 
 #: Names of the formats.
-FORMATS = ('onnx', 'torchscript', 'pt2')
+FORMATS = ('onnx', 'pt2')

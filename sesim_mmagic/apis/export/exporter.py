@@ -1,83 +1,63 @@
-"""Export generators to ONNX, TorchScript and torch.export, compared with the model they come from.
+"""Export generators to ONNX and torch.export, compared with the model they come from.
 
 An exported file takes and gives what the network does, (1, 3, H, W) float32, of any height and
 width: it pads and crops by itself. What stands before and after it is described in the file, as
-JSON under ``sesim_mmagic.json``: in the ``metadata_props`` of ONNX, in the extra files of the
-others (:func:`read_export_metadata`).
+JSON under ``sesim_mmagic.json``: in the ``metadata_props`` of ONNX, in the extra files of
+torch.export (:func:`load_exported` gives it).
 """
 
-import json
-import time
+import os
+from collections.abc import Callable, Sequence
+from copy import deepcopy
 from pathlib import Path
-from statistics import median
-from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.benchmark import Timer
 
-from sesim_mmagic.apis.export import formats
-from sesim_mmagic.apis.export.check import (
-    example,
-    example_size,
-    largest_difference,
-    sizes_to_compare,
+from sesim_mmagic.apis.export import FORMATS
+from sesim_mmagic.apis.export.files import (
+    describe,
+    load,
+    metadata_of,
+    need,
+    to_bytes,
+    to_onnx,
 )
-from sesim_mmagic.apis.export.metadata import describe, versions
+from sesim_mmagic.apis.export.graph import TranslationGraph, build_graph, noisy_layers, trace
+from sesim_mmagic.translators import Translator
 from sesim_mmagic.utils.files import write_atomically
 
 #: Largest difference from the model that an exported file may show, in values of [-1, 1].
 BOUND = 1e-4
-
-
-class Format(NamedTuple):
-    """A format of exported files."""
-
-    export: Any
-    to_bytes: Any
-    load: Any
-    #: What computes a file, and the packages it takes.
-    runtime: str
-    packages: tuple[str, ...] = ()
-
-
-_FORMATS = {
-    'onnx': Format(
-        formats.to_onnx,
-        formats.onnx_bytes,
-        formats.load_onnx,
-        'onnxruntime',
-        ('onnx', 'onnxruntime'),
-    ),
-    'torchscript': Format(
-        formats.to_torchscript, formats.torchscript_bytes, formats.load_torchscript, 'torch'
-    ),
-    'pt2': Format(formats.to_pt2, formats.pt2_bytes, formats.load_pt2, 'torch'),
-}
+OPSETS = range(18, 23)
 
 
 def export_translator(
-    model,
-    path,
-    file_format,
-    target_domain=None,
-    size=None,
-    opset=17,
-    checkpoint=None,
-):
+    model: Translator,
+    path: str | Path,
+    file_format: str,
+    target_domain: str | None = None,
+    size: tuple[int, int] | None = None,
+    opset: int = 18,
+    checkpoint: str | Path | None = None,
+) -> dict:
     """Write what translates into a domain to a file that needs no MMagic.
 
     The file's content is loaded anew and compared with the model's own translations of several
     sizes before anything is written.
 
     Args:
-        model (BaseTranslationModel): Result of ``init_translator``.
+        model (Translator): Result of ``init_translator``.
         path (str | Path): File to write; missing folders are created.
-        file_format (str): 'onnx', 'torchscript' or 'pt2' (torch.export).
-        target_domain (str | None): Domain to translate into; the model's default domain if None.
-        size (tuple[int, int] | None): Height and width where they are to be fixed, which noise of
-            StyleGAN2's generator asks for; None for any size.
-        opset (int): Version of ONNX's operators, 14 to 20.
-        checkpoint (str | Path | None): File whose weights the model has; its name and SHA-256 are
-            noted.
+        file_format (str): 'onnx' or 'pt2' (torch.export).
+        target_domain (str, optional): Domain to translate into. Defaults to the model's first.
+        size (tuple[int, int], optional): Height and width where they are to be fixed, which noise
+            of StyleGAN2's generator asks for. Defaults to None: any size.
+        opset (int): Version of ONNX's operators, 18 to 22. Defaults to 18.
+        checkpoint (str | Path, optional): File whose weights the model has; its name and checksum
+            are noted. Defaults to None.
 
     Returns:
         dict: The file's metadata, with ``check.max_abs_difference``.
@@ -88,173 +68,152 @@ def export_translator(
             computes something else than the model.
         ImportError: A package that the format needs is missing.
     """
-    from sesim_mmagic.apis.export.graph import build_graph, drop_unused, fix_noise
-
-    kind, target = _check_request(model, file_format, target_domain, opset)
-    _check_writable(path)
+    path = Path(path)
+    _check_request(path, file_format, opset)
+    target = model.check_target(target_domain)
     graph = build_graph(model, target)
-    sizes = sizes_to_compare(graph, size)
-    traced = example(graph, model, size or example_size(graph))
-    drop_unused(graph, traced)
-    if size is not None:
-        fix_noise(graph, traced)
+    traced, *sizes = _sizes(graph, size)
     try:
-        with torch.no_grad():
-            program = kind.export(graph, traced, size is None, opset)
+        exported = trace(model, graph, _example(model, traced), any_size=size is None)
+        if file_format == 'onnx':
+            exported = to_onnx(exported, opset)
     except Exception as error:  # each exporter has its own
         raise ValueError(
             f'{type(model).__name__} cannot be exported to {file_format}: {error}'
         ) from error
-    metadata = describe(model, graph, target, size, file_format, opset, kind.packages, checkpoint)
-    content = kind.to_bytes(program, json.dumps(metadata))
-    difference = largest_difference(model, graph, target, kind.load(content), sizes)
+    metadata = describe(model, target, size, file_format, opset, checkpoint)
+    run = load(to_bytes(exported, metadata), file_format)
+    difference = _largest_difference(model, target, run, sizes)
     if not difference <= BOUND:
         raise ValueError(
             f"'{path}' was not written: the {file_format} file gives values that differ by up to "
             f'{difference:.2g} from those of the model, allowed are {BOUND:g}. Sizes compared: '
             f'{sizes}.'
         )
-    metadata['check'] = dict(
-        runtime=versions(kind.runtime),
-        sizes=sizes,
-        max_abs_difference=difference,
-        bound=BOUND,
-    )
-    write_atomically(path, kind.to_bytes(program, json.dumps(metadata)))
+    metadata['check'] = dict(sizes=sizes, max_abs_difference=difference, bound=BOUND)
+    write_atomically(path, to_bytes(exported, metadata))
     return metadata
 
 
-def check_export(path, model):
-    """Compare an exported file with a model.
+def load_exported(path: str | Path, threads: int | None = None) -> tuple[Callable, dict]:
+    """Load an exported file onto the CPU.
 
     Args:
         path (str | Path): File that :func:`export_translator` has written.
-        model (BaseTranslationModel): Result of ``init_translator``.
+        threads (int, optional): Threads of onnxruntime. Defaults to None: its own choice.
 
     Returns:
-        float: Largest absolute difference of values in [-1, 1], over several sizes.
+        tuple[Callable, dict]: Function of the file's inputs, tensors as its metadata says; and the
+        metadata: inputs, outputs, pre- and post-processing, domains, versions, the check.
 
     Raises:
         FileNotFoundError: The file does not exist.
         ValueError: It was not written by :func:`export_translator`.
         ImportError: A package that the format needs is missing.
     """
-    from sesim_mmagic.apis.export.graph import build_graph
-
-    run, metadata = load_exported(path)
-    target, size = metadata['target_domain'], metadata['fixed_size']
-    graph = build_graph(model, target)
-    return largest_difference(
-        model, graph, target, run, sizes_to_compare(graph, size, noise_fixed=True)
-    )
-
-
-def read_export_metadata(path):
-    """Description of an exported file.
-
-    Args:
-        path (str | Path): File that :func:`export_translator` has written.
-
-    Returns:
-        dict: Inputs, outputs, pre- and post-processing, domains, versions, the check.
-
-    Raises:
-        FileNotFoundError, ValueError, ImportError: As :func:`check_export`.
-    """
-    return _read(path)[1]
-
-
-def load_exported(path, threads=None):
-    """Load an exported file onto the CPU.
-
-    Args:
-        path (str | Path): File that :func:`export_translator` has written.
-        threads (int | None): Threads of onnxruntime; None for its own choice.
-
-    Returns:
-        tuple[Callable, dict]: Function of the file's inputs, tensors as its metadata says, and the
-        metadata.
-
-    Raises:
-        FileNotFoundError, ValueError, ImportError: As :func:`check_export`.
-    """
-    content, metadata = _read(path)
-    try:
-        return _FORMATS[metadata['format']].load(content, threads), metadata
-    except ImportError:
-        raise
-    except Exception as error:  # each runtime has its own
-        raise ValueError(f"'{path}' cannot be loaded: {error}") from error
-
-
-@torch.no_grad()
-def time_export(path, model, size=(256, 256), runs=7):
-    """Median seconds of a translation on one CPU thread, by the model and by an exported file.
-
-    Args:
-        path (str | Path): File that :func:`export_translator` has written.
-        model (BaseTranslationModel): Result of ``init_translator``.
-        size (tuple[int, int]): Height and width, unless the file has a fixed size.
-        runs (int): Timed runs of each, in turn, after one that is not timed.
-
-    Returns:
-        tuple[float, float]: Seconds of the model, seconds of the file.
-
-    Raises:
-        FileNotFoundError, ValueError, ImportError: As :func:`check_export`.
-    """
-    from sesim_mmagic.apis.export.graph import build_graph
-
-    run, metadata = load_exported(path, threads=1)
-    graph = build_graph(model, metadata['target_domain'])
-    inputs = example(graph, model, metadata['fixed_size'] or size)
-    seconds = {graph: [], run: []}
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        for _ in range(runs + 1):
-            for function, found in seconds.items():
-                start = time.perf_counter()
-                function(*inputs)
-                found.append(time.perf_counter() - start)
-    finally:
-        torch.set_num_threads(threads)
-    return tuple(median(found[1:]) for found in seconds.values())
-
-
-def _check_request(model, file_format, target_domain, opset):
-    if file_format not in _FORMATS:
-        raise ValueError(f'format must be one of {", ".join(_FORMATS)}, got {file_format!r}')
-    if not 14 <= opset <= 20:
-        raise ValueError(f'opset must be from 14 to 20, got {opset}')
-    target = model.check_target(target_domain)
-    for package in _FORMATS[file_format].packages:
-        formats.need(package)
-    return _FORMATS[file_format], target
-
-
-def _check_writable(path):
-    """Fail before minutes are spent rather than after."""
-    path = Path(path)
-    probe = path.with_name(f'{path.name}.tmp')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise IsADirectoryError('it is a folder')
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise ValueError(f"'{path}' cannot be written: {error}") from error
-
-
-def _read(path):
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"Exported file '{path}' does not exist.")
     content = path.read_bytes()
     try:
-        return content, json.loads(formats.metadata_of(content))
+        metadata = metadata_of(content)
+        return load(content, metadata['format'], threads), metadata
     except ImportError:
         raise
-    except Exception as error:  # onnx has its own
-        raise ValueError(f"'{path}' is no file of export_translator: {error}") from error
+    except Exception as error:  # each runtime has its own
+        raise ValueError(f"'{path}' is not a file of export_translator: {error}") from error
+
+
+def time_export(
+    path: str | Path, model: Translator, size: tuple[int, int] = (256, 256), runs: int = 7
+) -> tuple[float, float]:
+    """Mean seconds of a translation on one CPU thread, by a model and by its exported file.
+
+    Args:
+        path (str | Path): File that :func:`export_translator` has written.
+        model (Translator): Result of ``init_translator``, on the CPU.
+        size (tuple[int, int]): Height and width, unless the file has a fixed size.
+        runs (int): Timed runs of each, after two that are not timed.
+    """
+    run, metadata = load_exported(path, threads=1)
+    image, *styles = _example(model, metadata['fixed_size'] or size)
+    functions = (
+        lambda: model.translate(image, metadata['target_domain'], *styles),
+        lambda: run(image, *styles),
+    )
+    timers = [Timer('function()', globals=dict(function=f), num_threads=1) for f in functions]
+    return tuple(timer.timeit(runs).mean for timer in timers)
+
+
+def _check_request(path: Path, file_format: str, opset: int) -> None:
+    """Fail before minutes are spent rather than after."""
+    if file_format not in FORMATS:
+        raise ValueError(f'format must be one of {", ".join(FORMATS)}, got {file_format!r}')
+    if opset not in OPSETS:
+        raise ValueError(f'opset must be from {OPSETS[0]} to {OPSETS[-1]}, got {opset}')
+    for package in ('onnx', 'onnxscript', 'onnxruntime') if file_format == 'onnx' else ():
+        need(package)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise PermissionError(f"'{path}' cannot be written: it is a folder, or in a read-only one.")
+
+
+def _sizes(graph: TranslationGraph, size: Sequence[int] | None) -> list[list[int]]:
+    """Sizes of pictures: one to trace the graph at, then those to compare afterwards.
+
+    These are square and not, multiples of the divisor and not, and have the smallest side.
+    """
+    divisor, unit = graph.divisor, max(64, 2 * graph.divisor)
+    if size is not None:
+        if min(size) <= divisor:
+            raise ValueError(f'height and width must be larger than {divisor}, got {tuple(size)}')
+        return [list(size)] * 4
+    if noisy_layers(graph):
+        raise ValueError(
+            'the generator adds noise that PyTorch draws for each size: give the size of your '
+            'pictures (--size HEIGHT WIDTH), for which it becomes part of the file'
+        )
+    return [
+        [unit + 2 * divisor, unit + 3 * divisor],
+        [unit, unit],
+        [unit + divisor, 2 * unit - 1],
+        [2 * unit + 1, divisor + 1],
+    ]
+
+
+def _example(model: Translator, size: Sequence[int], seed: int = 0) -> tuple[Tensor, ...]:
+    """Inputs of a size: a picture of smooth shapes and some noise, maybe a style."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(1, 3, 8, 8, generator=generator) * 2 - 1
+    image = F.interpolate(coarse, size=tuple(size), mode='bilinear', align_corners=False)
+    image = (image + 0.1 * torch.randn(image.shape, generator=generator)).clamp(-1, 1)
+    if not model.style_channels:
+        return (image,)
+    return image, torch.randn(1, model.style_channels, generator=generator)
+
+
+@torch.no_grad()
+def _largest_difference(
+    model: Translator, target: str, run: Callable, sizes: Sequence[Sequence[int]]
+) -> float:
+    """Largest absolute difference between a loaded file and the model's own translation.
+
+    Infinite where shapes differ, not a number where a value is none.
+
+    Raises:
+        ValueError: If the file cannot compute one of the sizes.
+    """
+    model = deepcopy(model).cpu().float()
+    largest = torch.zeros(())
+    for number, size in enumerate(sizes):
+        image, *styles = _example(model, size, seed=number)
+        expected = next(model.translations(image, target, *styles))[:, 0]
+        try:
+            translated = run(image, *styles)
+        except Exception as error:  # each runtime has its own
+            raise ValueError(f'the file fails at {size[0]} x {size[1]}: {error}') from error
+        if translated.shape != expected.shape:
+            return float('inf')
+        # A maximum that lets NaN through: it has to fail the comparison with the bound.
+        largest = torch.maximum((translated - expected).abs().max(), largest)
+    return largest.item()

@@ -1,36 +1,17 @@
 """What leaves PyTorch when a generator is exported: its graph, for pictures of any size."""
 
-import keyword
+import inspect
+from collections.abc import Callable, Sequence
 from copy import deepcopy
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from sesim_mmagic.networks.equalized_layers import UpsampleConv
-
-
-# Rows and columns are picked by number: that a slice or a reflection fits cannot be proved for
-# unknown sides. Scripted where it is traced: a trace would keep the example's device for ever.
-@torch.jit.script_if_tracing
-def _grow(image: Tensor, divisor: int) -> Tensor:
-    """Reflect the bottom and the right border until both sides are multiples of ``divisor``.
-
-    For sides larger than ``divisor`` this is what ``sesim_mmagic.translators.padding`` does.
-    """
-    for dim in (2, 3):
-        side = image.size(dim)
-        numbers = torch.arange((side + divisor - 1) // divisor * divisor, device=image.device)
-        image = image.index_select(dim, side - 1 - (side - 1 - numbers).abs())
-    return image
-
-
-@torch.jit.script_if_tracing
-def _crop(translation: Tensor, image: Tensor) -> Tensor:
-    """The top left part of a translation, of the image's height and width."""
-    for dim in (2, 3):
-        numbers = torch.arange(image.size(dim), device=image.device)
-        translation = translation.index_select(dim, numbers)
-    return translation
+from sesim_mmagic.translators import Translator
 
 
 class TranslationGraph(nn.Module):
@@ -38,102 +19,90 @@ class TranslationGraph(nn.Module):
 
     Args:
         generator (nn.Module): Takes images whose sides are multiples of ``divisor``.
-        divisor (int): H and W are to be larger than it.
+        divisor (int): H and W must be larger than it.
+        encoder (nn.Module, optional): Makes the content that ``generator.decode`` takes beside a
+            style, (1, S), the second input. Defaults to None: the generator takes images.
     """
 
-    inputs = ('image',)
-
-    def __init__(self, generator: nn.Module, divisor: int) -> None:
+    def __init__(
+        self, generator: nn.Module, divisor: int, encoder: nn.Module | None = None
+    ) -> None:
         super().__init__()
         self.generator = generator
         self.divisor = divisor
-
-    def forward(self, image: Tensor) -> Tensor:
-        return _crop(self.generator(_grow(image, self.divisor)), image)
-
-
-class StyledTranslationGraph(nn.Module):
-    """A content encoder and a decoder: image (1, 3, H, W) and style (1, S) to (1, 3, H, W).
-
-    Args:
-        encoder (nn.Module): Auto-encoder whose ``encode_content`` reads the source.
-        decoder (nn.Module): Auto-encoder whose ``decode`` takes content and style.
-        divisor (int): As in :class:`TranslationGraph`.
-    """
-
-    inputs = ('image', 'style')
-
-    def __init__(self, encoder: nn.Module, decoder: nn.Module, divisor: int) -> None:
-        super().__init__()
         self.encoder = encoder
-        self.decoder = decoder
-        self.divisor = divisor
 
-    def forward(self, image: Tensor, style: Tensor) -> Tensor:
-        content = self.encoder.encode_content(_grow(image, self.divisor))
-        return _crop(self.decoder.decode(content, style), image)
+    def forward(self, image: Tensor, style: Tensor | None = None) -> Tensor:
+        height, width = image.shape[2:]
+        divisor = self.divisor
+        image = _resized(
+            image,
+            (height + divisor - 1) // divisor * divisor,
+            (width + divisor - 1) // divisor * divisor,
+        )
+        if self.encoder is None:
+            translated = self.generator(image)
+        else:
+            translated = self.generator.decode(self.encoder(image), style)
+        return _resized(translated, height, width)
 
 
-def build_graph(model: nn.Module, target: str) -> TranslationGraph | StyledTranslationGraph:
-    """Copy what translates into a domain out of a model, the moving average where there is one.
+def _resized(images: Tensor, height: int, width: int) -> Tensor:
+    """Cut images at the bottom and right, or grow them there by reflection.
 
-    Batch norms of MMagic's models take the statistics of the picture, in the graph too.
-
-    Args:
-        model (BaseTranslationModel): Result of ``init_translator``.
-        target (str): Domain to translate into.
-
-    Returns:
-        TranslationGraph | StyledTranslationGraph: Float32, on the CPU, without gradients.
-
-    Raises:
-        ValueError: If the generator does not translate images into images of their size.
+    Rows and columns are picked by number: ``torch.export`` cannot prove of unknown sides that a
+    slice or a reflection fits.
     """
-    from sesim_mmagic.translators.mmagic_models import StructureLossMixin  # imports MMagic
+    for dim, side in ((2, height), (3, width)):
+        last = images.size(dim) - 1
+        numbers = last - (last - torch.arange(side, device=images.device)).abs()
+        images = images.index_select(dim, numbers)
+    return images
 
-    generator = model.inference_generators[target]
+
+def build_graph(model: Translator, target: str) -> TranslationGraph:
+    """Copy what translates into a domain out of a model: float32, on the CPU."""
+    generator, encoder = deepcopy(model.inference_generators[target]), None
     if model.style_channels:
-        encoder = model.content_encoder(target)
-        graph = StyledTranslationGraph(encoder, generator, model.size_divisor)
-    else:
-        graph = TranslationGraph(generator, model.size_divisor)
-    graph = deepcopy(graph).cpu().float().eval().requires_grad_(False)
-    graph.to(memory_format=torch.contiguous_format)
-    for module in list(graph.modules()):
-        _rename_keywords(module)
-    if isinstance(model, StructureLossMixin):
-        _use_statistics_of_the_picture(graph)
-    return graph
+        encoder = deepcopy(model.content_encoder(target).content_encoder)
+        del generator.content_encoder, generator.style_encoder
+    graph = TranslationGraph(generator, model.size_divisor, encoder).requires_grad_(False)
+    return graph.to('cpu', torch.float32).to(memory_format=torch.contiguous_format)
 
 
 @torch.no_grad()
-def drop_unused(graph: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-    """Leave out what a translation does not call: the style encoder, the source's decoder.
+def trace(
+    model: Translator, graph: TranslationGraph, inputs: tuple[Tensor, ...], any_size: bool
+) -> torch.export.ExportedProgram:
+    """Export a graph by ``torch.export``.
 
     Args:
-        graph (nn.Module): Changed in place.
-        inputs (tuple[Tensor, ...]): Example of its inputs.
+        model (Translator): The model that the graph comes from.
+        graph (TranslationGraph): Result of :func:`build_graph`.
+        inputs (tuple[Tensor, ...]): An example of its inputs.
+        any_size (bool): Whether height and width stay free; otherwise they are those of the
+            example, and StyleGAN2's noise becomes a part of the program.
     """
-    called = set()
-    modules = list(graph.modules())
-    hooks = [m.register_forward_hook(lambda module, *_: called.add(module)) for m in modules]
-    graph(*inputs)
-    for hook in hooks:
-        hook.remove()
-    for parent in modules:
-        for name, child in list(parent.named_children()):
-            if called.isdisjoint(child.modules()):
-                delattr(parent, name)
+    sides = None
+    if any_size:
+        names = {2: 'height', 3: 'width'}
+        sides = {dim: torch.export.Dim(name, min=graph.divisor + 1) for dim, name in names.items()}
+    shapes = (sides, *[None] * (len(inputs) - 1))
+    with model.inference_mode(graph):
+        if not any_size:
+            _fix_noise(graph, inputs)
+        with _ShortSums():
+            return torch.export.export(graph, inputs, dynamic_shapes=shapes, strict=False)
 
 
-@torch.no_grad()
-def fix_noise(graph: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-    """Make the noise of StyleGAN2's generator, which PyTorch draws for a size, part of a graph.
+def noisy_layers(graph: nn.Module) -> list[UpsampleConv]:
+    """Layers whose output depends on noise."""
+    layers = [module for module in graph.modules() if isinstance(module, UpsampleConv)]
+    return [layer for layer in layers if layer.noise_weight is not None]
 
-    Args:
-        graph (nn.Module): Changed in place; it then takes inputs of that size alone.
-        inputs (tuple[Tensor, ...]): Inputs of the size.
-    """
+
+def _fix_noise(graph: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    """Keep the noise that PyTorch draws for inputs of this size."""
 
     def keep(layer: UpsampleConv, args: tuple, output: Tensor) -> None:
         layer.register_buffer('fixed_noise', layer.draw_noise(output))
@@ -145,25 +114,41 @@ def fix_noise(graph: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         hook.remove()
 
 
-def noisy_layers(graph: nn.Module) -> list[UpsampleConv]:
-    """Layers whose output depends on noise."""
-    return [
-        module
-        for module in graph.modules()
-        if isinstance(module, UpsampleConv) and module.noise_weight is not None
-    ]
+class _ShortSums(TorchFunctionMode):
+    """Norms sum over one axis after the other, in two passes, which keeps their digits.
+
+    The norms of onnxruntime add a picture's pixels up one by one: on pictures of 768 pixels they
+    are 10 to 20 times as far from the true values.
+    """
+
+    # One image's batch norm with its own statistics is its instance norm; one group's, layer norm.
+    axes = {F.batch_norm: (3, 2), F.instance_norm: (3, 2), F.group_norm: (3, 2, 1)}
+
+    def __torch_function__(
+        self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        if function in self.axes:
+            given = inspect.signature(function).bind(*args, **(kwargs or {})).arguments
+            if given.get('running_mean') is None and given.get('num_groups', 1) == 1:
+                return _normalized(axes=self.axes[function], **given)
+        return function(*args, **(kwargs or {}))
 
 
-def _rename_keywords(module: nn.Module) -> None:
-    """TorchScript writes modules as Python, and mmcv calls an instance norm ``in``."""
-    for name in [name for name in module._modules if keyword.iskeyword(name)]:
-        module._modules[f'{name}_'] = module._modules.pop(name)
-        if getattr(module, 'norm_name', None) == name:
-            module.norm_name = f'{name}_'
+def _normalized(
+    input: Tensor,
+    axes: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+    **unused: Any,
+) -> Tensor:
+    def mean(values: Tensor) -> Tensor:
+        for axis in axes:
+            values = values.mean(axis, keepdim=True)
+        return values
 
-
-def _use_statistics_of_the_picture(graph: nn.Module) -> None:
-    for module in graph.modules():
-        if isinstance(module, nn.modules.batchnorm._NormBase):
-            module.track_running_stats = False
-            module.running_mean = module.running_var = module.num_batches_tracked = None
+    centered = input - mean(input)
+    normalized = centered / (mean(centered.square()) + eps).sqrt()
+    if weight is None:
+        return normalized
+    return normalized * weight[:, None, None] + bias[:, None, None]
