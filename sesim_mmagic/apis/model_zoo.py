@@ -5,6 +5,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -32,8 +33,8 @@ class ReleasedModel:
         collection (str): The method.
         config (str): Path of the config below the folder of the index.
         weights (str): Address of the checkpoint.
-        sha256 (str): Sum of the checkpoint, 64 hexadecimal digits.
-        metadata (dict): Training data, iterations and so on, as the metafile has them.
+        metadata (dict): Training data, iterations and so on, as the metafile has them; ``SHA256``
+            is the checksum of the checkpoint.
         results (list[dict]): ``Task``, ``Dataset`` and ``Metrics`` of each test.
     """
 
@@ -41,20 +42,16 @@ class ReleasedModel:
     collection: str
     config: str
     weights: str
-    sha256: str
     metadata: dict
     results: list
 
 
-def list_models(index=None):
-    """List the released models.
+def list_models(index: str | Path | None = None) -> list[ReleasedModel]:
+    """List the released models, in the order of the index.
 
     Args:
-        index (str | Path | None): A ``model-index.yml``; None for the file that the environment
-            variable ``SESIM_MMAGIC_MODEL_INDEX`` names, else for the package's own.
-
-    Returns:
-        list[ReleasedModel]: In the order of the index; empty if nothing has been released.
+        index (str | Path, optional): A ``model-index.yml``. Defaults to None: the file that the
+            environment variable ``SESIM_MMAGIC_MODEL_INDEX`` names, else the package's own.
 
     Raises:
         FileNotFoundError: The index, or a metafile that it imports, does not exist.
@@ -69,7 +66,7 @@ def list_models(index=None):
     return models
 
 
-def resolve_model(name_or_path, index=None):
+def resolve_model(name_or_path: str | Path, index: str | Path | None = None) -> str:
     """Path of a checkpoint on this machine.
 
     A released model is downloaded once, into the cache of ``torch.hub``. Its sha256 is compared
@@ -78,7 +75,7 @@ def resolve_model(name_or_path, index=None):
     Args:
         name_or_path (str | Path): A file or URL of a checkpoint, which stays what it is; or the
             name of a released model, or the beginning of a name where no other has it.
-        index (str | Path | None): As in :func:`list_models`.
+        index (str | Path, optional): As in :func:`list_models`. Defaults to None.
 
     Returns:
         str: Path of the checkpoint (or the URL that was given).
@@ -93,18 +90,13 @@ def resolve_model(name_or_path, index=None):
         return given
     model = _find(given, list_models(index), find_index(index))
     try:
-        return str(cached_download(model.weights, model.sha256))
+        return str(cached_download(model.weights, model.metadata['SHA256']))
     except (FileNotFoundError, ValueError) as error:
         raise type(error)(f"Model '{model.name}': {error}") from None
 
 
 def check_model(name_or_path: str | Path, index: str | Path | None = None) -> None:
     """Raise an error where :func:`resolve_model` could find nothing; nothing is downloaded.
-
-    Args:
-        name_or_path (str | Path): As of :func:`resolve_model`. Whether a URL leads anywhere is not
-            tried.
-        index (str | Path, optional): As in :func:`list_models`.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -117,12 +109,8 @@ def check_model(name_or_path: str | Path, index: str | Path | None = None) -> No
         raise FileNotFoundError(f"Checkpoint '{given}' does not exist.")
 
 
-def find_index(index=None):
-    """Path of the index (see :func:`list_models`), whether or not it was given.
-
-    Raises:
-        FileNotFoundError: There is none.
-    """
+def find_index(index: str | Path | None = None) -> Path:
+    """Path of the index (see :func:`list_models`); ``FileNotFoundError`` if there is none."""
     package = Path(sesim_mmagic.__file__).parent
     index = index or os.environ.get(INDEX_VARIABLE)
     # mim's folder in an installed package; in a checkout that is not installed, its root.
@@ -133,14 +121,8 @@ def find_index(index=None):
     raise FileNotFoundError(f"There is no index of models: '{places[-1]}' does not exist.")
 
 
-def read_yaml(path):
-    """Read a metafile or an index.
-
-    Args:
-        path (str | Path): The file.
-
-    Returns:
-        dict: Its content.
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Content of a metafile or an index.
 
     Raises:
         FileNotFoundError: It does not exist.
@@ -162,47 +144,40 @@ def read_yaml(path):
     return content
 
 
-def _released(entry, where):
+def _released(entry: dict, where: str) -> ReleasedModel:
     problem = misfit(entry, _MODEL, where)
     if problem:
         raise ValueError(
             f'{problem}: a model needs Name, In Collection, Config, Weights and Metadata with '
             'SHA256, as tools/publish_model.py writes them.'
         )
-    model = ReleasedModel(
-        name=entry['Name'],
-        collection=entry['In Collection'],
-        config=entry['Config'],
-        weights=entry['Weights'],
-        sha256=entry['Metadata']['SHA256'],
-        metadata=entry['Metadata'],
-        results=entry.get('Results', []),
-    )
-    if not re.fullmatch('[0-9a-f]{64}', model.sha256):
-        raise ValueError(
-            f"{where}: SHA256 of '{model.name}' is 64 hexadecimal digits, not '{model.sha256}'."
-        )
+    sha256, weights = entry['Metadata']['SHA256'], entry['Weights']
+    if not re.fullmatch('[0-9a-f]{64}', sha256):
+        raise ValueError(f"{where}: SHA256 must be 64 hexadecimal digits, not '{sha256}'.")
     # Its last part becomes the name of a file in the cache.
-    if not re.fullmatch(r'\w+://.*/\w[^/]*', model.weights):
+    if not re.fullmatch(r'\w+://.*/\w[^/]*', weights):
         raise ValueError(
-            f"{where}: Weights of '{model.name}' is the address (https:// or file://) of a file, "
-            f"not '{model.weights}'."
+            f'{where}: Weights must be the address (https:// or file://) of a file, '
+            f"not '{weights}'."
         )
-    return model
+    return ReleasedModel(
+        *(entry[key] for key in ('Name', 'In Collection', 'Config', 'Weights', 'Metadata')),
+        entry.get('Results', []),
+    )
 
 
-def _is_address(given):
+def _is_address(given: str) -> bool:
     path = Path(given)
     return '://' in given or path.name != given or path.suffix == '.pth' or path.is_file()
 
 
-def _find(given, models, index):
-    found = [model for model in models if model.name == given]
-    found = found or [model for model in models if model.name.startswith(given)]
-    if len(found) == 1:
-        return found[0]
-    names = [model.name for model in (found or models)]
-    if found:
+def _find(given: str, models: list[ReleasedModel], index: Path) -> ReleasedModel:
+    fitting = [model for model in models if model.name == given]
+    fitting = fitting or [model for model in models if model.name.startswith(given)]
+    if len(fitting) == 1:
+        return fitting[0]
+    names = [model.name for model in (fitting or models)]
+    if fitting:
         raise ValueError(f"'{given}' may be any of {names}: write more of the name.")
     near = difflib.get_close_matches(given, names, cutoff=0.3) or names
     raise ValueError(

@@ -65,7 +65,7 @@ def test_models_are_listed(index, files):
     assert (first.name, second.name) == ('fsesim_horse', 'fsesim_zebra')
     assert first.collection == 'FSeSim' and first.config == 'configs/fsesim/fsesim_horse.py'
     assert first.weights == files['fsesim_horse'].as_uri()
-    assert first.sha256 == hashlib.sha256(b'one').hexdigest()
+    assert first.metadata['SHA256'] == hashlib.sha256(b'one').hexdigest()
     assert first.metadata['Iterations'] == 7 and first.results[0]['Metrics'] == {'psnr': 20.5}
 
 
@@ -163,8 +163,8 @@ def test_a_model_that_cannot_be_had_says_where_to_put_it(tmp_path, cache):
         (yaml.safe_dump(dict(Models=[entry('a', 3, 'c')])), 'Weights should be text, but is 3'),
         (yaml.safe_dump(dict(Models=[entry('a', 'file:///a', '')])), '64 hexadecimal digits'),
         (yaml.safe_dump(dict(Models=[entry('a', 'file:///a', 'a1')])), '64 hexadecimal digits'),
-        (yaml.safe_dump(dict(Models=[entry('a', 'a.pth', 'a' * 64)])), 'is the address'),
-        (yaml.safe_dump(dict(Models=[entry('a', 'file:///a/..', 'a' * 64)])), 'is the address'),
+        (yaml.safe_dump(dict(Models=[entry('a', 'a.pth', 'a' * 64)])), 'be the address'),
+        (yaml.safe_dump(dict(Models=[entry('a', 'file:///a/..', 'a' * 64)])), 'be the address'),
     ],
 )
 def test_a_damaged_metafile_is_named(index, text, message):

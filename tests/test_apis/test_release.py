@@ -1,6 +1,5 @@
 """A training becomes a released file, a model card and an entry that mim finds."""
 
-import dataclasses
 import functools
 import hashlib
 import html
@@ -27,9 +26,9 @@ import sesim_mmagic
 from sesim_mmagic.apis.embedded_config import embedded_config
 from sesim_mmagic.apis.inference.loading import init_translator
 from sesim_mmagic.apis.model_zoo import list_models, resolve_model
-from sesim_mmagic.apis.release.content import released_config, released_meta, serialise
+from sesim_mmagic.apis.release.content import released_config, released_meta, serialize
 from sesim_mmagic.apis.release.fresh_process import check_in_fresh_process, translations
-from sesim_mmagic.apis.release.metafile import index_with, metafile_with
+from sesim_mmagic.apis.release.metafile import index_files
 from sesim_mmagic.apis.release.model_card import read_resources, read_scores, write_card
 from sesim_mmagic.apis.release.publish import choose_checkpoint, publish
 from sesim_mmagic.engine import read_results
@@ -108,9 +107,6 @@ def server(tmp_path_factory):
 @pytest.fixture(scope='module')
 def release(root, config, work_dir, sample, server):
     folder, address = server
-    remains = folder / f'.{NAME}.publishing/half'  # of a run that was killed
-    remains.parent.mkdir()
-    remains.write_text('half')
     return publish(
         work_dir,
         folder,
@@ -140,7 +136,7 @@ def test_the_file_holds_inference_alone(release, trained):
 def test_name_date_and_sum_belong_together(release, trained):
     sha256 = hashlib.sha256(release.path.read_bytes()).hexdigest()
     date = tiny.load(trained)['meta']['time'][:8]
-    assert release.sha256 == sha256
+    assert release.facts['sha256'] == sha256
     assert release.path.name == f'{NAME}_{date}-{sha256[:8]}.pth'
     names = {path.name for path in release.path.parent.iterdir()}
     stem = release.path.stem
@@ -164,11 +160,11 @@ def test_it_translates_as_the_training_does(release, config, trained, sample):
 
 
 def test_the_same_training_gives_the_same_bytes(release, config, trained):
-    cfg, meta = Config.fromfile(config), released_meta(tiny.load(trained), trained, config)
+    cfg, meta = Config.fromfile(config), released_meta(tiny.load(trained)['meta'], NAME)
     model = init_translator(cfg, trained, 'cpu')
-    assert serialise(model, cfg, meta) == release.path.read_bytes()
+    assert serialize(model, cfg, meta) == release.path.read_bytes()
     model.generator_ema = None
-    content = serialise(model, cfg, meta)
+    content = serialize(model, cfg, meta)
     assert content != release.path.read_bytes()
 
 
@@ -200,14 +196,14 @@ def test_metafile_and_index(release, root, work_dir, server):
     assert metadata['Training Data'] == 'data' and metadata['Iterations'] == 2
     hours = results['training']['seconds'] / 3600
     assert metadata['Training Resources'] == f'1 x CPU process, {hours:.2f} hours'
-    assert metadata['SHA256'] == release.sha256
+    assert metadata['SHA256'] == release.facts['sha256']
 
 
 def test_the_card(release, sample, monkeypatch, tmp_path):
     card = release.card.read_text()
     assert 'from **a** to **b**' in card and 'licence: CC0' in card and 'Tiny.' in card
-    assert release.sha256 in card and 'a moving average' in card
-    psnr = release.facts.scores[0].metrics['paired/psnr']
+    assert release.facts['sha256'] in card and 'a moving average' in card
+    psnr = release.facts['scores'][0]['metrics']['paired/psnr']
     assert f'| test, 3 | paired/psnr | {psnr:.4g} |' in card
     source, translation = re.findall(r'!\[\]\((.+?)\)', card)
     monkeypatch.chdir(release.card.parent)
@@ -221,16 +217,14 @@ def test_markup_in_names_is_shown_as_it_is(release):
     from markdown_it import MarkdownIt
 
     odd = '<script>alert(1)</script> **b** _i_ [x](javascript:y) `c` | # $z$ ![](http://x)'
-    plain = dataclasses.replace(release.facts, licence='MIT', limits='', data='d', resources='r')
-    facts = dataclasses.replace(
-        plain, data=odd, resources=odd, licence=odd, limits=f'{odd}\n\n## Head', domains=(odd, odd),
-        scores=tuple(dataclasses.replace(score, split=odd) for score in release.facts.scores),
-    )  # fmt: skip
-    render = MarkdownIt().enable('table').render
     rows = [['a (1)/<b> "s.png', 'a (1)/t.png']]
-    texts = [
-        write_card(f, 'a.pth', 'f' * 64, 'https://a/b c/(d).pth', rows) for f in (plain, facts)
-    ]
+    plain = dict(release.facts, weights='https://a/b c/(d).pth', rows=rows, limits='')
+    plain.update(licence='MIT', data='d', resources='r')
+    facts = dict.fromkeys(('data', 'resources', 'licence', 'source', 'target'), odd)
+    scores = [dict(score, split=odd) for score in plain['scores']]
+    facts = dict(plain, **facts, limits=f'{odd}\n\n## Head', scores=scores)
+    render = MarkdownIt().enable('table').render
+    texts = [write_card(plain), write_card(facts)]
     tags = [re.findall(r'<(\w+)', render(text)) for text in texts]
     assert tags[0] == tags[1]
     shown = html.unescape(re.sub(r'<[^>]+>', '', render(texts[1])))
@@ -280,8 +274,8 @@ def mim(release, root, tmp_path_factory):
 
 def test_mim_searches(mim, release):
     found = mim('search', 'sesim_mmagic', '--model', 'fsesim, tiny', '--display-width', '300')
-    assert f'config id: {NAME}' in found and release.sha256 in found
-    psnr = release.facts.scores[0].metrics['paired/psnr']
+    assert f'config id: {NAME}' in found and release.facts['sha256'] in found
+    psnr = release.facts['scores'][0]['metrics']['paired/psnr']
     assert re.search(rf'data, test/paired/psnr\s+{psnr}', found)
     assert NAME not in mim('search', 'sesim_mmagic', '--condition', f'psnr>{psnr + 1}')
 
@@ -297,43 +291,48 @@ def test_mim_downloads_and_tests(mim, release, config, tmp_path):
         'test', 'sesim_mmagic', f'{NAME}.py', '--checkpoint', checkpoint,
         '--work-dir', tmp_path / 'work', '--out', out,
     )  # fmt: skip
-    (score,) = release.facts.scores
-    assert yaml.safe_load(out.read_text()) == pytest.approx(score.metrics, rel=1e-6)
+    (score,) = release.facts['scores']
+    assert yaml.safe_load(out.read_text()) == pytest.approx(score['metrics'], rel=1e-6)
 
 
 # ---- files of the index -----------------------------------------------------------------------
 
 
-def test_a_model_replaces_the_one_of_its_name_alone(tmp_path):
-    path = tmp_path / 'metafile.yml'
+def entry_files(root, method, facts, **more):
+    """Write the metafile and index that a model gets; their texts."""
+    files = index_files(root, f'configs/{method}/a.py', {**facts, **more})
+    for path, text in files.items():
+        path.write_text(text)
+    return files.values()
+
+
+def test_a_model_replaces_the_one_of_its_name_alone(release, tmp_path):
+    path = tmp_path / 'configs/m/metafile.yml'
+    path.parent.mkdir(parents=True)
     path.write_text(
         '# Kept.\n# Too.\nCollections:\n- Name: Own\nModels:\n- Name: z\n  Weights: old\n'
         '- Name: a\n  Weights: other\nLibrary: x\n'
     )
     for _ in range(2):
-        path.write_text(metafile_with(path, dict(Name='z', Weights='new')))
-    text = path.read_text()
+        text, _ = entry_files(tmp_path, 'm', release.facts, name='z', weights='new')
     assert text.startswith('# Kept.\n# Too.\nCollections:') and text.count('#') == 2
-    new = {'Name': 'z', 'In Collection': 'Own', 'Weights': 'new'}
-    assert yaml.safe_load(text) == dict(
-        Collections=[dict(Name='Own')], Models=[new, dict(Name='a', Weights='other')], Library='x'
-    )
-    path.write_text(metafile_with(path, dict(Name='b', Weights='b')))
-    assert [model['Name'] for model in yaml.safe_load(path.read_text())['Models']] == list('zab')
+    content = yaml.safe_load(text)
+    assert content['Collections'] == [dict(Name='Own')] and content['Library'] == 'x'
+    new, other = content['Models']
+    assert other == dict(Name='a', Weights='other')
+    assert (new['Name'], new['In Collection'], new['Weights']) == ('z', 'Own', 'new')
+    text, _ = entry_files(tmp_path, 'm', release.facts, name='b')
+    assert [model['Name'] for model in yaml.safe_load(text)['Models']] == list('zab')
 
 
-def test_an_index_lists_each_metafile_once(tmp_path):
-    path = tmp_path / 'model-index.yml'
+def test_an_index_lists_each_metafile_once(release, tmp_path):
     for name in ('b', 'a', 'b'):
-        path.write_text(index_with(path, f'configs/{name}/metafile.yml'))
+        (tmp_path / f'configs/{name}').mkdir(parents=True, exist_ok=True)
+        metafile, index = entry_files(tmp_path, name, release.facts)
     imports = [f'configs/{name}/metafile.yml' for name in 'ab']
-    assert yaml.safe_load(path.read_text()) == dict(Import=imports)
-
-
-def test_a_method_without_readme_has_the_name_of_its_folder(tmp_path):
-    path = tmp_path / 'cyclegan/metafile.yml'
-    content = yaml.safe_load(metafile_with(path, dict(Name='a')))
-    assert content['Collections'] == [dict(Name='cyclegan')]
+    assert yaml.safe_load(index) == dict(Import=imports)
+    # A method without a README has the name of its folder.
+    assert yaml.safe_load(metafile)['Collections'] == [dict(Name='b')]
 
 
 # ---- content ----------------------------------------------------------------------------------
@@ -351,7 +350,7 @@ def test_models_of_several_domains_are_released_whole(build, tmp_path):
     meta = dict(experiment_name='a', time='20260101', iter=0)
     torch.save(dict(meta=meta, state_dict=model.state_dict()), tmp_path / 'trained.pth')
     trained = init_translator(cfg, tmp_path / 'trained.pth', 'cpu')
-    (tmp_path / 'released.pth').write_bytes(serialise(trained, cfg, meta))
+    (tmp_path / 'released.pth').write_bytes(serialize(trained, cfg, meta))
     released = init_translator(None, tmp_path / 'released.pth', 'cpu')
     assert released.generator_ema is None
     write_picture(tmp_path / 'p.png', np.random.default_rng(1).integers(0, 256, (32, 40, 3)))
@@ -411,11 +410,9 @@ def test_a_release_that_is_there_stays(release, config, work_dir, sample, server
         publish(work_dir, folder, **options)
     assert {path: path.read_bytes() for path in folder.rglob('*') if path.is_file()} == before
     index = (root / 'model-index.yml').read_bytes()
-    again = publish(work_dir, folder, **options, overwrite=True)
-    assert again.path == release.path and again.path.read_bytes() == before[release.path]
-    assert again.index == () and (root / 'model-index.yml').read_bytes() == index
     again = publish(work_dir, folder, **options, limits='Tiny.', overwrite=True)
-    assert again.card.read_bytes() == before[release.card]
+    assert again.index == () and (root / 'model-index.yml').read_bytes() == index
+    assert {path: path.read_bytes() for path in folder.rglob('*') if path.is_file()} == before
 
 
 def test_the_best_checkpoint_of_a_work_dir_else_the_last(work_dir, tmp_path):
@@ -452,11 +449,11 @@ def test_scores_and_resources_are_those_of_the_checkpoint(tmp_path):
         )
     )
     found = read_scores(tmp_path / 'b.pth', 2)
-    assert [(s.split, s.pictures, s.metrics) for s in found] == [
-        ('val (held-out)', 4, dict(fid=1.0)),
-        ('test', 9, dict(fid=8.0)),
+    assert found == [
+        dict(split='val (held-out)', pictures=4, metrics=dict(fid=1.0)),
+        dict(split='test', pictures=9, metrics=dict(fid=8.0)),
     ]
-    assert read_scores(tmp_path / 'c.pth', 3) == ()
+    assert read_scores(tmp_path / 'c.pth', 3) == []
     assert read_resources(tmp_path) == '8 x GPU, 1.50 hours'
     log = tmp_path / '20260101_000000/20260101_000000.log'
     log.parent.mkdir()
@@ -553,8 +550,8 @@ def test_what_is_missing_is_asked_for(trained, config, root, out, tmp_path, unch
     refused(ValueError, "eight digits, got ''.*give it", bare, out, **settings)
     refused(ValueError, "eight digits, got '2026'", trained, out, date='2026', **settings)
     refused(ValueError, 'base address', trained, out, base_url='host/folder', **settings)
-    refused(FileNotFoundError, 'Sample picture', trained, out, samples=['no.png'], **settings)
-    refused(FileNotFoundError, 'Config', trained, out, config='no.py')
+    refused(FileNotFoundError, 'no.png', trained, out, samples=['no.png'], **settings)
+    refused(FileNotFoundError, 'no.py', trained, out, config='no.py')
     # The experiment of the tests has no config of its name.
     refused(ValueError, 'needs its config', trained, out, root=root)
     elsewhere = tmp_path / 'own.py'
@@ -566,7 +563,7 @@ def test_what_is_missing_is_asked_for(trained, config, root, out, tmp_path, unch
 
 def test_a_folder_that_cannot_be_written(trained, config, root, tmp_path, unchanged):
     (tmp_path / 'file').touch()
-    with pytest.raises(OSError, match='Nothing was released'):
+    with pytest.raises(OSError, match='file'):
         publish(trained, tmp_path / 'file/out', licence='CC0', config=config, root=root)
 
 
@@ -574,7 +571,7 @@ def test_a_full_disk_leaves_nothing(trained, config, root, out, unchanged):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
     try:
-        refused(OSError, 'Nothing was released.*too large', trained, out, config=config, root=root)
+        refused(OSError, 'too large', trained, out, config=config, root=root)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
@@ -583,7 +580,7 @@ def test_an_interrupted_run_leaves_nothing(trained, config, root, out, unchanged
     seen = []
 
     def interrupt(*args):
-        if any(out.glob('.*.publishing/*.pth')):
+        if any(out.glob('.publishing-*/*.pth')):
             seen.extend(path.name for path in out.iterdir())
             signal.setitimer(signal.ITIMER_REAL, 0)  # once: not again while it cleans up
             raise KeyboardInterrupt
@@ -595,7 +592,9 @@ def test_an_interrupted_run_leaves_nothing(trained, config, root, out, unchanged
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    assert seen == [f'.{NAME}.publishing'], 'it had begun, nothing had its final name'
+    assert len(seen) == 1 and seen[0].startswith('.publishing-'), (
+        'it had begun, nothing had its final name'
+    )
 
 
 def test_the_fresh_process_runs_no_code_and_compares_pictures(release, sample, tmp_path):

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ import torch
 from sesim_mmagic.apis.inference.inferencer import SeSimInferencer
 from sesim_mmagic.apis.inference.loading import init_translator
 from sesim_mmagic.engine.pictures import write_picture
+from sesim_mmagic.translators import Translator
+from sesim_mmagic.translators.styles import draw_styles
 from sesim_mmagic.utils.images import read_picture
 
-_STYLES = 3
 # The file is read before anything of this package could allow more than torch does.
 _PROCESS = """
 import sys, torch
@@ -24,49 +26,34 @@ translate_folder(*sys.argv[1:4])
 """
 
 
-def noise_picture():
-    """A picture to compare by where none is given: (64, 96, 3), uint8, always the same."""
-    return np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
-
-
-def translations(model, pictures):
+def translations(model: Translator, pictures: Iterable[Path]) -> Iterator[tuple[str, np.ndarray]]:
     """Translate pictures into all that a model can: each domain and, if it has styles, three.
-
-    Args:
-        model (BaseTranslationModel): Result of ``init_translator``.
-        pictures (Iterable[Path]): Files.
 
     Yields:
         tuple[str, np.ndarray]: ``<picture>_<domain>_<style>`` and the translation (H, W, 3),
         uint8, BGR.
     """
+    inferencer = SeSimInferencer(model, strip_pixels=None, show_progress=False)
+    styles = draw_styles(3, model.style_channels, seed=0) if model.style_channels else None
     for picture in pictures:
         for domain in model.domains:
-            for style, translation in enumerate(_translated(model, picture, domain)):
+            results = inferencer(picture, target_domain=domain, styles=styles)
+            (translated,) = results['visualization']
+            for style, translation in enumerate([translated] if styles is None else translated):
                 yield f'{Path(picture).stem}_{domain}_{style}', translation
 
 
-def translate_folder(checkpoint, inputs, out):
-    """Translate the pictures of a folder into PNG files with a released checkpoint, on the CPU.
-
-    Args:
-        checkpoint (str): The file.
-        inputs (str): Folder of pictures.
-        out (str): Folder for the translations.
-    """
+def translate_folder(checkpoint: str | Path, inputs: str | Path, out: str | Path) -> None:
+    """Translate the pictures of a folder into PNG files with a released checkpoint, on the CPU."""
     model = init_translator(None, checkpoint, 'cpu')
     for name, translation in translations(model, sorted(Path(inputs).iterdir())):
         write_picture(Path(out, f'{name}.png'), translation)
 
 
-def check_in_fresh_process(checkpoint, inputs, expected, out):
+def check_in_fresh_process(
+    checkpoint: Path, inputs: Path, expected: dict[str, np.ndarray], out: Path
+) -> None:
     """Compare what a new process makes of a released file with what is expected, exactly.
-
-    Args:
-        checkpoint (Path): The file.
-        inputs (Path): Folder of pictures.
-        expected (dict[str, np.ndarray]): Results of :func:`translations`.
-        out (Path): Empty folder for the new translations.
 
     Raises:
         ValueError: The process fails, or a picture differs in any pixel.
@@ -81,20 +68,8 @@ def check_in_fresh_process(checkpoint, inputs, expected, out):
         raise ValueError(f'Nothing was released: a fresh process cannot use the file. {reason[0]}')
     for name, picture in expected.items():
         file = Path(out, f'{name}.png')
-        found = read_picture(file) if file.is_file() else None
-        if found is None or found.shape != picture.shape or (found != picture).any():
+        if not file.is_file() or not np.array_equal(read_picture(file), picture):
             raise ValueError(
                 f"Nothing was released: in a fresh process picture '{name}' is another than with "
                 'the checkpoint of the training.'
             )
-
-
-def _translated(model, picture, domain):
-    styles = None
-    if model.style_channels:
-        from sesim_mmagic.translators.styles import draw_styles  # imports much of MMagic
-
-        styles = draw_styles(_STYLES, model.style_channels, seed=0)
-    inferencer = SeSimInferencer(model, strip_pixels=None, show_progress=False)
-    (translation,) = inferencer(picture, target_domain=domain, styles=styles)['visualization']
-    return [translation] if styles is None else translation

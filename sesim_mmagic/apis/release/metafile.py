@@ -3,128 +3,106 @@
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from sesim_mmagic.apis.model_zoo import INDEX, read_yaml
 
-METAFILE = 'metafile.yml'
-_TITLE = re.compile(r'^# (.+)$', re.MULTILINE)
-_PAPER = re.compile(r'^> \[(.+?)\]\((https?://.+?)\)', re.MULTILINE)
+TASK = 'Image-to-Image Translation'
 
 
-def find_config(root, name, config=None):
-    """Path of a model's config below a repository.
-
-    Args:
-        root (str | Path): Folder that holds ``configs/`` and ``model-index.yml``.
-        name (str): Name of the config.
-        config (str | Path | None): The config, where it is known.
-
-    Returns:
-        str: ``configs/<method>/<name>.py``.
+def find_config(root: str | Path, name: str, config: str | Path | None = None) -> str:
+    """Path of a model's config below a repository: ``configs/<method>/<name>.py``.
 
     Raises:
         ValueError: It does not lie in a folder of ``<root>/configs``, or is not the only one.
     """
     configs = Path(root, 'configs').resolve()
-    found = sorted(configs.glob(f'*/{name}.py')) if config is None else [Path(config).resolve()]
-    if len(found) != 1 or found[0].parent.parent != configs:
+    paths = sorted(configs.glob(f'*/{name}.py')) if config is None else [Path(config).resolve()]
+    if len(paths) != 1 or paths[0].parent.parent != configs:
         raise ValueError(
             f"A model of the index needs its config as '{configs}/<method>/{name}.py', found "
-            f'{[str(path) for path in found]}. Give the config, or write no index.'
+            f'{[str(path) for path in paths]}. Give the config, or write no index.'
         )
-    return found[0].relative_to(configs.parent).as_posix()
+    return paths[0].relative_to(configs.parent).as_posix()
 
 
-def metafile_with(path, entry):
-    """Text of a metafile with a model added, or put in the place of the one of its name.
+def index_files(root: str | Path, config: str, facts: dict[str, Any]) -> dict[Path, str]:
+    """New texts of the files of a repository that a released model changes.
 
-    Other models and their order stay, comments at the top too. The collection, if there is none
-    yet, gets its title and its paper from the method's README.
-
-    Args:
-        path (str | Path): ``metafile.yml`` of the method; it need not exist.
-        entry (dict): Entry of the model without ``In Collection``.
-
-    Returns:
-        str: YAML.
-
-    Raises:
-        ValueError: The file is there and no metafile.
-    """
-    path = Path(path)
-    content = read_yaml(path) if path.is_file() else {}
-    collections = content.get('Collections') or [_collection(path.parent)]
-    models = list(content.get('Models') or [])
-    entry = dict(
-        {'Name': entry['Name'], 'In Collection': collections[0]['Name']},
-        **{key: value for key, value in entry.items() if key != 'Name'},
-    )
-    places = [i for i, model in enumerate(models) if model.get('Name') == entry['Name']]
-    if places:
-        models[places[0]] = entry
-    else:
-        models.append(entry)
-    return _dump(path, {**content, 'Collections': collections, 'Models': models})
-
-
-def index_with(path, metafile):
-    """Text of an index that imports a metafile, once; metafiles are in the order of their names.
-
-    Args:
-        path (str | Path): ``model-index.yml``; it need not exist.
-        metafile (str): Path of the metafile below the folder of the index.
-
-    Returns:
-        str: YAML.
-
-    Raises:
-        ValueError: The file is there and no index.
-    """
-    content = read_yaml(path) if Path(path).is_file() else {}
-    imports = sorted({*(content.get('Import') or []), metafile})
-    return _dump(path, {**content, 'Import': imports})
-
-
-def index_files(root, config, entry):
-    """Files of a repository that a released model changes.
-
-    Args:
-        root (str | Path): Folder that holds ``configs/`` and ``model-index.yml``.
-        config (str): Path of the config below it.
-        entry (dict): Entry of the model (see :func:`metafile_with`).
-
-    Returns:
-        dict[Path, str]: New texts, the metafile before the index that names it.
+    The metafile comes before the index that names it.
 
     Raises:
         ValueError: One of them cannot be read.
-        PermissionError: One of them, or its folder, cannot be written.
+        PermissionError: One of them cannot be written.
     """
-    metafile = Path(config).with_name(METAFILE).as_posix()
-    files = {Path(root, metafile): metafile_with(Path(root, metafile), entry)}
-    files[Path(root, INDEX)] = index_with(Path(root, INDEX), metafile)
-    for path in files:
+    name = Path(config).with_name('metafile.yml').as_posix()
+    metafile, index = Path(root, name), Path(root, INDEX)
+    for path in (metafile, index):
         if not os.access(path.parent, os.W_OK):
             raise PermissionError(f"'{path}' cannot be written: its folder is read-only.")
-    return files
+    content = read_yaml(index) if index.is_file() else {}
+    imports = sorted({*(content.get('Import') or []), name})
+    return {
+        metafile: _metafile_with(metafile, _entry(facts, config)),
+        index: _dump(index, {**content, 'Import': imports}),
+    }
 
 
-def _collection(folder):
+def _entry(facts: dict[str, Any], config: str) -> dict:
+    """Entry of a model in a metafile."""
+    metadata = {
+        'Training Data': facts['data'],
+        'Iterations': facts['iterations'],
+        'Training Resources': facts['resources'],
+        'Parameters': facts['parameters'],
+        'sesim_mmagic': facts['version'],
+        'SHA256': facts['sha256'],
+    }
+    data = facts['data'] or facts['name']
+    # The split is part of the name: one metric of two splits is two columns of mim's table.
+    results = [
+        dict(Task=TASK, Dataset=f'{data}, {score["split"]}', Metrics=score['metrics'])
+        for score in facts['scores']
+    ]
+    return dict(
+        Name=facts['name'],
+        Config=config,
+        Metadata={key: value for key, value in metadata.items() if value is not None},
+        Weights=facts['weights'],
+        **(dict(Results=results) if results else {}),
+    )
+
+
+def _metafile_with(path: Path, entry: dict) -> str:
+    """A metafile with a model in the place of the one of its name, or at the end.
+
+    The collection, if there is none yet, gets its title and paper from the method's README.
+    """
+    content = read_yaml(path) if path.is_file() else {}
+    collections = content.get('Collections') or [_collection(path.parent)]
+    entry = {'Name': entry['Name'], 'In Collection': collections[0]['Name'], **entry}
+    models = {model['Name']: model for model in content.get('Models') or []}
+    models[entry['Name']] = entry
+    return _dump(path, {**content, 'Collections': collections, 'Models': list(models.values())})
+
+
+def _collection(folder: Path) -> dict:
     readme = folder / 'README.md'
     text = readme.read_text(encoding='utf-8') if readme.is_file() else ''
-    title, paper = _TITLE.search(text), _PAPER.search(text)
-    collection = dict(Name=title[1].strip() if title else folder.name)
-    if paper:
-        collection['Paper'] = dict(Title=paper[1], URL=paper[2])
-    if text:
-        collection['README'] = f'configs/{folder.name}/README.md'
-    return collection
+    title = re.search(r'^# (.+)$', text, re.MULTILINE)
+    paper = re.search(r'^> \[(.+?)\]\((https?://.+?)\)', text, re.MULTILINE)
+    return {
+        'Name': title[1].strip() if title else folder.name,
+        **({'Paper': dict(Title=paper[1], URL=paper[2])} if paper else {}),
+        **({'README': f'configs/{folder.name}/README.md'} if text else {}),
+    }
 
 
-def _dump(path, content):
-    lines = Path(path).read_text(encoding='utf-8').splitlines() if Path(path).is_file() else []
+def _dump(path: Path, content: dict) -> str:
+    """YAML after the comments that the file begins with."""
+    lines = path.read_text(encoding='utf-8').splitlines() if path.is_file() else []
     end = next((i for i, line in enumerate(lines) if not line.startswith('#')), len(lines))
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
     return '\n'.join([*lines[:end], text])

@@ -3,31 +3,25 @@
 import hashlib
 import os
 import re
-import shutil
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
+import numpy as np
 from mmengine.config import Config
 
 from sesim_mmagic.apis.embedded_config import embedded_config
 from sesim_mmagic.apis.inference.loading import init_translator
-from sesim_mmagic.apis.release.content import is_averaged, released_meta, serialise
-from sesim_mmagic.apis.release.fresh_process import (
-    check_in_fresh_process,
-    noise_picture,
-    translations,
-)
+from sesim_mmagic.apis.release.content import released_meta, serialize
+from sesim_mmagic.apis.release.fresh_process import check_in_fresh_process, translations
 from sesim_mmagic.apis.release.metafile import find_config, index_files
-from sesim_mmagic.apis.release.model_card import (
-    ModelFacts,
-    metafile_entry,
-    read_resources,
-    read_scores,
-    write_card,
-)
+from sesim_mmagic.apis.release.model_card import read_resources, read_scores, write_card
 from sesim_mmagic.engine import read_results
 from sesim_mmagic.engine.pictures import write_picture
+from sesim_mmagic.translators import Translator
 from sesim_mmagic.utils.checkpoints import last_checkpoint, read_checkpoint
 from sesim_mmagic.utils.files import write_atomically
 from sesim_mmagic.utils.images import read_picture
@@ -40,34 +34,32 @@ class Release:
     Attributes:
         path (Path): The checkpoint.
         card (Path): The model card.
-        sha256 (str): Sum of the checkpoint.
-        facts (ModelFacts): What is known of the model.
         index (tuple[Path, ...]): Metafile and index that were written.
+        facts (dict): What card and metafile say of the model; ``sha256`` is the file's checksum.
     """
 
     path: Path
     card: Path
-    sha256: str
-    facts: ModelFacts
-    index: tuple
+    index: tuple[Path, ...]
+    facts: dict[str, Any]
 
 
 def publish(
-    checkpoint,
-    out,
+    checkpoint: str | Path,
+    out: str | Path,
     *,
-    licence,
-    config=None,
-    ema=True,
-    samples=(),
-    base_url=None,
-    root=None,
-    date=None,
-    data=None,
-    resources=None,
-    limits='',
-    overwrite=False,
-):
+    licence: str,
+    config: str | Path | None = None,
+    ema: bool = True,
+    samples: Iterable[str | Path] = (),
+    base_url: str | None = None,
+    root: str | Path | None = None,
+    date: str | None = None,
+    data: str | None = None,
+    resources: str | None = None,
+    limits: str = '',
+    overwrite: bool = False,
+) -> Release:
     """Write a released checkpoint ``<config>_<date>-<sha8>.pth`` and its model card.
 
     The file holds the generators, the config and versions of packages. The same checkpoint and
@@ -80,22 +72,20 @@ def publish(
         checkpoint (str | Path): Checkpoint, or work directory (see :func:`choose_checkpoint`).
         out (str | Path): Folder for the release.
         licence (str): Licence of the weights; the training data may decide it.
-        config (str | Path | None): Config; None for the one that the checkpoint holds.
+        config (str | Path, optional): Config. Defaults to None: the one in the checkpoint.
         ema (bool): Whether a moving average, where there is one, takes the place of the trained
             generators. Defaults to True.
         samples (Iterable[str | Path]): Pictures of the source domain for the model card.
-        base_url (str | None): Address that the files will have; None for where they lie now.
-        root (str | Path | None): Repository whose metafile and ``model-index.yml`` get the model;
-            None for none.
-        date (str | None): Eight digits; None for when the checkpoint was written.
-        data (str | None): What the model was trained on; None for the name of the data's folder.
-        resources (str | None): What it was trained on and how long; None for what the training
-            noted.
+        base_url (str, optional): Address that the files will have. Defaults to None: ``out``.
+        root (str | Path, optional): Repository whose metafile and ``model-index.yml`` get the
+            model. Defaults to None: none.
+        date (str, optional): Eight digits. Defaults to None: when the checkpoint was written.
+        data (str, optional): What the model was trained on. Defaults to None: the name of the
+            data's folder.
+        resources (str, optional): What it was trained on and how long. Defaults to None: what the
+            training noted.
         limits (str): What the model cannot do, for the model card. Defaults to ''.
         overwrite (bool): Whether a release of this name in ``out`` is replaced. Defaults to False.
-
-    Returns:
-        Release: What was written.
 
     Raises:
         FileNotFoundError: A file does not exist.
@@ -105,46 +95,55 @@ def publish(
             gives other pictures in the fresh process.
     """
     checkpoint, _ = choose_checkpoint(checkpoint)
-    pictures = _read_samples(samples)
+    for path in (*samples, *([config] if config else [])):
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"'{path}' does not exist.")
+    if base_url is not None and not re.match(r'\w+://', base_url):
+        raise ValueError(
+            f"The base address is one such as 'https://host/folder', got '{base_url}'."
+        )
     trained = read_checkpoint(checkpoint)
-    given = None if config is None else _read_config(config)
-    cfg = given or embedded_config(trained, checkpoint)
-    meta = released_meta(trained, checkpoint, config, date)
-    model = init_translator(given, checkpoint, 'cpu')
+    cfg = Config.fromfile(config) if config else embedded_config(trained, checkpoint)
+    meta = released_meta(trained.get('meta', {}), config and Path(config).stem, date)
+    model = init_translator(cfg if config else None, checkpoint, 'cpu')
     if not ema:
         model.generator_ema = None
-    content = serialise(model, cfg, meta)
+    content = serialize(model, cfg, meta)
     sha256 = hashlib.sha256(content).hexdigest()
     name = f'{meta["experiment_name"]}_{meta["time"][:8]}-{sha256[:8]}'
-    facts = _facts(
-        model,
-        meta,
+    out = Path(out).resolve()
+    if not overwrite and (out / f'{name}.pth').exists():
+        raise FileExistsError(f"'{out / name}.pth' exists: give --overwrite to replace it.")
+    facts = dict(
+        file=f'{name}.pth',
+        weights=f'{(base_url or out.as_uri()).rstrip("/")}/{name}.pth',
+        sha256=sha256,
         data=data or _data_name(cfg),
         resources=resources or read_resources(checkpoint.parent),
         scores=read_scores(checkpoint, meta['iter']),
         licence=licence,
         limits=limits,
+        **_facts_of(model, meta),
     )
-    out = Path(out).resolve()
-    if not overwrite:
-        _check_new(out, name)
-    weights = _address(base_url, out, f'{name}.pth')
-    index = {}
-    if root is not None:
-        path = find_config(root, facts.name, config)
-        index = index_files(root, path, metafile_entry(facts, path, weights, sha256))
-    with _workshop(out, facts.name) as shop:
-        write_atomically(shop / f'{name}.pth', content)
-        rows = _translate_and_check(model, shop, name, pictures)
-        card = write_card(facts, f'{name}.pth', sha256, weights, rows)
-        write_atomically(shop / f'{name}.md', card)
-        _move(shop, out, [*(path for row in rows for path in row), f'{name}.md', f'{name}.pth'])
+    index = index_files(root, find_config(root, facts['name'], config), facts) if root else {}
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with TemporaryDirectory(prefix='.publishing-', dir=out) as folder:
+            facts['rows'] = _translate_and_check(model, content, samples, Path(folder), name)
+            write_atomically(Path(folder, f'{name}.md'), write_card(facts))
+            for path in (*sum(facts['rows'], []), f'{name}.md', f'{name}.pth'):
+                (out / path).parent.mkdir(exist_ok=True)
+                os.replace(Path(folder, path), out / path)
+    except BaseException:
+        with suppress(OSError):  # it holds something
+            out.rmdir()
+        raise
     for path, text in index.items():  # the index names no file that is not there
         write_atomically(path, text)
-    return Release(out / f'{name}.pth', out / f'{name}.md', sha256, facts, tuple(index))
+    return Release(out / f'{name}.pth', out / f'{name}.md', tuple(index), facts)
 
 
-def choose_checkpoint(path):
+def choose_checkpoint(path: str | Path) -> tuple[Path, str]:
     """Choose the checkpoint of a training: the best by the first score of ``save_best``, or last.
 
     Args:
@@ -169,94 +168,46 @@ def choose_checkpoint(path):
     return Path(last), 'last'
 
 
-def _read_config(config):
-    if not Path(config).is_file():
-        raise FileNotFoundError(f"Config '{config}' does not exist.")
-    return Config.fromfile(config)
-
-
-def _read_samples(samples):
-    for path in samples:
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"Sample picture '{path}' does not exist.")
-    return [read_picture(str(path)) for path in samples]
-
-
-def _facts(model, meta, **told):
-    target, source = next(iter(model.domains.items()))
-    return ModelFacts(
-        name=meta['experiment_name'],
-        model=type(model).__name__,
-        domains=(source, target),
-        iterations=meta['iter'],
-        parameters=sum(p.numel() for p in model.generators.parameters()),
-        averaged=is_averaged(model),
-        versions={k.removesuffix('_version'): v for k, v in meta.items() if 'version' in k},
-        **told,
-    )
-
-
-def _address(base_url, out, file):
-    if base_url is None:
-        return (out / file).as_uri()
-    if not re.match(r'\w+://', base_url):
-        raise ValueError(
-            f"The base address is one such as 'https://host/folder', got '{base_url}'."
-        )
-    return f'{base_url.rstrip("/")}/{file}'
-
-
-def _check_new(out, name):
-    for path in (out / f'{name}.pth', out / f'{name}.md', out / f'{name}_samples'):
-        if path.exists():
-            raise FileExistsError(f"'{path}' exists: give --overwrite to replace this release.")
-
-
-def _data_name(cfg):
-    place = cfg.get('train_dataloader')
-    while isinstance(place, dict) and 'data_root' not in place:  # wrappers, such as RepeatDataset
-        place = place.get('dataset')
-    root = place['data_root'] if isinstance(place, dict) else None
+def _data_name(cfg: Config) -> str | None:
+    dataset = cfg.get('train_dataloader')
+    while isinstance(dataset, dict) and 'data_root' not in dataset:  # such as RepeatDataset
+        dataset = dataset.get('dataset')
+    root = dataset['data_root'] if isinstance(dataset, dict) else None
     return Path(root).name if isinstance(root, str) and root else None
 
 
-def _translate_and_check(model, shop, name, pictures):
-    """Write sample pictures and compare them; return their paths, source and translations."""
-    inputs, outputs, shown = shop / 'inputs', shop / 'outputs', f'{name}_samples'
-    outputs.mkdir()
-    for number, picture in enumerate(pictures or [noise_picture()]):
-        write_picture(inputs / f'{number}.png', picture)
-    expected = dict(translations(model, sorted(inputs.iterdir())))
-    check_in_fresh_process(shop / f'{name}.pth', inputs, expected, outputs)
+def _facts_of(model: Translator, meta: dict) -> dict[str, Any]:
+    target, source = next(iter(model.domains.items()))
+    return dict(
+        name=meta['experiment_name'],
+        model=type(model).__name__,
+        source=source,
+        target=target,
+        iterations=meta['iter'],
+        parameters=sum(p.numel() for p in model.generators.parameters()),
+        averaged=model.generator_ema is not None,
+        version=meta['sesim_mmagic_version'],
+        versions=', '.join(f'{k[:-8]} {v}' for k, v in meta.items() if k.endswith('_version')),
+    )
+
+
+def _translate_and_check(
+    model: Translator, content: bytes, samples: Iterable[str | Path], folder: Path, name: str
+) -> list[list[str]]:
+    """Write file and samples, compare translations; paths of each source and its translations."""
+    noise = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    sources = [read_picture(str(path)) for path in samples]
+    for number, picture in enumerate(sources or [noise]):
+        write_picture(folder / f'inputs/{number}.png', picture)
+    write_atomically(folder / f'{name}.pth', content)
+    translated = dict(translations(model, sorted((folder / 'inputs').iterdir())))
+    check_in_fresh_process(folder / f'{name}.pth', folder / 'inputs', translated, folder / 'out')
     rows = []
-    for number, picture in enumerate(pictures):
-        wanted = [k for k in expected if k.startswith(f'{number}_{model.check_target(None)}_')]
-        files = {f'{shown}/{number}_source.png': picture}
-        files.update({f'{shown}/{key}.png': expected[key] for key in wanted})
-        for path, content in files.items():
-            write_picture(shop / path, content)
-        rows.append(list(files))
+    for number, picture in enumerate(sources):
+        beginning = f'{number}_{model.check_target(None)}_'
+        shown = {key: value for key, value in translated.items() if key.startswith(beginning)}
+        rows.append([])
+        for key, value in {f'{number}_source': picture, **shown}.items():
+            rows[-1].append(f'{name}_samples/{key}.png')
+            write_picture(folder / rows[-1][-1], value)
     return rows
-
-
-@contextmanager
-def _workshop(out, name):
-    """A folder inside ``out`` for unfinished files; what an interrupted run left in it goes."""
-    shop = out / f'.{name}.publishing'
-    shutil.rmtree(shop, ignore_errors=True)
-    made = not out.exists()
-    try:
-        shop.mkdir(parents=True)
-        yield shop
-    except OSError as error:
-        raise type(error)(f"Nothing was released: '{out}' cannot be written: {error}") from error
-    finally:
-        shutil.rmtree(shop, ignore_errors=True)
-        if made and out.is_dir() and not any(out.iterdir()):
-            out.rmdir()
-
-
-def _move(shop, out, names):
-    for name in names:
-        (out / name).parent.mkdir(exist_ok=True)
-        os.replace(shop / name, out / name)
