@@ -2,227 +2,97 @@
 
 MMEngine imports what a ``type`` names and calls it, fetches what ``pretrained`` names, and some
 components open files. So a config that comes with weights is compared with the tables below before
-any of it is used: each component is one of those listed, each of its arguments is listed, and each
-value is a number, a flag or a string of a kind that is known to do nothing.
+any of it is used, at every depth: a component is one of a few, an argument is one of those listed,
+and a value is a number in bounds, a flag, None, a name without dots and slashes where a name is
+only a name, or one of some words where MMEngine would look the word up.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-#: What a value may be: '' for one that may be, else what is wrong, to follow a setting's name.
-Kind = Callable[[Any], str]
-
-
-def shown(value: Any) -> str:
-    """A value on one short line."""
-    text = repr(value)
-    return text if len(text) <= 60 else f'{text[:57]}...'
-
-
-def _kind(words: str, fits: Callable[[Any], bool]) -> Kind:
-    return lambda value: '' if fits(value) else f' must be {words}, not {shown(value)}'
-
-
-def whole(least: int, most: int) -> Kind:
-    """A whole number."""
-    return _kind(
-        f'a whole number from {least} to {most}',
-        lambda value: type(value) is int and least <= value <= most,
-    )
-
-
-def number(least: float, most: float) -> Kind:
-    """A number; infinity and NaN are none."""
-    return _kind(
-        f'a number from {least:g} to {most:g}',
-        lambda value: type(value) in (int, float) and least <= value <= most,
-    )
-
-
-def one_of(*names: str) -> Kind:
-    """One of some strings."""
-    return _kind(f'one of {", ".join(names)}', lambda value: type(value) is str and value in names)
-
-
-def optional(kind: Kind) -> Kind:
-    """None, or a value of a kind."""
-    return lambda value: '' if value is None else kind(value)
-
-
-def several(kind: Kind, most: int = 10) -> Kind:
-    """A value of a kind, or a list of such."""
-
-    def problem(value: Any) -> str:
-        values = value if type(value) in (list, tuple) else [value]
-        if not 1 <= len(values) <= most:
-            return f' must have 1 to {most} entries, not {len(values)}'
-        return next(filter(None, map(kind, values)), '')
-
-    return problem
-
-
-def settings(**kinds: Kind) -> Kind:
-    """A dictionary with some of these keys and no others."""
-
-    def problem(value: Any) -> str:
-        if not isinstance(value, dict):
-            return f' must be a dictionary, not {shown(value)}'
-        for key, item in value.items():
-            if key not in kinds:
-                return f' must not have {shown(key)}, it can have {", ".join(kinds)}'
-            if wrong := kinds[key](item):
-                return f'.{key}{wrong}'
-        return ''
-
-    return problem
-
-
-def component(table: Mapping[str, Mapping[str, Kind]]) -> Kind:
-    """A dictionary whose ``type`` is in a table, with some of the arguments that it has there."""
-
-    def problem(value: Any) -> str:
-        if not isinstance(value, dict):
-            return f' must be a dictionary, not {shown(value)}'
-        name = _full_name(value.get('type'), table)
-        if name is None:
-            return f'.type must be one of {", ".join(table)}, not {shown(value.get("type"))}'
-        return settings(**table[name])({k: v for k, v in value.items() if k != 'type'})
-
-    return problem
-
-
-def _full_name(name: Any, table: Mapping[str, Any]) -> str | None:
-    """Name of a component with its package; None if it is not in a table."""
-    return next((full for full in table if name in (full, full.partition('.')[2])), None)
-
-
-FLAG = _kind('True or False', lambda value: type(value) is bool)
-CHANNELS = whole(1, 8192)
-BLOCKS = whole(0, 64)
-HALVINGS = whole(0, 12)
-COUNT = whole(0, 2**31)
-WEIGHT = number(-1e9, 1e9)
-SHARE = number(0, 1)
-# Names become those of modules, of inputs and of files.
-NAME = _kind(
-    'a name of letters, digits, blanks, - and _',
-    lambda value: type(value) is str and bool(re.fullmatch(r'[\w-][\w -]{0,99}', value)),
+_TRANSLATORS = (
+    'sesim_mmagic.OneSidedTranslator',
+    'sesim_mmagic.MultiModalTranslator',
+    'sesim_mmagic.SeSimCycleGAN',
+    'sesim_mmagic.SeSimPix2Pix',
 )
-
-INITIALISATION = several(
-    settings(
-        type=one_of('normal', 'xavier', 'kaiming', 'orthogonal', 'Normal', 'Xavier', 'Kaiming'),
-        layer=several(one_of('Conv2d', 'ConvTranspose2d', 'Linear')),
-        gain=WEIGHT,
-        mean=WEIGHT,
-        std=WEIGHT,
-        bias=WEIGHT,
-        a=WEIGHT,
-        mode=one_of('fan_in', 'fan_out'),
-        nonlinearity=one_of('relu', 'leaky_relu'),
-        distribution=one_of('normal', 'uniform'),
-    )
+_GENERATORS = (
+    'sesim_mmagic.ResNetBlurGenerator',
+    'sesim_mmagic.StyleGAN2Generator',
+    'sesim_mmagic.MUNITGenerator',
+    'mmagic.ResnetGenerator',
+    'mmagic.UnetGenerator',
 )
-NORM = settings(
-    type=one_of('IN', 'IN2d', 'BN', 'BN2d', 'SyncBN'),
-    requires_grad=FLAG,
-    eps=SHARE,
-    momentum=SHARE,
-    affine=FLAG,
-    track_running_stats=FLAG,
-)
-_IN_AND_OUT = dict(
-    in_channels=CHANNELS,
-    out_channels=CHANNELS,
-    base_channels=CHANNELS,
-    init_cfg=optional(INITIALISATION),
-)
-
-GENERATORS = {
-    'sesim_mmagic.ResNetBlurGenerator': dict(
-        _IN_AND_OUT, num_blocks=BLOCKS, num_downsamplings=HALVINGS, dropout=SHARE
-    ),
-    'sesim_mmagic.StyleGAN2Generator': dict(
-        _IN_AND_OUT, num_blocks=BLOCKS, num_downsamplings=HALVINGS, noise=FLAG, tanh=FLAG
-    ),
-    'sesim_mmagic.MUNITGenerator': dict(
-        in_channels=CHANNELS,
-        base_channels=CHANNELS,
-        style_channels=CHANNELS,
-        num_downsamplings=HALVINGS,
-        num_blocks=BLOCKS,
-        mlp_channels=CHANNELS,
-        style_downsamplings=HALVINGS,
-        init_cfg=optional(INITIALISATION),
-    ),
-    'mmagic.ResnetGenerator': dict(
-        _IN_AND_OUT,
-        norm_cfg=NORM,
-        use_dropout=FLAG,
-        num_blocks=BLOCKS,
-        padding_mode=one_of('reflect', 'replicate', 'zeros'),
-    ),
-    'mmagic.UnetGenerator': dict(_IN_AND_OUT, num_down=HALVINGS, norm_cfg=NORM, use_dropout=FLAG),
-}
-PREPROCESSORS = {
-    'mmagic.DataPreprocessor': dict(
-        mean=optional(several(number(-1e6, 1e6))),
-        std=optional(several(number(1e-6, 1e6))),
-        pad_size_divisor=whole(1, 1024),
-        pad_value=WEIGHT,
-        pad_mode=one_of('constant', 'reflect', 'replicate', 'circular'),
-        output_channel_order=optional(one_of('RGB', 'BGR')),
-        data_keys=optional(several(NAME)),
-        stack_data_sample=FLAG,
-    ),
-}
-AVERAGE = optional(settings(momentum=SHARE, interval=COUNT, update_buffers=FLAG))
-
-_ALL = dict(generator=component(GENERATORS), data_preprocessor=component(PREPROCESSORS))
-_AVERAGED = dict(ema=AVERAGE, channels_last=FLAG)
-_OWN = dict(_ALL, **_AVERAGED, source_domain=NAME, target_domain=NAME, size_divisor=whole(1, 1024))
-_HOST = dict(
-    _ALL,
-    default_domain=NAME,
-    reachable_domains=several(NAME),
-    related_domains=several(NAME),
-    discriminator_steps=COUNT,
-    disc_init_steps=COUNT,
-    real_img_key=NAME,
-)
-TRANSLATORS = {
-    'sesim_mmagic.OneSidedTranslator': dict(
-        _OWN,
-        identity_weight=WEIGHT,
-        flip_equivariance=FLAG,
-        gradient_penalty_weight=WEIGHT,
-        r1_weight=WEIGHT,
-        buffer_size=COUNT,
-    ),
-    'sesim_mmagic.MultiModalTranslator': dict(
-        _OWN,
-        two_sided=FLAG,
-        image_weight=WEIGHT,
-        style_weight=WEIGHT,
-        content_weight=WEIGHT,
-        cycle_weight=WEIGHT,
-        num_styles=whole(1, 10_000),
-        seed=COUNT,
-        shared_styles=FLAG,
-        decode_batch=whole(1, 4096),
-    ),
-    'sesim_mmagic.SeSimCycleGAN': dict(_HOST, **_AVERAGED, buffer_size=COUNT),
-    'sesim_mmagic.SeSimPix2Pix': dict(_HOST, **_AVERAGED),
-    'mmagic.CycleGAN': dict(_HOST, buffer_size=COUNT),
-    'mmagic.Pix2Pix': _HOST,
-}
-
-_AS_TRANSLATOR = {
+_PREPROCESSOR = 'mmagic.DataPreprocessor'
+#: What each type is built as. MMEngine imports a module of the name of a component that the default
+#: scope does not have; MMagic's own models become the translators that have the same networks.
+FULL_NAMES = {
+    name: full
+    for full in (*_TRANSLATORS, *_GENERATORS, _PREPROCESSOR)
+    for name in (full, full.partition('.')[2])
+} | {
     f'{package}{name}': f'sesim_mmagic.SeSim{name}'
     for package in ('', 'mmagic.')
     for name in ('CycleGAN', 'Pix2Pix')
 }
+
+# A kind of value is bool, a range of whole numbers, a (least, most) of numbers, a set of words, a
+# pattern of names, a dictionary of kinds, or a list of one kind: a value of it, or up to 10.
+_CHANNELS, _BLOCKS, _HALVINGS, _COUNT = range(1, 8193), range(65), range(13), range(2**31)
+_WEIGHT, _SHARE = (-1e9, 1e9), (0, 1)
+_NAME = re.compile(r'[\w-][\w -]{0,99}')
+_INITIALIZATION = dict(
+    type={'normal', 'xavier', 'kaiming', 'orthogonal', 'Normal', 'Xavier', 'Kaiming'},
+    layer=[{'Conv2d', 'ConvTranspose2d', 'Linear'}],
+    mode={'fan_in', 'fan_out'},
+    nonlinearity={'relu', 'leaky_relu'},
+    distribution={'normal', 'uniform'},
+    **dict.fromkeys(('gain', 'mean', 'std', 'bias', 'a'), _WEIGHT),
+)
+_NORM = dict(
+    type={'IN', 'IN2d', 'BN', 'BN2d', 'SyncBN'},
+    **dict.fromkeys(('requires_grad', 'affine', 'track_running_stats'), bool),
+    **dict.fromkeys(('eps', 'momentum'), _SHARE),
+)
+GENERATOR = dict(
+    type={name for name, full in FULL_NAMES.items() if full in _GENERATORS},
+    **dict.fromkeys(('in_channels', 'out_channels', 'base_channels'), _CHANNELS),
+    **dict.fromkeys(('style_channels', 'mlp_channels'), _CHANNELS),
+    **dict.fromkeys(('num_downsamplings', 'style_downsamplings', 'num_down'), _HALVINGS),
+    **dict.fromkeys(('noise', 'tanh', 'use_dropout'), bool),
+    num_blocks=_BLOCKS,
+    dropout=_SHARE,
+    padding_mode={'reflect', 'replicate', 'zeros'},
+    norm_cfg=_NORM,
+    init_cfg=[_INITIALIZATION],
+)
+PREPROCESSOR = dict(
+    type={name for name, full in FULL_NAMES.items() if full == _PREPROCESSOR},
+    mean=[(-1e6, 1e6)],
+    std=[(1e-6, 1e6)],
+    pad_size_divisor=range(1, 1025),
+    pad_value=_WEIGHT,
+    pad_mode={'constant', 'reflect', 'replicate', 'circular'},
+    output_channel_order={'RGB', 'BGR'},
+    data_keys=[_NAME],
+    stack_data_sample=bool,
+)
+TRANSLATOR = dict(
+    type={name for name, full in FULL_NAMES.items() if full in _TRANSLATORS},
+    generator=GENERATOR,
+    data_preprocessor=PREPROCESSOR,
+    ema=dict(momentum=_SHARE, interval=_COUNT, update_buffers=bool),
+    **dict.fromkeys(('source_domain', 'target_domain', 'default_domain', 'real_img_key'), _NAME),
+    **dict.fromkeys(('reachable_domains', 'related_domains'), [_NAME]),
+    **dict.fromkeys(('channels_last', 'flip_equivariance', 'two_sided', 'shared_styles'), bool),
+    **dict.fromkeys(('buffer_size', 'seed', 'discriminator_steps', 'disc_init_steps'), _COUNT),
+    **dict.fromkeys(('identity_weight', 'gradient_penalty_weight', 'r1_weight'), _WEIGHT),
+    **dict.fromkeys(('image_weight', 'style_weight', 'content_weight', 'cycle_weight'), _WEIGHT),
+    size_divisor=range(1, 1025),
+    num_styles=range(1, 10_001),
+    decode_batch=range(1, 4097),
+)
 
 # What inference has no use for, at the top of a model's settings: it is left out and never built,
 # whatever it is. A loss of one's own need not be known, no weights of a feature network are needed.
@@ -248,30 +118,67 @@ def check_inert(model: Any) -> None:
         ValueError: They are not; the message names the first setting that is not, and what it may
             be.
     """
-    left = model
     if isinstance(model, dict):
-        left = {key: value for key, value in model.items() if key not in TRAINING_ONLY}
-    if problem := component(TRANSLATORS)(left):
+        model = {key: value for key, value in model.items() if key not in TRAINING_ONLY}
+    if problem := _problem_of_settings(model, TRANSLATOR):
         raise ValueError(f'model{problem}')
 
 
 def for_inference(model: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of a model without what inference has no use for.
-
-    MMagic's own models become the translators here that have the same networks.
-    """
+    """Settings of a model without what inference has no use for, and with full names of types."""
     settings = {key: TRAINING_ONLY.get(key, value) for key, value in model.items()}
-    return dict(settings, type=_AS_TRANSLATOR.get(model['type'], model['type']))
+    for key in ('generator', 'data_preprocessor'):
+        if isinstance(settings.get(key), dict) and 'type' in settings[key]:
+            settings[key] = _with_full_name(settings[key])
+    return _with_full_name(settings)
 
 
-def with_full_names(model: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings that passed :func:`check_inert`, with the packages of their components.
+def shown(value: Any) -> str:
+    """A value on one short line."""
+    text = repr(value)
+    return text if len(text) <= 60 else f'{text[:57]}...'
 
-    MMEngine imports a module of the name of a component that the default scope does not have.
-    """
-    found = dict(model)
-    found['type'] = _full_name(model['type'], TRANSLATORS)
-    for key, table in (('generator', GENERATORS), ('data_preprocessor', PREPROCESSORS)):
-        if key in model:
-            found[key] = dict(model[key], type=_full_name(model[key]['type'], table))
-    return found
+
+def _with_full_name(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(settings, type=FULL_NAMES.get(settings['type'], settings['type']))
+
+
+def _problem(value: Any, kind: Any) -> str:
+    """What keeps a value from being of a kind, to follow a setting's name; '' if it is of it."""
+    if value is None:
+        return ''
+    if isinstance(kind, list):
+        values = value if type(value) in (list, tuple) else [value]
+        if not 1 <= len(values) <= 10:
+            return f' must have 1 to 10 entries, not {len(values)}'
+        return next(filter(None, (_problem(entry, kind[0]) for entry in values)), '')
+    if isinstance(kind, dict):
+        return _problem_of_settings(value, kind)
+    if isinstance(kind, range):
+        words = f'a whole number from {kind[0]} to {kind[-1]}'
+        fits = type(value) is int and value in kind
+    elif isinstance(kind, tuple):
+        words = f'a number from {kind[0]:g} to {kind[1]:g}'
+        fits = type(value) in (int, float) and kind[0] <= value <= kind[1]
+    elif isinstance(kind, set):
+        words = f'one of {", ".join(sorted(kind))}'
+        fits = type(value) is str and value in kind
+    elif isinstance(kind, re.Pattern):
+        words = 'a name of letters, digits, blanks, - and _'
+        fits = type(value) is str and kind.fullmatch(value)
+    else:
+        words, fits = 'True or False', type(value) is bool
+    return '' if fits else f' must be {words}, not {shown(value)}'
+
+
+def _problem_of_settings(value: Any, kinds: Mapping[str, Any]) -> str:
+    if not isinstance(value, dict):
+        return f' must be a dictionary, not {shown(value)}'
+    if 'type' in kinds and value.get('type') is None:
+        return '.type is missing'
+    for key, item in value.items():
+        if key not in kinds:
+            return f' must not have {shown(key)}, it can have {", ".join(kinds)}'
+        if problem := _problem(item, kinds[key]):
+            return f'.{key}{problem}'
+    return ''

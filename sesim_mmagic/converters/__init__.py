@@ -1,9 +1,11 @@
-"""Published files of CycleGAN, CUT, FastCUT and F-LSeSim, from and to checkpoints."""
+"""Published files of CycleGAN, CUT, FastCUT and F-LSeSim, from and to checkpoints.
 
-from .joining import join
-from .networks import Converted, to_ours, to_published
-from .splitting import Split, split
-from .variants import Variant, identify
+A network of this package, built without memory, says which tensors it has; ``layouts`` says what
+each is called in a published file. One list serves both ways.
+"""
+
+from .checkpoints import Split, join, split
+from .networks import Converted, Variant, identify, to_ours, to_published
 
 __all__ = [
     'Converted',

@@ -1,23 +1,70 @@
-"""One network at a time: from published names and shapes to this package's, and back."""
+"""One network at a time: told by its tensors, to this package's names and shapes, and back."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 
-from .variants import Variant, identify
+from .layouts import Shape, Slot, layout
+
+#: What each network is, and what else there is to say of it.
+NETWORKS = {
+    'sesim_mmagic.ResNetBlurGenerator': ('generator', 'ResNet generator, blur-pooled'),
+    'mmagic.ResnetGenerator': ('generator', 'ResNet generator without blur-pooling'),
+    'sesim_mmagic.StyleGAN2Generator': ('generator', 'StyleGAN2 generator'),
+    'sesim_mmagic.BlurPatchGAN': ('discriminator', 'PatchGAN discriminator, blur-pooled'),
+    'mmagic.PatchDiscriminator': ('discriminator', 'PatchGAN discriminator without blur-pooling'),
+    'sesim_mmagic.StyleGAN2Discriminator': ('discriminator', 'StyleGAN2 discriminator'),
+    'sesim_mmagic.LSeSimLoss': ('heads', "LSeSim's heads"),
+    'sesim_mmagic.PatchNCELoss': ('heads', "PatchNCE's perceptrons"),
+}
+#: Beginnings of names in files that have no counterpart here.
+_FOREIGN = {
+    r'model\.model\.': 'a UNet generator, which this package has not',
+    r'net\.\d': 'a discriminator of single pixels, which this package has not',
+    r'(enc|dec|gen|cnns|enc_content|enc_style)\.|(content|style)_encoder\.|scales\.': (
+        'networks of MUNIT, which have no converter'
+    ),
+    r'module\.': "a network inside a wrapper: take 'module.' away from the names of its tensors",
+    r'(generators|discriminators|structure_loss)\.|(state_dict|meta)$': (
+        'a checkpoint of MMagic or this package, which from_sesim.py takes'
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A network and its size.
+
+    Attributes:
+        network (str): Its type in a config.
+        settings (dict): What its tensors say of its arguments, such as ``base_channels``.
+    """
+
+    network: str
+    settings: dict[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """'generator', 'discriminator' or 'heads' (what a structure loss has learned)."""
+        return NETWORKS[self.network][0]
+
+    def __str__(self) -> str:
+        settings = ', '.join(f'{name} {value}' for name, value in self.settings.items())
+        return f'{NETWORKS[self.network][1]} ({settings})'
 
 
 @dataclass
 class Converted:
     """A network in this package's names.
 
-    Args:
+    Attributes:
         variant (Variant): What it is.
         state_dict (dict[str, Tensor]): Its weights, which share memory with what they come from.
         constants (list[str]): Blur kernels, which were checked and left out: code has them.
-        statistics (list[str]): Running statistics of instance norms, which were left out: nothing
-            uses them.
+        statistics (list[str]): Running statistics of instance norms, left out: nothing uses them.
     """
 
     variant: Variant
@@ -34,44 +81,36 @@ def to_ours(published: Mapping[str, Tensor], where: str = 'state dict') -> Conve
             FastCUT or F-LSeSim.
         where (str): What it comes from, for messages.
 
-    Returns:
-        Converted: The network, its weights in this package's names, and what was left out.
-
     Raises:
         ValueError: As :func:`identify`.
     """
-    variant = identify(published, where)
+    variant, slots = _identify(published, where, published=True)
     converted = Converted(variant, {})
-    for slot in variant.slots:
-        if slot.theirs not in published:  # optional; identify() has seen to the others
+    for slot in slots:
+        if slot.theirs not in published:  # optional; _identify() has seen to the others
             continue
         if slot.ours:
-            shape = slot.our_shape or slot.shape
-            converted.state_dict[slot.ours] = published[slot.theirs].reshape(shape)
-        elif slot.constant is None:
-            converted.statistics.append(slot.theirs)
+            converted.state_dict[slot.ours] = published[slot.theirs].reshape(slot.our_shape)
         else:
-            converted.constants.append(slot.theirs)
+            left_out = converted.statistics if slot.constant is None else converted.constants
+            left_out.append(slot.theirs)
     return converted
 
 
 def to_published(ours: Mapping[str, Tensor], where: str = 'state dict') -> dict[str, Tensor]:
-    """Convert a network of this package to published names, shapes and order.
+    """Convert a network of this package to published names, shapes and order, kernels included.
 
     Args:
         ours (Mapping[str, Tensor]): State dict of one network.
         where (str): What it comes from, for messages.
 
-    Returns:
-        dict[str, Tensor]: Content for a ``latest_net_*.pth``, blur kernels included.
-
     Raises:
         ValueError: As :func:`identify`; networks of MUNIT have no published counterpart.
     """
-    variant = identify(ours, where, published=False)
+    _, slots = _identify(ours, where, published=False)
     dtype = next(iter(ours.values())).dtype
     published = {}
-    for slot in variant.slots:
+    for slot in slots:
         if slot.ours:
             published[slot.theirs] = ours[slot.ours].reshape(slot.shape)
         elif slot.constant is not None:
@@ -79,32 +118,168 @@ def to_published(ours: Mapping[str, Tensor], where: str = 'state dict') -> dict[
     return published
 
 
-def swap_colours(published: Mapping[str, Tensor], variant: Variant) -> dict[str, Tensor]:
-    """A published network that takes and gives RGB, from one for BGR; and the reverse.
-
-    The channels of the first layer's inputs and of a generator's outputs change places. Networks
-    of other than three channels stay what they are, and so do LSeSim's heads, which look through
-    VGG16.
+def identify(state_dict: Mapping[str, Tensor], where: str, published: bool = True) -> Variant:
+    """Find out which network the tensors are of, all of them and no others.
 
     Args:
-        published (Mapping[str, Tensor]): Network in published names.
-        variant (Variant): What it is.
+        state_dict (Mapping[str, Tensor]): Tensors by name.
+        where (str): What they come from, for messages.
+        published (bool): Whether names are those of published files, otherwise those of this
+            package. Defaults to True.
+
+    Raises:
+        ValueError: If it is no network that this package knows, if tensors are missing, unexpected
+            or of another shape, or if constants have other values.
     """
-    swapped = dict(published)
-    if variant.kind == 'heads':
-        if variant.settings.get('width') and variant.settings['channels'][0] == 3:
-            swapped['mlp_0.0.weight'] = published['mlp_0.0.weight'].flip(1)
-        return swapped
-    weights = [name for name in published if name.endswith('.weight')]
+    return _identify(state_dict, where, published)[0]
+
+
+def _identify(
+    state_dict: Mapping[str, Tensor], where: str, published: bool
+) -> tuple[Variant, list[Slot]]:
+    try:
+        shapes = _shapes(state_dict)
+        variant = Variant(*_recognize(shapes, published))
+    except ValueError as error:
+        raise ValueError(f'{where}: {error}') from None
+    try:
+        slots = layout(variant.network, variant.settings)
+    except Exception as error:  # numbers that no network has
+        raise ValueError(f'{where}: looks like {variant}, which cannot be: {error}') from None
+    if published:
+        needed = {slot.theirs: slot.shape for slot in slots}
+        optional = {slot.theirs for slot in slots if slot.optional}
+    else:
+        needed = {slot.ours: slot.our_shape for slot in slots if slot.ours}
+        optional = set()
+    problems = {
+        'tensors are missing': [n for n in needed if n not in shapes and n not in optional],
+        'tensors are unexpected': [n for n in shapes if n not in needed],
+        'tensors have another shape': [
+            f'{n!r} {shapes[n]} instead of {shape}'
+            for n, shape in needed.items()
+            if shapes.get(n, shape) != shape
+        ],
+    }
+    if published and not any(problems.values()):
+        # A network with other blur kernels is another network, whatever its weights are.
+        problems['constants have other values than this network has'] = [
+            slot.theirs
+            for slot in slots
+            if slot.constant is not None
+            and not (state_dict[slot.theirs].float() == slot.constant).all()
+        ]
+    found = [f'{what}: {_some(names)}' for what, names in problems.items() if names]
+    if found:
+        raise ValueError(f'{where}: looks like {variant}, but {"; ".join(found)}')
+    return variant, slots
+
+
+def _shapes(state_dict: Mapping[str, Tensor]) -> dict[str, Shape]:
+    if not state_dict:
+        raise ValueError('holds no tensors')
+    for beginning, what in _FOREIGN.items():
+        if any(re.match(beginning, str(name)) for name in state_dict):
+            raise ValueError(what)
+    for name, value in state_dict.items():
+        if not isinstance(value, Tensor) or not isinstance(name, str):
+            raise ValueError(
+                f'a state dict of tensors was expected, {name!r} is of type {type(value).__name__}'
+            )
+        if not value.is_floating_point() and not name.endswith('num_batches_tracked'):
+            raise ValueError(f'{name!r} is of type {value.dtype}, not of a float type')
+    return {name: tuple(value.shape) for name, value in state_dict.items()}
+
+
+def _recognize(shapes: Mapping[str, Shape], published: bool) -> tuple[str, dict[str, Any]]:
+    """Type of a network and its arguments, from some names and shapes of its tensors.
+
+    Layers are counted by tensors that are there, whatever numbers their names hold.
+    """
+
+    def count(pattern: str) -> int:
+        return len({match[0] for name in shapes if (match := re.match(pattern, name))})
+
+    # Blur kernels and noise are no weights of layers; StyledConv's have a dimension more.
+    weights = [
+        shape[-4:] for name, shape in shapes.items() if name.endswith('.weight') and len(shape) > 1
+    ]
+    if not weights:
+        raise ValueError('holds no weights of layers')
     first, last = weights[0], weights[-1]
-    if variant.settings['in_channels'] == 3:
-        swapped[first] = published[first].flip(1)
-    if variant.settings.get('out_channels') == 3:
-        swapped[last] = swapped[last].flip(0)
-        bias = [name for name in published if name.endswith('.bias')][-1]
-        swapped[bias] = published[bias].flip(_channel_axis(published[bias]))
-    return swapped
+    sizes = dict(in_channels=first[1], base_channels=first[0])
+    if count(r'encoder\.(convs\.)?\d+\.'):
+        halvings = count(r'encoder\.(convs\.)?\d+\.skip\.')
+        return 'sesim_mmagic.StyleGAN2Generator', dict(
+            in_channels=first[1],
+            out_channels=last[0],
+            base_channels=first[0],
+            num_blocks=2 * (count(r'encoder\.(convs\.)?\d+\.conv1\.') - halvings),
+            num_downsamplings=halvings,
+            noise=any('noise' in name for name in shapes),
+        )
+    if count(r'(final_)?linear\.\d+\.'):
+        outputs, inputs = weights[-2:][0][:2]
+        last_size = 4 if inputs == 4 * 4 * outputs else 8  # CUT's, F-LSeSim's
+        size = last_size * 2 ** count(r'convs\.\d+\.(?=skip\.)')
+        return 'sesim_mmagic.StyleGAN2Discriminator', dict(size=size, **sizes, last_size=last_size)
+    if count(r'(heads\.)?conv_\d+\.'):
+        return 'sesim_mmagic.LSeSimLoss', dict(channels=tuple(s[1] for s in weights[::2]))
+    if count(r'mlp_\d+\.'):
+        channels = tuple(shape[1] for shape in weights[::2])
+        return 'sesim_mmagic.PatchNCELoss', dict(channels=channels, width=first[0])
+    if count(r'model\.\d+\.'):
+        return _resnet_or_patch_gan(shapes, published, count, sizes, last[0])
+    raise ValueError(
+        f'holds no network that this package knows: tensors are called {_some(list(shapes), 3)}; '
+        'expected generators (ResNet, StyleGAN2), discriminators (PatchGAN, StyleGAN2), '
+        "LSeSim's heads or PatchNCE's perceptrons, of CycleGAN, CUT or F-LSeSim"
+    )
 
 
-def _channel_axis(bias: Tensor) -> int:
-    return 0 if bias.dim() == 1 else 1
+def _resnet_or_patch_gan(
+    shapes: Mapping[str, Shape],
+    published: bool,
+    count: Callable[[str], int],
+    sizes: dict[str, int],
+    outputs: int,
+) -> tuple[str, dict[str, Any]]:
+    affine = [n for n, shape in shapes.items() if n.endswith('.weight') and len(shape) == 1]
+    if affine:
+        raise ValueError(
+            f'a network with batch norm ({affine[0]!r} is a weight of a norm), which is not '
+            'converted: expected instance norm, which has no weights'
+        )
+    kernels = {shape[-1:] for name, shape in shapes.items() if name.endswith('.filt')}
+    blurs = bool(kernels) if published else not count(r'model\.\d+\.(block\.\d\.)?conv\.')
+    blocks = count(r'model\.\d+\.(conv_)?block\.')
+    layers = count(r'model\.\d+\.(conv\.)?weight$')
+    if not blocks:
+        network = 'sesim_mmagic.BlurPatchGAN' if blurs else 'mmagic.PatchDiscriminator'
+        return network, {**sizes, 'num_layers' if blurs else 'num_conv': max(layers - 2, 0)}
+    if kernels in ({(3,)}, {(4,)}):
+        which = 'down' if (3,) in kernels else 'up'
+        raise ValueError(
+            f'a ResNet generator with blur-pooled {which} sampling alone, which this package has '
+            'not: expected both or neither'
+        )
+    sizes = {
+        'in_channels': sizes['in_channels'],
+        'out_channels': outputs,
+        'base_channels': sizes['base_channels'],
+        'num_blocks': blocks,
+    }
+    if blurs:
+        dropout = 0.5 if count(r'model\.\d+\.conv_block\.6\.(weight|bias)') else 0.0
+        downsamplings = max(layers - 2, 0) // 2
+        return 'sesim_mmagic.ResNetBlurGenerator', dict(
+            sizes, num_downsamplings=downsamplings, dropout=dropout
+        )
+    dropout = count(r'model\.\d+\.(conv_block\.6\.(weight|bias)|block\.2\.)')
+    return 'mmagic.ResnetGenerator', dict(sizes, use_dropout=dropout > 0)
+
+
+def _some(names: list[str], most: int = 6) -> str:
+    """The first names of a list, in words."""
+    more = f' and {len(names) - most} more' if len(names) > most else ''
+    return ', '.join(name if ' ' in name else repr(name) for name in names[:most]) + more

@@ -4,12 +4,13 @@ Whatever reads weights that lie in a file calls :func:`read_checkpoint`, and so 
 Runner (see ``compat``). A file is data from anywhere: damaged, of something else, or hostile.
 """
 
+import io
 import pickle
 import re
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from sesim_mmagic.utils.downloads import cached_download
+from sesim_mmagic.utils.files import write_atomically
 
 POINTER = 'last_checkpoint'
 _DTYPES = {
@@ -72,6 +74,13 @@ def resume_advice(checkpoint: str | None) -> str:
 def read_weights(path: str | Path) -> dict[str, Tensor]:
     """Weights by name in a checkpoint, on the CPU; see :func:`read_checkpoint`."""
     return weights_of(read_checkpoint(path))
+
+
+def write_checkpoint(path: str | Path, content: Mapping[str, Any]) -> None:
+    """Write what :func:`read_checkpoint` reads; the file is complete or absent."""
+    buffer = io.BytesIO()
+    torch.save(dict(content), buffer)
+    write_atomically(path, buffer.getvalue())
 
 
 def weights_of(content: dict[str, Any]) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""tools/converters, called as from a shell."""
+"""tools/model_converters, called as from a shell."""
 
 import pickle
 
@@ -35,14 +35,14 @@ def domains(tmp_path, name='converted.pth'):
 
 
 def test_there_and_back(files, tmp_path, capsys):
-    tool('converters/to_sesim').main([*map(str, files), *domains(tmp_path)])
+    tool('model_converters/to_sesim').main([*map(str, files), *domains(tmp_path)])
     said = capsys.readouterr().out
     assert 'num_blocks 5, num_downsamplings 2' in said and 'converted.pth: 62 tensors' in said
     assert '4 constant blur kernels checked' in said and 'statistics' not in said
     model = init_translator(None, tmp_path / 'converted.pth', device='cpu')
     assert model.source_domain == 'horse'
 
-    tool('converters/from_sesim').main(
+    tool('model_converters/from_sesim').main(
         [str(tmp_path / 'converted.pth'), '--out', str(tmp_path / 'back')]
     )
     assert sorted(p.name for p in (tmp_path / 'back').iterdir()) == sorted(NAMES)
@@ -59,10 +59,10 @@ def test_two_directions_and_old_statistics(tmp_path, capsys):
         # As PyTorch 0.3 wrote files.
         torch.save(reference.state_dict(), paths[-1], _use_new_zipfile_serialization=False)
     arguments = [paths[0], '--back', paths[1], *domains(tmp_path)]
-    tool('converters/to_sesim').main(arguments)
+    tool('model_converters/to_sesim').main(arguments)
     assert '27 unused running statistics of norms left out' in capsys.readouterr().out
     out = tmp_path / 'back'
-    tool('converters/from_sesim').main([str(tmp_path / 'converted.pth'), '--out', str(out)])
+    tool('model_converters/from_sesim').main([str(tmp_path / 'converted.pth'), '--out', str(out)])
     for path in paths:
         original = read(path)
         found = read(out / path.rsplit('/', 1)[1])
@@ -83,7 +83,7 @@ def test_bad_files(files, tmp_path, capsys, monkeypatch):
     (tmp_path / cut).write_bytes(files[0].read_bytes()[:1000])
     (tmp_path / evil).write_bytes(pickle.dumps(dict(a=Evil())))
     for arguments, words in (
-        ([missing], "'missing.pth' do not exist; name files such as latest_net_G.pth"),
+        ([missing], "'missing.pth' does not exist"),
         ([cut], "'cut.pth' cannot be read"),
         ([evil], "'evil.pth' cannot be read"),
         ([discriminator], 'latest_net_D.pth holds PatchGAN discriminator'),
@@ -92,14 +92,14 @@ def test_bad_files(files, tmp_path, capsys, monkeypatch):
         ([generator, '--tanh'], 'for StyleGAN2 generators alone'),
         ([generator, heads, '--layers', 'relu1_1'], "numbers of the generator's, got ['relu1_1']"),
     ):
-        found = fails(capsys, 'converters/to_sesim', *arguments, *domains(tmp_path))
+        found = fails(capsys, 'model_converters/to_sesim', *arguments, *domains(tmp_path))
         assert words in found, found
     for arguments, words in (
         (missing, 'does not exist'),
         (evil, 'cannot be read'),
         (generator, 'no checkpoint of this package'),
     ):
-        found = fails(capsys, 'converters/from_sesim', arguments, '--out', tmp_path / 'back')
+        found = fails(capsys, 'model_converters/from_sesim', arguments, '--out', tmp_path / 'back')
         assert words in found, found
     assert not (tmp_path / 'evil').exists()
     assert not (tmp_path / 'converted.pth').exists() and not (tmp_path / 'back').exists()

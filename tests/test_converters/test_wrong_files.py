@@ -46,7 +46,7 @@ def refused(state_dict, *words):
     return message
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(st.data())
 def test_each_tensor_is_needed(data):
     state_dict = dict(STATES[data.draw(st.sampled_from(sorted(STATES)))])
@@ -55,7 +55,7 @@ def test_each_tensor_is_needed(data):
     refused(state_dict)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(st.data())
 def test_each_tensor_has_one_shape(data):
     state_dict = dict(STATES[data.draw(st.sampled_from(sorted(STATES)))])

@@ -78,8 +78,12 @@ def export_translator(
         if file_format == 'onnx':
             exported = to_onnx(exported, opset)
     except Exception as error:  # each exporter has its own
+        reason = error
+        while reason.__cause__:
+            reason = reason.__cause__
         raise ValueError(
-            f'{type(model).__name__} cannot be exported to {file_format}: {error}'
+            f'{type(model).__name__} cannot be exported to {file_format}: '
+            f'{" ".join(str(reason).split())}'
         ) from error
     metadata = describe(model, target, size, file_format, opset, checkpoint)
     run = load(to_bytes(exported, metadata), file_format)

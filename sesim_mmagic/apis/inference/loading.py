@@ -10,7 +10,7 @@ from mmengine.registry import init_default_scope
 from torch import Tensor
 
 from sesim_mmagic.apis.embedded_config import embedded_config
-from sesim_mmagic.apis.inert_settings import for_inference, with_full_names
+from sesim_mmagic.apis.inert_settings import for_inference
 from sesim_mmagic.registry import MODELS
 from sesim_mmagic.translators import Translator
 from sesim_mmagic.utils.checkpoints import read_checkpoint, weights_of
@@ -48,7 +48,6 @@ def init_translator(
     settings = for_inference(cfg.model)
     init_default_scope(cfg.get('default_scope') or 'mmagic')
     if config is None:
-        settings = with_full_names(settings)
         # Compared before it takes memory: the sizes in a stranger's config are anything.
         with torch.device('meta'):
             _fitting(_build(settings, checkpoint), content, checkpoint)

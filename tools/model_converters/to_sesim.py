@@ -1,6 +1,6 @@
 """Make a checkpoint of published files of CycleGAN, CUT, FastCUT or F-LSeSim.
 
-    python tools/converters/to_sesim.py latest_net_G.pth latest_net_D.pth latest_net_F.pth \\
+    python tools/model_converters/to_sesim.py latest_net_G.pth latest_net_D.pth latest_net_F.pth \\
         --source horse --target zebra --out horse2zebra.pth
 
 What each file holds is told from its tensors. The checkpoint holds its config: it translates with
@@ -8,13 +8,13 @@ What each file holds is told from its tensors. The checkpoint holds its config: 
 """
 
 import argparse
-import io
+from collections.abc import Sequence
 
 from sesim_mmagic.apis import command_line
-from sesim_mmagic.utils.files import write_atomically
 
 
-def parse_args(argv=None):
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -34,8 +34,8 @@ def parse_args(argv=None):
     parser.add_argument(
         '--layers',
         nargs='+',
-        help="layers that F looks at, where they are not the authors' default: names of VGG16's "
-        "(relu3_1 ...) or numbers of the generator's (0 4 ...)",
+        help="layers whose features F takes, where they are not the authors' default: names of "
+        "VGG16's (relu3_1 ...) or numbers of the generator's (0 4 ...)",
     )
     parser.add_argument(
         '--tanh',
@@ -46,29 +46,19 @@ def parse_args(argv=None):
     return parser.parse_args(argv)
 
 
-def read(paths):
-    from sesim_mmagic.networks.state_dicts import read_state_dict
-
-    return {
-        path: read_state_dict(path, 'published weights', 'name files such as latest_net_G.pth')
-        for path in paths
-    }
-
-
 @command_line.command()
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
+    """Convert, and say what each file holds."""
     args = parse_args(argv)
     command_line.check_out(args.out, args.overwrite)
-    import torch
-
     from sesim_mmagic.converters import join
+    from sesim_mmagic.utils.checkpoints import read_weights, write_checkpoint
 
-    checkpoint, converted = join(
-        read(args.files), args.source, args.target, read(args.back), args.layers, args.tanh
+    files, back = (
+        {path: read_weights(path) for path in paths} for paths in (args.files, args.back)
     )
-    buffer = io.BytesIO()
-    torch.save(checkpoint, buffer)
-    write_atomically(args.out, buffer.getvalue())
+    checkpoint, converted = join(files, args.source, args.target, back, args.layers, args.tanh)
+    write_checkpoint(args.out, checkpoint)
     for path, network in converted.items():
         left = [
             f'{len(names)} {what} left out'

@@ -1,6 +1,6 @@
 """Write a checkpoint as files that the authors' code of CycleGAN, CUT or F-LSeSim reads.
 
-    python tools/converters/from_sesim.py work_dirs/mine/iter_1000.pth --out checkpoints/mine
+    python tools/model_converters/from_sesim.py work_dirs/mine/iter_1000.pth --out checkpoints/mine
 
 writes ``latest_net_G.pth`` and, of what the checkpoint holds, ``latest_net_D.pth`` and
 ``latest_net_F.pth``; of two directions ``latest_net_G_A.pth`` (into the model's default domain),
@@ -9,14 +9,14 @@ of their first and last layers exchanged.
 """
 
 import argparse
-import io
+from collections.abc import Sequence
 from pathlib import Path
 
 from sesim_mmagic.apis import command_line
-from sesim_mmagic.utils.files import write_atomically
 
 
-def parse_args(argv=None):
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -26,28 +26,25 @@ def parse_args(argv=None):
 
 
 @command_line.command()
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
+    """Convert, and say what each file holds."""
     args = parse_args(argv)
-    import torch
-
     from sesim_mmagic.converters import split
-    from sesim_mmagic.utils.checkpoints import read_checkpoint
+    from sesim_mmagic.utils.checkpoints import read_checkpoint, write_checkpoint
 
-    found = split(read_checkpoint(args.checkpoint), args.checkpoint)
-    for name in found.files:
+    result = split(read_checkpoint(args.checkpoint), args.checkpoint)
+    for name in result.files:
         command_line.check_out(Path(args.out, name), args.overwrite)
-    for name, state_dict in found.files.items():
-        buffer = io.BytesIO()
-        torch.save(state_dict, buffer)
-        write_atomically(Path(args.out, name), buffer.getvalue())
-    for name, variant in found.variants.items():
+    for name, state_dict in result.files.items():
+        write_checkpoint(Path(args.out, name), state_dict)
+    for name, variant in result.variants.items():
         print(f'{Path(args.out, name)}: {variant}')
-    if found.averaged:
+    if result.averaged:
         print('Generators are the moving averages, which translate for this checkpoint too.')
-    if found.swapped:
+    if result.swapped:
         print('From BGR, as this checkpoint was trained, to RGB.')
-    if found.left_out:
-        print(f'Not written, no such file has a place for it: {", ".join(found.left_out)}.')
+    if result.left_out:
+        print(f'Not written, no such file has a place for it: {", ".join(result.left_out)}.')
 
 
 if __name__ == '__main__':
