@@ -257,7 +257,7 @@ def _resnet_or_patch_gan(
     if not blocks:
         network = 'sesim_mmagic.BlurPatchGAN' if blurs else 'mmagic.PatchDiscriminator'
         return network, {**sizes, 'num_layers' if blurs else 'num_conv': max(layers - 2, 0)}
-    if kernels in ({(3,)}, {(4,)}):
+    if kernels in ({(3,)}, {(4,)}) and layers % 2 == 0:  # as many halve as double
         which = 'down' if (3,) in kernels else 'up'
         raise ValueError(
             f'a ResNet generator with blur-pooled {which} sampling alone, which this package has '
