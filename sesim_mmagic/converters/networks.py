@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
@@ -63,14 +63,13 @@ class Converted:
     Attributes:
         variant (Variant): What it is.
         state_dict (dict[str, Tensor]): Its weights, which share memory with what they come from.
-        constants (list[str]): Blur kernels, which were checked and left out: code has them.
-        statistics (list[str]): Running statistics of instance norms, left out: nothing uses them.
+        left_out (list[str]): Names of blur kernels, which were checked and which code has, and of
+            running statistics of instance norms, which nothing uses.
     """
 
     variant: Variant
     state_dict: dict[str, Tensor]
-    constants: list[str] = field(default_factory=list)
-    statistics: list[str] = field(default_factory=list)
+    left_out: list[str]
 
 
 def to_ours(published: Mapping[str, Tensor], where: str = 'state dict') -> Converted:
@@ -85,16 +84,11 @@ def to_ours(published: Mapping[str, Tensor], where: str = 'state dict') -> Conve
         ValueError: As :func:`identify`.
     """
     variant, slots = _identify(published, where, published=True)
-    converted = Converted(variant, {})
-    for slot in slots:
-        if slot.theirs not in published:  # optional; _identify() has seen to the others
-            continue
-        if slot.ours:
-            converted.state_dict[slot.ours] = published[slot.theirs].reshape(slot.our_shape)
-        else:
-            left_out = converted.statistics if slot.constant is None else converted.constants
-            left_out.append(slot.theirs)
-    return converted
+    state_dict = {
+        slot.ours: published[slot.theirs].reshape(slot.our_shape) for slot in slots if slot.ours
+    }
+    left_out = [slot.theirs for slot in slots if not slot.ours and slot.theirs in published]
+    return Converted(variant, state_dict, left_out)
 
 
 def to_published(ours: Mapping[str, Tensor], where: str = 'state dict') -> dict[str, Tensor]:

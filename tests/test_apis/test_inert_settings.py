@@ -295,5 +295,6 @@ def test_what_is_left_out_is_that_of_training():
     model = Config(dict(model=one_sided(structure_loss=RUN, compile=True))).model
     check_inert(model)
     found = for_inference(model)
-    assert found == one_sided(structure_loss=None, compile=False)
+    preprocessor = dict(type='mmagic.DataPreprocessor')
+    assert found == one_sided(structure_loss=None, compile=False, data_preprocessor=preprocessor)
     assert model.structure_loss == RUN

@@ -402,7 +402,10 @@ def test_a_config_that_would_say_something_else_as_text_is_not_released():
         released_config(Config(dict(model=dict(type='A', rate=float('inf')))))
 
 
-def test_a_release_that_is_there_stays(release, config, work_dir, sample, server, root):
+def test_a_release_that_is_there_stays(
+    release, config, work_dir, sample, server, root, monkeypatch
+):
+    monkeypatch.setattr('sesim_mmagic.apis.release.publish.check_in_fresh_process', lambda *_: None)
     folder, address = server
     options = dict(licence='CC0', config=config, samples=[sample], base_url=f'{address}/')
     before = {path: path.read_bytes() for path in folder.rglob('*') if path.is_file()}

@@ -111,7 +111,7 @@ def test_published_files(name, network, kind, expected, constants):
     assert variant.kind == kind
     assert expected.items() <= variant.settings.items()
     converted = to_ours(state_dict, name)
-    assert len(converted.constants) == constants and not converted.statistics
+    assert len(converted.left_out) == constants
     assert isinstance(loaded(state_dict), network)
     assert same(to_published(converted.state_dict), state_dict)
 
@@ -276,7 +276,7 @@ def test_cyclegan_of_any_size(width, blocks, dropout, statistics):
     )
     plain = published.resnet(width, blocks, 2, False, dropout)
     plain.load_state_dict(reference.state_dict(), strict=False)
-    assert len(converted.statistics) == statistics * 3 * (5 + 2 * blocks)
+    assert len(converted.left_out) == statistics * 3 * (5 + 2 * blocks)
     assert same(to_published(loaded(reference.state_dict()).state_dict()), plain.state_dict())
 
 
@@ -317,13 +317,13 @@ def test_wide_stylegan2_is_capped():
 
 def test_old_statistics_are_named_and_left_out():
     reference = published.resnet(2, 1, blur=False, statistics=True)
-    dropped = to_ours(reference.state_dict()).statistics
+    dropped = to_ours(reference.state_dict()).left_out
     assert 'model.2.running_mean' in dropped and 'model.10.conv_block.2.running_var' in dropped
     # PyTorch 0.3 did not count batches.
     older = {
         k: v for k, v in reference.state_dict().items() if not k.endswith('num_batches_tracked')
     }
-    assert to_ours(older).statistics == [n for n in dropped if 'num_batches' not in n]
+    assert to_ours(older).left_out == [n for n in dropped if 'num_batches' not in n]
 
 
 def test_half_precision_stays_what_it_is():

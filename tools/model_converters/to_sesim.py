@@ -60,15 +60,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     checkpoint, converted = join(files, args.source, args.target, back, args.layers, args.tanh)
     write_checkpoint(args.out, checkpoint)
     for path, network in converted.items():
-        left = [
-            f'{len(names)} {what} left out'
-            for what, names in (
-                ('constant blur kernels checked and', network.constants),
-                ('unused running statistics of norms', network.statistics),
+        print(f'{path}: {network.variant}')
+        if network.left_out:
+            print(
+                f'  {len(network.left_out)} tensors left out: blur kernels, which are as they have '
+                'to be, and running statistics of norms, which nothing uses'
             )
-            if names
-        ]
-        print(f'{path}: {"; ".join([str(network.variant), *left])}')
     print(f'Wrote {args.out}: {len(checkpoint["state_dict"])} tensors and their config.')
 
 
