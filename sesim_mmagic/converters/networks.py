@@ -194,12 +194,9 @@ def _recognize(shapes: Mapping[str, Shape], published: bool) -> tuple[str, dict[
     def count(pattern: str) -> int:
         return len({match[0] for name in shapes if (match := re.match(pattern, name))})
 
-    # Blur kernels and noise are no weights of layers; StyledConv's have a dimension more.
-    weights = [
-        shape[-4:] for name, shape in shapes.items() if name.endswith('.weight') and len(shape) > 1
-    ]
-    if not weights:
-        raise ValueError('holds no weights of layers')
+    # StyledConv's weights have a dimension more.
+    shapes_of_weights = [v[-4:] for k, v in shapes.items() if k.endswith('.weight') and len(v) > 1]
+    weights = shapes_of_weights or [(0, 0)]
     first, last = weights[0], weights[-1]
     sizes = dict(in_channels=first[1], base_channels=first[0])
     if count(r'encoder\.(convs\.)?\d+\.'):
