@@ -157,7 +157,7 @@ def test_a_checkpoint_of_another_make_is_refused_by_name():
     """Whatever the config in it says, and whichever weights are missing."""
     weights = {'generators.b.model.1.weight': torch.zeros(1)}
     text = "model = dict(target_domain='b', data_preprocessor={})\n"
-    average = {**weights, 'generator_ema.module.other': torch.zeros(1)}
+    average = {**weights, 'generator_ema.module.b.other': torch.zeros(1)}
     for content, words in (
         (dict(meta=dict(cfg=text.format([1])), state_dict=weights), "'data_preprocessor'"),
         (dict(meta=dict(cfg=text.format('3')), state_dict=weights), "'data_preprocessor'"),
