@@ -163,7 +163,7 @@ def test_a_checkpoint_of_another_make_is_refused_by_name():
         (dict(meta=dict(cfg=text.format('3')), state_dict=weights), "'data_preprocessor'"),
         (
             dict(meta=dict(cfg=text.format({})), state_dict=average),
-            "average lacks 'b.model.1.weight'",
+            "average lacks 'model.1.weight'",
         ),
         (dict(meta=dict(cfg='model = 3'), state_dict=weights), "has no 'model'"),
         (dict(meta=dict(cfg='import os'), state_dict=weights), 'cannot be read'),
