@@ -118,7 +118,7 @@ setup(
         'full': ['mmcv>=2.0.0,<2.2.0'],
         # Export and its check; the page to try a model; mim, which finds and fetches models.
         'export': ['torch>=2.9', 'onnx>=1.17', 'onnxscript>=0.5', 'onnxruntime>=1.17'],
-        'demo': ['flask>=3.1'],
+        'demo': ['nicegui>=3.0'],
         'mim': ['openmim>=0.3.9'],
         'tests': requirements('tests'),
     },

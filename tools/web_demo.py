@@ -2,138 +2,99 @@
 
     python tools/web_demo.py --model CHECKPOINT_OR_NAME [MORE ...] [--pictures FOLDER]
 
-Serves this machine alone unless --host says otherwise. Needs Flask (pip install flask).
+Serves this machine alone unless --host says otherwise. Needs NiceGUI (pip install nicegui).
 """
 
 import argparse
 
 from sesim_mmagic.apis import command_line
-from sesim_mmagic.apis.page import MAX_IMAGE_PIXELS
 
 
 def parse_args(argv=None):
     """Parse the command line."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument(
-        '--model',
-        nargs='+',
-        required=True,
-        metavar='CHECKPOINT_OR_NAME',
-        help='checkpoints that hold their config, or names of model-index.yml; loaded when chosen',
-    )
-    parser.add_argument('--pictures', metavar='FOLDER', help='pictures to choose from')
-    parser.add_argument(
-        '--host', default='127.0.0.1', help='address to serve (default: %(default)s)'
-    )
-    parser.add_argument(
-        '--port', type=int, default=7860, help='0 takes a free one (default: %(default)s)'
-    )
-    parser.add_argument(
-        '--device', help="for example 'cpu' or 'cuda:1'; by default the accelerator if there is one"
-    )
-    parser.add_argument(
-        '--feature-net',
-        default='torchvision',
-        metavar='random|torchvision|PATH',
-        help='weights of VGG16 for the maps: random (seed 0), ImageNet weights of torchvision '
-        "(downloaded at the first click), or a file with a state dict of torchvision's vgg16 "
-        '(default: %(default)s)',
-    )
-    parser.add_argument(
-        '--max-side',
-        type=int,
-        default=1024,
-        metavar='PIXELS',
-        help='pictures with a longer side are scaled down (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--max-upload',
-        type=int,
-        default=20,
-        metavar='MB',
-        help='largest file that is taken (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--max-image-pixels',
-        type=int,
-        default=MAX_IMAGE_PIXELS,
-        metavar='N',
-        help='pictures of more pixels are not decoded (default: %(default)s)',
-    )
-    return parser.parse_args(argv)
+    add = parser.add_argument
+    add('--model', nargs='+', required=True, help='checkpoints that hold their config, or names')
+    add('--pictures', metavar='FOLDER', help='pictures to choose from')
+    add('--host', default='127.0.0.1', help='address to serve')
+    add('--port', type=int, default=7860, help='0 takes a free one')
+    add('--device', help='without it the accelerator if there is one')
+    add('--feature-net', default='torchvision', help='weights of VGG16: random, torchvision, PATH')
+    add('--max-side', type=int, default=1024, help='larger pictures are scaled down')
+    add('--max-upload', type=int, default=20, metavar='MB', help='largest file that is taken')
+    add('--max-image-pixels', type=int, default=50_000_000, help='most that are decoded')
+    args = parser.parse_args(argv)
+    if args.max_upload < 1:
+        parser.error('--max-upload must be at least 1')
+    return args
 
 
 if __name__ == '__main__':
     command_line.answer_first(parse_args)
 
-
-import base64
+import asyncio
 import ipaddress
+import logging
 import re
+import socket
 import sys
-from functools import partial
+from contextlib import suppress
 from pathlib import Path
-from threading import BoundedSemaphore
 from urllib.parse import urlsplit
 
 import cv2
+from PIL import Image
 
-from sesim_mmagic.apis.model_zoo import check_model
-from sesim_mmagic.apis.page.models import PointMaps, Translators
-from sesim_mmagic.apis.page.pictures import Pictures, fit_into
+from sesim_mmagic.apis.page import Workshop
 
 try:
-    import flask
-    from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
-    from werkzeug.serving import WSGIRequestHandler, make_server
+    import fastapi
+    import uvicorn
+    from nicegui import run, ui
+    from starlette.datastructures import Headers
 except ImportError as error:
-    sys.exit(f'tools/web_demo.py needs Flask ({error}): pip install flask')
+    sys.exit(f'tools/web_demo.py needs NiceGUI ({error}): pip install nicegui')
 
-PAGE = Path(__file__).resolve().parent / 'web_demo'
-THUMBNAIL = 144
-# Requests that are answered at once, and those that may wait, for at most so many seconds.
-AT_ONCE, WAITING, PATIENCE = 8, 56, 60
-# A path of this machine in a message, in quotes or not; the last part may be shown.
-PATHS = re.compile(
-    r"""(?P<quote>['"])(?:~|/)(?:(?!(?P=quote)).)*/(?P<inside>(?:(?!(?P=quote))[^/])*)(?P=quote)
-        |(?<![\w:/.<>])(?:~|/)[^\s'":]*/(?P<bare>[^\s'":/]*)""",
-    re.VERBOSE,
-)
-HEADERS = {
-    # Nothing comes from elsewhere, and no other page shows this one as its own.
-    'Content-Security-Policy': "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'",
-    'X-Content-Type-Options': 'nosniff',
-    'Referrer-Policy': 'no-referrer',
-}
+# Folders of this machine in a message; the last part of a path may be shown.
+FOLDERS = re.compile(r"""(?<=')[~/][^']*/|(?<=")[~/][^"]*/|(?<![\w:/.<>'"])[~/][^\s'":]*/""")
 
 
-def create_app(args):
-    """The page and what it asks for.
+class OwnPageOnly:
+    """ASGI middleware: requests of other pages, under other names or of large files are refused.
 
-    Raises:
-        FileNotFoundError: If the folder of pictures or a model is missing.
-        ValueError: If an argument is out of range, or there is no picture or no such model.
+    A page elsewhere may send requests here, or have its own name point here.
     """
-    if args.max_upload < 1:
-        raise ValueError(f'--max-upload must be at least 1, got {args.max_upload}')
-    for model in args.model:
-        check_model(model)
-    pictures = Pictures(args.pictures, args.max_side, max_image_pixels=args.max_image_pixels)
-    if pictures.note:
-        print(pictures.note, file=sys.stderr)
-    translators = Translators(args.model, args.device)
-    maps = PointMaps(args.feature_net, args.device)
-    app = flask.Flask('web_demo', root_path=str(PAGE), static_folder='.', static_url_path='/static')
-    app.config['MAX_CONTENT_LENGTH'] = args.max_upload * 1_000_000
-    app.json.sort_keys = False  # layers stay in their order
-    app.before_request(partial(refuse_other_pages, is_loopback(args.host)))
-    limit_requests(app)
-    app.after_request(add_headers)
-    app.register_error_handler(Exception, as_sentence)
-    add_routes(app, pictures, translators, maps)
-    return app
+
+    def __init__(self, app, host, max_upload):
+        self.app, self.is_local, self.max_upload = app, is_loopback(host), max_upload
+
+    async def __call__(self, scope, receive, send):
+        """Refuse, or pass on."""
+        problem = self.problem(scope, Headers(scope=scope)) if 'headers' in scope else None
+        if problem is None:
+            await self.app(scope, receive, send)
+        elif scope['type'] == 'http':
+            await fastapi.Response(*problem, media_type='text/plain')(scope, receive, send)
+        else:
+            await send({'type': 'websocket.close'})
+
+    def problem(self, scope, headers):
+        """Why a request is not answered, and its status; None where it is."""
+        host, origin = urlsplit(f'//{headers.get("host", "")}'), headers.get('origin')
+        if self.is_local and not is_loopback(host.hostname or ''):
+            return 'the page is not served under this name', 400
+        is_foreign = origin is not None and urlsplit(origin).netloc != host.netloc
+        is_link = scope['path'] == '/'  # one that leads here is no harm
+        site = 'none' if is_link else headers.get('sec-fetch-site', 'none')
+        if is_foreign or site not in ('same-origin', 'none'):
+            return 'requests of other pages are not answered', 403
+        size = headers.get('content-length', '')
+        is_small = size.isdigit() and int(size) < (self.max_upload + 1) * 1_000_000
+        if scope.get('method') == 'POST' and not is_small:
+            return f'the file is too large: up to {self.max_upload} MB are taken', 413
+        return None
 
 
 def is_loopback(host):
@@ -144,147 +105,153 @@ def is_loopback(host):
         return False
 
 
-def refuse_other_pages(is_local):
-    """Answer this page and nobody else's: no other origin, and locally no other name.
+class Page:
+    """What one visitor chose and sees."""
 
-    A page elsewhere may send requests here, or have its own name point here.
-    """
-    request = flask.request
-    host = urlsplit(f'//{request.host}')
-    if is_local and not is_loopback(host.hostname or ''):
-        flask.abort(400, f"the page is not served under the name '{host.hostname}'")
-    origin = request.headers.get('Origin')
-    if origin is not None and urlsplit(origin).netloc != host.netloc:
-        flask.abort(403, 'requests of other pages are not answered')
-    site = request.headers.get('Sec-Fetch-Site', 'none')
-    # A link to the page is no harm.
-    if site not in ('same-origin', 'none') and request.path.startswith('/api/'):
-        flask.abort(403, 'requests of other pages are not answered')
-
-
-def limit_requests(app):
-    """Let a few requests be answered at once and some more wait; the rest is refused."""
-    turns, places = BoundedSemaphore(AT_ONCE), BoundedSemaphore(AT_ONCE + WAITING)
-
-    @app.before_request
-    def begin():
-        flask.g.held = []
-        for semaphore, seconds in ((places, 0), (turns, PATIENCE)):
-            if not semaphore.acquire(timeout=seconds):
-                flask.abort(503, 'too many requests at once: try again in a minute')
-            flask.g.held.append(semaphore)
-
-    @app.teardown_request
-    def end(_):
-        for semaphore in flask.g.pop('held', []):
-            semaphore.release()
-
-
-class Handler(WSGIRequestHandler):
-    """Who sends nothing for a while gives the place to others."""
-
-    timeout = 30
-
-
-def add_routes(app, pictures, translators, maps):
-    """The page, its lists, and one address for each thing that it shows."""
-
-    def translated():
-        """The chosen source with its first size, and its translation."""
-        asked = flask.request.args
-        source, size = pictures.read(asked['picture'])
-        translation = translators.translate(
-            asked['model'], source, asked.get('target'), number(asked.get('style', '1'), int)
+    def __init__(self, workshop, max_upload):
+        self.workshop, self.max_upload, self.lock = workshop, max_upload, asyncio.Lock()
+        self.source = self.translation = self.style_picture = self.point = self.shown = None
+        self.taken = 0  # pictures, to tell them apart
+        ui.add_css('.q-uploader__list, .q-uploader__subtitle { display: none; }')
+        ui.label('Try a model').classes('text-2xl')
+        with ui.row().classes('items-center'):
+            models, pictures = list(workshop.models), list(workshop.pictures)
+            self.model = ui.select(models, value=models[0], label='Model', on_change=self.update)
+            self.target = ui.select([], label='Into', on_change=self.update)
+            ui.select(
+                pictures, label='Picture', on_change=lambda e: self.update(self.take(e.value))
+            ).classes('w-64')
+            self.add_upload('Upload a picture', self.take)
+        with ui.row().classes('items-center') as self.styles:
+            ui.label('Style')
+            self.style = ui.slider(min=1, max=50, value=1).props('label-always').classes('w-64')
+            self.style.on('change', lambda: self.update(self.take_style()))
+            self.add_upload('Style of a picture', self.take_style)
+        ui.label(workshop.note or '').classes('text-gray-600')
+        self.status = ui.label().props('role=status')
+        with ui.grid(columns=2).classes('w-full max-w-5xl'):
+            for name in ('Source', 'Translation'):
+                ui.label(name)
+            self.images = [ui.interactive_image(on_mouse=self.click) for _ in range(2)]
+        ui.button('Download the translation', on_click=self.save).props('flat no-caps')
+        network = f'VGG16, weights: {Path(workshop.feature_net).name}'
+        ui.label(
+            'Self-similarity: click on a picture to see which places are like that point, the '
+            f'bright ones, in each layer that FSeSim compares ({network}).'
         )
-        return source, size, translation
+        self.maps = ui.row()
+        ui.timer(0, self.update, once=True)
 
-    @app.get('/')
+    def add_upload(self, label, take):
+        """A place for a file, which ``take`` is given."""
+
+        async def uploaded(event):
+            event.sender.reset()
+            await self.update(take(event.file.name, await event.file.read()))
+
+        def refuse():
+            self.status.text = f'The file is too large: up to {self.max_upload} MB are taken'
+
+        limit = dict(max_file_size=self.max_upload * 1_000_000, on_rejected=refuse)
+        upload = ui.upload(label=label, auto_upload=True, on_upload=uploaded, **limit)
+        upload.props('accept=image/* flat bordered').classes('w-56')
+
+    async def take(self, name, data=None):
+        """Another picture to translate."""
+        self.source, self.name = await run.io_bound(self.workshop.read, name, data), name
+        self.images[0].set_source(Image.fromarray(self.source[..., ::-1]))
+        self.taken += 1
+
+    async def take_style(self, name=None, data=None):
+        """The style of a picture, without one that of the slider."""
+        self.style_picture = name and await run.io_bound(self.workshop.read, name, data)
+        self.taken += 1
+
+    async def click(self, event):
+        """Compare at another point."""
+        height, width = self.source.shape[:2]
+        x, y, size = event.image_x, event.image_y, max(height, width) / 30
+        self.point = min(max(x / width, 0), 0.9999), min(max(y / height, 0), 0.9999)
+        cross = f'<path d="M{x - size} {y}h{2 * size}M{x} {y - size}v{2 * size}" stroke='
+        for image in self.images:
+            image.content = ''.join(
+                f'{cross}"{color}" stroke-width="{size * share}"/>'
+                for color, share in (('black', 0.4), ('white', 0.15))
+            )
+        await self.update()
+
+    async def update(self, change=None):
+        """Wait for a change, then show what the choices ask for; one after the other."""
+        async with self.lock:
+            self.status.text = 'Working ...'
+            try:
+                if change is not None:
+                    await change
+                await self.show()
+                self.status.text = 'Choose a picture' if self.source is None else ''
+                return
+            except (ValueError, OSError) as error:
+                self.status.text = FOLDERS.sub('', str(error))
+            except Exception as error:  # whatever nobody expected
+                logging.exception('Unexpected error')
+                reason = FOLDERS.sub('', f'{type(error).__name__}: {error}')
+                self.status.text = f'This did not work ({reason})'
+            # No answer to an earlier question stays beside it.
+            self.shown = self.translation = self.images[1].visible = None
+            self.maps.clear()
+
+    async def show(self):
+        """The translation, if it is another one, and the maps."""
+        model, target = self.model.value, self.target.value
+        translator = (await run.io_bound(self.workshop.model, model)).model
+        targets = list(translator.domains)
+        target = target if target in targets else targets[0]
+        self.target.set_options(targets, value=target)
+        self.target.visible, self.styles.visible = len(targets) > 1, translator.style_channels > 0
+        if self.source is None:
+            return
+        if self.shown != (choice := (model, target, self.style.value, self.taken)):
+            style = self.style.value if self.style_picture is None else self.style_picture
+            self.translation = await run.io_bound(
+                self.workshop.translate, model, self.source, target, style
+            )
+            self.images[1].set_source(Image.fromarray(self.translation[..., ::-1]))
+            self.images[1].visible, self.shown = True, choice
+        if self.point is not None:
+            figures = await run.io_bound(
+                self.workshop.similarity_maps, self.source, self.translation, self.point
+            )
+            self.maps.clear()
+            with self.maps:
+                for figure in figures.values():
+                    ui.image(Image.fromarray(figure)).style(f'width: {figure.shape[1]}px')
+
+    def save(self):
+        """Download the translation."""
+        if self.translation is not None:
+            data = cv2.imencode('.png', self.translation)[1].tobytes()
+            ui.download(data, f'{Path(self.name).stem}_translated.png')
+
+
+def create_app(args):
+    """The page as an ASGI application."""
+    workshop = Workshop(
+        args.model,
+        args.pictures,
+        args.feature_net,
+        args.device,
+        args.max_side,
+        args.max_image_pixels,
+    )
+    app = fastapi.FastAPI(openapi_url=None)
+    app.add_middleware(OwnPageOnly, host=args.host, max_upload=args.max_upload)
+
+    @ui.page('/')
     def page():
-        return app.send_static_file('index.html')
+        Page(workshop, args.max_upload)
 
-    @app.get('/api/choices')
-    def choices():
-        limit = app.config['MAX_CONTENT_LENGTH']
-        shown = dict(pictures=pictures.names(), left_out=pictures.note)
-        return dict(shown, models=translators.names(), max_bytes=limit)
-
-    @app.get('/api/model')
-    def model():
-        return translators.describe(flask.request.args['model'])
-
-    @app.get('/api/thumbnail')
-    def thumbnail():
-        picture, _ = pictures.read(flask.request.args['picture'])
-        return flask.Response(png(fit_into(picture, THUMBNAIL)), mimetype='image/png')
-
-    @app.post('/api/upload')
-    def upload():
-        file = flask.request.files['picture']
-        return dict(picture=pictures.upload(file.filename, file.read()))
-
-    @app.get('/api/translation')
-    def translation():
-        source, first, found = translated()
-        height, width = source.shape[:2]
-        before = f'The picture of {first[0]} x {first[1]} pixels'
-        scaled = f'{before} was scaled down to {width} x {height}.'
-        note = scaled if first != (width, height) else ''
-        name = pictures.output_name(flask.request.args['picture'])
-        shown = dict(source=data_url(source), translation=data_url(found))
-        return dict(shown, note=note, name=f'{name}_translated.png')
-
-    @app.get('/api/maps')
-    def point_maps():
-        asked = flask.request.args
-        point = number(asked['x'], float), number(asked['y'], float)
-        source, _, found = translated()
-        figures = maps.draw(source, found, point)
-        layers = {layer: data_url(figure[..., ::-1]) for layer, figure in figures.items()}
-        return dict(network=maps.network, layers=layers)
-
-
-def number(text, kind):
-    """A number of an address."""
-    try:
-        return kind(text)
-    except ValueError:
-        raise ValueError(f"'{text}' is no number that can be used here") from None
-
-
-def png(picture):
-    """A picture (H, W, 3), BGR, as a PNG file."""
-    return cv2.imencode('.png', picture)[1].tobytes()
-
-
-def data_url(picture):
-    """A picture (H, W, 3), BGR, as an address that holds it."""
-    return f'data:image/png;base64,{base64.b64encode(png(picture)).decode()}'
-
-
-def add_headers(response):
-    """What a browser is to refuse."""
-    response.headers.update(HEADERS)
-    return response
-
-
-def as_sentence(error):
-    """Whatever went wrong as one sentence for the page; what nobody expected also in the log."""
-    if isinstance(error, RequestEntityTooLarge):
-        limit = flask.current_app.config['MAX_CONTENT_LENGTH'] // 1_000_000
-        return dict(error=f'the file is too large: up to {limit} MB are taken'), 413
-    if isinstance(error, HTTPException):
-        return dict(error=error.description), error.code
-    if isinstance(error, (ValueError, OSError)):
-        return dict(error=without_paths(str(error))), 400
-    flask.current_app.logger.exception('Unexpected error')
-    reason = without_paths(f'{type(error).__name__}: {error}')
-    return dict(error=f'this did not work ({reason})'), 500
-
-
-def without_paths(text):
-    """A message without the folders of this machine."""
-    quoted = r'\g<quote>\g<inside>\g<quote>'
-    return PATHS.sub(lambda found: found.expand(quoted) if found['quote'] else found['bare'], text)
+    ui.run_with(app, title='Try a model', show_welcome_message=False)
+    return app
 
 
 @command_line.command()
@@ -292,13 +259,14 @@ def main(argv=None):
     """Serve until interrupted."""
     args = parse_args(argv)
     app = create_app(args)
-    server = make_server(args.host, args.port, app, threaded=True, request_handler=Handler)
+    family = socket.AF_INET6 if ':' in args.host else socket.AF_INET
+    listening = socket.create_server((args.host, args.port), family=family)
     host = f'[{args.host}]' if ':' in args.host else args.host
-    print(f'Open http://{host}:{server.port}/ (stop with Ctrl+C)', flush=True)
-    try:
-        server.serve_forever()
-    except KeyboardInterrupt:
-        print('\nStopped')  # the way to end it: no error
+    print(f'Open http://{host}:{listening.getsockname()[1]}/ (stop with Ctrl+C)', flush=True)
+    # Of more than a few dozen connections at once, the rest is refused.
+    limits = dict(limit_concurrency=64, timeout_graceful_shutdown=2)
+    with suppress(KeyboardInterrupt):  # the way to end it: no error
+        uvicorn.Server(uvicorn.Config(app, log_level='warning', **limits)).run([listening])
 
 
 if __name__ == '__main__':

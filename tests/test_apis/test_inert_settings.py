@@ -217,7 +217,7 @@ def test_what_inference_does_not_need_is_left_out(hostile, name):
     'name', ['a model in the place of a generator', 'default scope', 'init_cfg of the generator']
 )
 def test_every_entry_refuses(hostile, name, tmp_path, capsys):
-    from sesim_mmagic.apis.page.models import Translators
+    from sesim_mmagic.apis.page import Workshop
 
     write, nothing_was_done = hostile
     path = write(HOSTILE[name])
@@ -230,9 +230,9 @@ def test_every_entry_refuses(hostile, name, tmp_path, capsys):
     ):
         message = fails(capsys, command, *arguments)
         assert 'hostile.pth' in message and 'could run code' in message
-    page = Translators([str(path)], 'cpu')
+    page = Workshop([str(path)], None, 'random', 'cpu', 64, 1000)
     with pytest.raises(ValueError, match='could run code'):
-        page.describe(*page.names())
+        page.model(*page.models)
     with pytest.raises(ValueError, match='could run code'):
         publish(path, out, licence='x')
     assert nothing_was_done() and not out.exists()

@@ -10,7 +10,7 @@ TOOLS = Path(__file__).parents[2] / 'tools'
 SCRIPTS = sorted(
     str(path.relative_to(TOOLS)) for path in TOOLS.rglob('*.py') if '__main__' in path.read_text()
 )
-HEAVY = {'torch', 'numpy', 'mmengine', 'mmagic', 'cv2', 'matplotlib', 'flask'}
+HEAVY = {'torch', 'numpy', 'mmengine', 'mmagic', 'cv2', 'matplotlib', 'nicegui'}
 
 
 def imported(*argv):

@@ -1,7 +1,5 @@
 """Models and pictures to try on the demo page."""
 
-import base64
-
 import cv2
 import numpy as np
 import torch
@@ -64,10 +62,3 @@ def arguments(folder, *more):
     models = [str(folder / name) for name in ('one/a.pth', 'many/a.pth', 'way/a.pth', 'broken.pth')]
     pictures = ['--pictures', str(folder / 'pictures')]
     return ['--model', *models, *pictures, '--feature-net', 'random', '--device', 'cpu', *more]
-
-
-def pixels(address):
-    """The picture of a data URL, BGR."""
-    head, _, data = address.partition(',')
-    assert head == 'data:image/png;base64'
-    return cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)

@@ -1,0 +1,156 @@
+"""Behind the page to try models: pictures, models by name, similarity maps at a point."""
+
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from pathlib import Path
+from threading import RLock
+
+import cv2
+import numpy as np
+import torch
+from mmengine.device import get_device
+from torch import nn
+
+from sesim_mmagic.apis.inference.inferencer import SeSimInferencer
+from sesim_mmagic.apis.model_zoo import check_model
+from sesim_mmagic.engine.map_figure import Cell, draw_maps
+from sesim_mmagic.engine.pictures import to_model_range
+from sesim_mmagic.networks.state_dicts import WeightsMissing
+from sesim_mmagic.registry import MODELS
+from sesim_mmagic.translators.styles import draw_styles
+from sesim_mmagic.utils.images import list_images, read_picture
+from sesim_mmagic.utils.names import printable
+
+# VGG16 sees no larger pictures: a click is to be answered within a second or two on a CPU.
+_MAP_SIDE = 256
+
+
+class Workshop:
+    """Pictures and models that visitors can choose. One call at a time works, the others wait.
+
+    Args:
+        models (Sequence[str]): Checkpoints that hold their configs, as paths or names of the model
+            index; each is loaded when first used, and three are kept.
+        pictures (str | Path | None): Folder of pictures; None for uploads alone.
+        feature_net (str): Weights of VGG16: 'torchvision', a path, or 'random' (seed 0).
+        device (str | None): Where to compute; None for the accelerator if there is one.
+        max_side (int): Pictures with a longer side are scaled down to it.
+        max_image_pixels (int): Pictures of more pixels are not decoded.
+
+    Raises:
+        FileNotFoundError: A model or the folder does not exist.
+        ValueError: A model is named twice or unknown, there is no picture, or a number is too low.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[str],
+        pictures: str | Path | None,
+        feature_net: str,
+        device: str | None,
+        max_side: int,
+        max_image_pixels: int,
+    ) -> None:
+        if max_side < 16 or max_image_pixels < 1:
+            raise ValueError('--max-side must be at least 16, --max-image-pixels at least 1')
+        for model in models:
+            check_model(model)
+        labels = ['/'.join(Path(m).parts[-2:]) if Path(m).suffix else m for m in models]
+        # Folders of trainings often hold files of the same names.
+        labels = labels if len(set(labels)) == len(labels) else models
+        #: Checkpoints by what a visitor sees.
+        self.models = dict(zip(labels, models, strict=True))
+        if len(self.models) < len(models):
+            raise ValueError(f'each model must be named once, got {list(models)}')
+        #: Files by name, and which files of the folder are left out.
+        self.pictures, self.note = {}, None
+        if pictures is not None:
+            listing = list_images(pictures)
+            if not listing.files:
+                raise ValueError(listing.nothing())
+            self.pictures = dict(zip(map(printable, listing.names), listing.files, strict=True))
+            self.note = listing.note()
+        self.feature_net, self.device = feature_net, device or get_device()
+        self.max_side, self.max_image_pixels = max_side, max_image_pixels
+        self._loaded = lru_cache(maxsize=3)(self._load)
+        self._lock = RLock()
+
+    def _load(self, name: str) -> SeSimInferencer:
+        return SeSimInferencer(self.models[name], device=self.device, show_progress=False)
+
+    def model(self, name: str) -> SeSimInferencer:
+        """The model of this name, loaded."""
+        with self._lock:
+            return self._loaded(name)
+
+    def read(self, name: str, data: bytes | None = None) -> np.ndarray:
+        """One of ``pictures``, or an uploaded file of this name: (H, W, 3), BGR, uint8."""
+        path = name if data is not None else self.pictures[name]
+        with self._lock:  # memory does not grow with the number of visitors
+            picture = read_picture(path, data=data, max_pixels=self.max_image_pixels)
+            return _fit_into(picture, self.max_side)
+
+    def translate(
+        self, name: str, picture: np.ndarray, target: str, style: int | np.ndarray
+    ) -> np.ndarray:
+        """Translate a picture (H, W, 3), BGR, uint8, with the model of this name.
+
+        The style of a multi-modal model is that of a picture, or the one that
+        ``tools/translate.py --styles`` gives a number from 1.
+        """
+        with self._lock:
+            inferencer, styles = self._loaded(name), None
+            if channels := inferencer.model.style_channels:
+                if isinstance(style, np.ndarray):
+                    styles = inferencer.encode_style(style, target)[None]
+                else:
+                    styles = draw_styles(style, channels, seed=0)[-1:]
+            result = inferencer(picture, target_domain=target, styles=styles)
+        if reason := result['predictions'][0]['reason']:
+            raise ValueError(reason)
+        (translation,) = result['visualization']
+        return translation if styles is None else translation[0]
+
+    @torch.no_grad()
+    def similarity_maps(
+        self, source: np.ndarray, translation: np.ndarray, point: tuple[float, float]
+    ) -> dict[str, np.ndarray]:
+        """Self-similarity of a point in two pictures (H, W, 3), BGR, uint8, as FSeSim sees it.
+
+        The point (x, y) is shares of width and height, from 0 to below 1. Returns by layer a figure
+        of both maps, RGB, uint8.
+        """
+        maps = []
+        with self._lock:
+            for picture in (source, translation):
+                image = torch.from_numpy(_fit_into(picture, _MAP_SIDE).transpose(2, 0, 1).copy())
+                image = to_model_range(image, self._loss.channel_order).to(self.device)
+                maps.append(self._loss.similarity_maps(image, [point]))
+        figures = {}
+        for layer, *pair in zip(self._loss.feature_net.layers, *maps, strict=True):
+            cells = [Cell(values[0, 0].cpu().numpy(), point) for values in pair]
+            figures[layer] = draw_maps([(layer, ['source', 'translation'])], [('', cells)])
+        return figures
+
+    @cached_property
+    def _loss(self) -> nn.Module:
+        is_random = self.feature_net == 'random'
+        weights = dict(pretrained=None, seed=0) if is_random else dict(pretrained=self.feature_net)
+        net = dict(type='sesim_mmagic.VGG16Features', **weights)
+        loss = MODELS.build(dict(type='sesim_mmagic.FSeSimLoss', feature_net=net))
+        try:
+            loss.init_weights()
+        except WeightsMissing as error:
+            raise FileNotFoundError(
+                f'{error.problem} start the page with --feature-net PATH or random'
+            ) from error
+        return loss.to(self.device).eval()
+
+
+def _fit_into(picture: np.ndarray, side: int) -> np.ndarray:
+    """Scale a picture (H, W, 3) down until no side is longer than ``side``; never up."""
+    share = side / max(picture.shape[:2])
+    if share >= 1:
+        return picture
+    height, width = (max(1, round(length * share)) for length in picture.shape[:2])
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
