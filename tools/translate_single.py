@@ -1,6 +1,6 @@
-"""Translate one picture into the look of another, by a training on the two.
+"""Translate one picture into the style of another, by a training on the two.
 
-python tools/translate_single.py SOURCE LOOK --out DIR [--config CONFIG] [--iterations N]
+python tools/translate_single.py SOURCE STYLE_IMAGE --out DIR [--config CONFIG] [--iterations N]
 """
 
 import argparse
@@ -16,11 +16,11 @@ SMALL = 'fsesim_stylegan2-w4_1xb8-4kiters_pair.py'
 def parse_args(argv=None):
     """Parse the command line."""
     parser = argparse.ArgumentParser(
-        description='Translate one picture into the look of another. The same command again '
+        description='Translate one picture into the style of another. The same command again '
         'continues a training that was interrupted.'
     )
     parser.add_argument('source', help='picture to translate')
-    parser.add_argument('look', help='picture whose look it is to have')
+    parser.add_argument('style_image', help='picture whose style it is to have')
     parser.add_argument('--out', required=True, help='folder for everything')
     parser.add_argument(
         '--config',
@@ -55,9 +55,8 @@ def main(argv=None):
     apply_options(cfg, args.cfg_options)
     set_picture_options(cfg, max_image_pixels=args.max_image_pixels)
     check_components(cfg)
-    prepare_single(
-        cfg, args.source, args.look, args.out, args.iterations, args.resume, args.overwrite
-    )
+    pictures = args.source, args.style_image
+    prepare_single(cfg, *pictures, args.out, args.iterations, args.resume, args.overwrite)
     translation, scores = translate_single(cfg)
     for key, value in scores.items():
         print(f'{key}: {value:.4f}')

@@ -197,7 +197,8 @@ class Page:
                 reason = FOLDERS.sub('', f'{type(error).__name__}: {error}')
                 self.status.text = f'This did not work ({reason})'
             # No answer to an earlier question stays beside it.
-            self.shown = self.translation = self.images[1].visible = None
+            self.shown = self.translation = None
+            self.images[1].visible = False
             self.maps.clear()
 
     async def show(self):

@@ -1,12 +1,14 @@
-"""One picture in the look of another: training on the two, translation, scores."""
+"""One picture in the style of another: training on the two, translation, scores."""
 
 import hashlib
 import json
 from pathlib import Path
 
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from sesim_mmagic.apis import launch
+from sesim_mmagic.apis.config_files import set_everywhere
 from sesim_mmagic.engine.work_dir import earlier_training, overwrite_training
 from sesim_mmagic.registry import DATASETS
 from sesim_mmagic.utils.checkpoints import POINTER
@@ -19,7 +21,15 @@ TRANSLATION = 'translation.png'
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
-def prepare_single(cfg, source, look, out, iterations=None, resume=False, overwrite=False):
+def prepare_single(
+    cfg: Config,
+    source: str | Path,
+    style_image: str | Path,
+    out: str | Path,
+    iterations: int | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> None:
     """Turn a config of single-image translation into one for two given pictures.
 
     Where ``out`` holds a training on these pictures that was interrupted, it goes on; where it
@@ -28,7 +38,7 @@ def prepare_single(cfg, source, look, out, iterations=None, resume=False, overwr
     Args:
         cfg (Config): Config of ``configs/single_image``; changed in place.
         source (str | Path): Picture to translate.
-        look (str | Path): Picture whose look it is to have.
+        style_image (str | Path): Picture whose style it is to have.
         out (str | Path): Work directory.
         iterations (int | None): Length of the training instead of the config's; validations and
             the decay of the learning rates move along.
@@ -41,7 +51,7 @@ def prepare_single(cfg, source, look, out, iterations=None, resume=False, overwr
             not positive, the config is none of two pictures, or ``out`` holds other pictures'
             translation, or one that nobody said may be replaced.
     """
-    pictures = dict(A=str(Path(source).resolve()), B=str(Path(look).resolve()))
+    pictures = dict(A=str(Path(source).resolve()), B=str(Path(style_image).resolve()))
     for part in _LOADERS:
         dataset = cfg.get(part, {}).get('dataset', {})
         if not {'A', 'B'} <= set(dataset):
@@ -62,8 +72,8 @@ def prepare_single(cfg, source, look, out, iterations=None, resume=False, overwr
     launch.prepare_start(cfg)
 
 
-def translate_single(cfg):
-    """Train on two pictures and translate the one, whole, into the look of the other.
+def translate_single(cfg: Config) -> tuple[Path, dict[str, float]]:
+    """Train on two pictures and translate the one, whole, into the style of the other.
 
     In the work directory appear ``translation.png``, ``validations/<iteration>`` (how it came
     about), checkpoints, ``results.json`` and ``report.html``.
@@ -83,24 +93,24 @@ def translate_single(cfg):
     return folder / TRANSLATION, scores
 
 
-def _set_iterations(cfg, iterations):
+def _set_iterations(cfg: Config, iterations: int) -> None:
     if iterations < 1:
         raise ValueError(f'The number of iterations must be positive, got {iterations}.')
     share = iterations / cfg.train_cfg.max_iters
-    cfg.train_cfg.max_iters = iterations
+    set_everywhere(cfg, 'max_iters', iterations)
     cfg.train_cfg.val_interval = max(1, round(share * cfg.train_cfg.val_interval))
     for hook in (cfg.default_hooks.checkpoint, cfg.default_hooks.fixed_inputs):
         hook.interval = max(1, round(share * hook.interval))
-    begin = round(share * cfg.param_scheduler.begin)
-    cfg.param_scheduler.update(begin=min(begin, iterations - 1), end=iterations)
 
 
-def _read_note(note):
+def _read_note(note: Path) -> dict:
     try:
         noted = json.loads(note.read_text(encoding='utf-8'))
-        problem = misfit(noted, dict.fromkeys(('source', 'look'), dict(path=str, sha256=str)))
+        problem = misfit(
+            noted, dict.fromkeys(('source', 'style_image'), dict(path=str, sha256=str))
+        )
     except (ValueError, RecursionError):
-        problem = 'it is no JSON'
+        problem = 'it is not JSON'
     if problem:
         raise ValueError(
             f"'{note}' does not say which two pictures the folder belongs to ({problem}): choose "
@@ -109,20 +119,20 @@ def _read_note(note):
     return noted
 
 
-def _check_folder(out, pictures, resume):
+def _check_folder(out: Path, pictures: dict[str, str], resume: bool) -> None:
     """Note the pictures in a new folder; refuse one that belongs to others, or is complete."""
     note = out / PICTURES
-    found = {
+    given = {
         role: dict(path=path, sha256=hashlib.sha256(Path(path).read_bytes()).hexdigest())
-        for role, path in zip(('source', 'look'), pictures.values(), strict=True)
+        for role, path in zip(('source', 'style_image'), pictures.values(), strict=True)
     }
     if note.is_file():
         noted = _read_note(note)
-        if any(noted[role]['sha256'] != found[role]['sha256'] for role in found):
+        if any(noted[role]['sha256'] != given[role]['sha256'] for role in given):
             raise ValueError(
-                f"'{out}' holds the translation of '{noted['source']['path']}' into the look of "
-                f"'{noted['look']['path']}', or these files changed since: choose another folder, "
-                'or replace it by --overwrite.'
+                f"'{out}' holds the translation of '{noted['source']['path']}' into the style of "
+                f"'{noted['style_image']['path']}', or these files changed since: choose another "
+                'folder, or replace it by --overwrite.'
             )
         if (out / TRANSLATION).is_file() and not resume:
             raise ValueError(
@@ -134,4 +144,4 @@ def _check_folder(out, pictures, resume):
         raise ValueError(
             f"'{out}' holds another training: choose another folder, or replace it by --overwrite."
         )
-    write_atomically(note, json.dumps(found, indent=2) + '\n')
+    write_atomically(note, json.dumps(given, indent=2) + '\n')

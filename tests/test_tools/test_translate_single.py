@@ -44,7 +44,7 @@ def runs_of_their_own():
 
 @pytest.fixture(scope='module')
 def files(tmp_path_factory):
-    """Config, source (37 x 50), look (70 x 45)."""
+    """Config, source (37 x 50), style image (70 x 45)."""
     folder = tmp_path_factory.mktemp('single')
     cfg = Config.fromfile(CONFIG)
     cfg.merge_from_dict(SMALL)
@@ -52,15 +52,15 @@ def files(tmp_path_factory):
         evaluator[0].loss.feature_net.width = 0.125
     cfg.dump(folder / 'config.py')
     rng = np.random.default_rng(0)
-    for name, shape in (('source', (37, 50, 3)), ('look', (70, 45, 3))):
+    for name, shape in (('source', (37, 50, 3)), ('style_image', (70, 45, 3))):
         cv2.imwrite(str(folder / f'{name}.png'), rng.integers(0, 256, shape, dtype=np.uint8))
-    return folder / 'config.py', folder / 'source.png', folder / 'look.png'
+    return folder / 'config.py', folder / 'source.png', folder / 'style_image.png'
 
 
 def translate(files, out, *argv):
-    config, source, look = files
+    config, source, style_image = files
     tool('translate_single').main(
-        [str(source), str(look), '--out', str(out), '--config', str(config), *map(str, argv)]
+        [str(source), str(style_image), '--out', str(out), '--config', str(config), *map(str, argv)]
     )
     return out
 
@@ -95,10 +95,10 @@ def test_the_same_command_goes_on_where_it_was_interrupted(files, done, tmp_path
 
 
 def test_a_finished_folder_is_only_touched_when_asked(files, done, tmp_path, capsys):
-    config, source, look = files
+    config, source, style_image = files
     folder = tmp_path / 'again'
     shutil.copytree(done, folder)
-    argv = (source, look, '--config', config, '--out', folder)
+    argv = (source, style_image, '--config', config, '--out', folder)
     message = fails(capsys, 'translate_single', *argv)
     assert 'holds the translation of these pictures' in message
     assert '--resume' in message and '--overwrite' in message
@@ -123,42 +123,46 @@ def test_the_schedule_follows_the_number_of_iterations(files, tmp_path):
 
 
 def test_errors_come_before_the_training(files, done, tmp_path, capsys, monkeypatch):
-    config, source, look = files
+    config, source, style_image = files
     monkeypatch.setattr(ResumableIterTrainLoop, 'run', lambda *_: pytest.fail('it trains'))
     options = ('--config', config, '--out', tmp_path / 'out')
 
     def message(*argv):
         return fails(capsys, 'translate_single', *argv)
 
-    assert f"'{look}', or these files changed" in message(
-        look, source, '--config', config, '--out', done
+    assert f"'{style_image}', or these files changed" in message(
+        style_image, source, '--config', config, '--out', done
     )
-    assert 'does not exist' in message(tmp_path / 'none.png', look, *options)
+    assert 'does not exist' in message(tmp_path / 'none.png', style_image, *options)
     assert "Config '/nowhere.py' does not exist" in message(
-        source, look, '--config', '/nowhere.py', '--out', tmp_path
+        source, style_image, '--config', '/nowhere.py', '--out', tmp_path
     )
     cv2.imwrite(str(tmp_path / 'tiny.png'), np.zeros((9, 40, 3), np.uint8))
-    assert 'tiny.png' in message(tmp_path / 'tiny.png', look, *options)
+    assert 'tiny.png' in message(tmp_path / 'tiny.png', style_image, *options)
     shutil.copy(source, tmp_path / 'same.png')
     assert 'same pixels' in message(source, tmp_path / 'same.png', *options)
-    assert 'must be positive, got 0' in message(source, look, *options, '--iterations', 0)
+    assert 'must be positive, got 0' in message(source, style_image, *options, '--iterations', 0)
     other = TOOLS.parent / 'configs/fsesim/fsesim_resnet-w24_1xb4-500iters_shapes64.py'
     assert 'take one of configs/single_image' in message(
-        source, look, '--config', other, '--out', tmp_path / 'out'
+        source, style_image, '--config', other, '--out', tmp_path / 'out'
     )
     for setting in ('load_form=x', 'model.buffer_sze=3'):
-        found = message(source, look, *options, '--cfg-options', setting)
+        found = message(source, style_image, *options, '--cfg-options', setting)
         assert 'did you mean' in found
     assert not (tmp_path / 'out').exists()
     (tmp_path / 'last_checkpoint').write_text('x.pth')
-    assert 'holds another training' in message(source, look, '--config', config, '--out', tmp_path)
+    argv = source, style_image, '--config', config, '--out', tmp_path
+    assert 'holds another training' in message(*argv)
     note = tmp_path / 'pictures.json'
     for content, problem in (
-        ('{"source": ', 'it is no JSON'),
+        ('{"source": ', 'it is not JSON'),
         ('[3]', 'it should be a mapping, but is [3]'),
-        ('{"source": {"path": "a"}}', 'it lacks look'),
-        ('{"source": {"path": "a", "sha256": 3}, "look": {}}', 'source.sha256 should be text'),
+        ('{"source": {"path": "a"}}', 'it lacks style_image'),
+        (
+            '{"source": {"path": "a", "sha256": 3}, "style_image": {}}',
+            'source.sha256 should be text',
+        ),
     ):
         note.write_text(content)
-        found = message(source, look, '--config', config, '--out', tmp_path)
+        found = message(*argv)
         assert f"'{note}' does not say" in found and problem in found
