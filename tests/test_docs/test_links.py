@@ -71,6 +71,8 @@ def options(tool):
     if 'command_line.' in source:
         sources.append((ROOT / 'sesim_mmagic/apis/command_line.py').read_text(encoding='utf-8'))
     found = set(re.findall(r"'(--[a-z][a-z-]*)'", '\n'.join(sources)))
+    if "f'--{name}'" in source:  # options of a table
+        found |= {f'--{option}' for option in re.findall(r'^ +(\w+)=\(', source, re.M)}
     negated = {option.replace('--', '--no-', 1) for option in found}
     return found | negated | {'--help'}
 
