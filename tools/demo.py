@@ -53,16 +53,10 @@ def parse_args():
 
 def make_trainings(args, out, dataset):
     """One training a method."""
-    data = {
-        f'{part}_dataloader.dataset.data_root': str(dataset) for part in ('train', 'val', 'test')
-    }
     trainings = []
     for name, (title, iterations, settings) in METHODS.items():
-        iterations = max(2, round(iterations * args.scale))
-        work_dir = str(out / name)
-        trainings.append(
-            Training(title, CONFIG, work_dir, iterations, args.seed, {**settings, **data})
-        )
+        places, iterations = (str(out / name), str(dataset)), max(2, round(iterations * args.scale))
+        trainings.append(Training(title, CONFIG, *places, iterations, args.seed, settings))
     return trainings
 
 

@@ -353,12 +353,12 @@ def refusal(tools, capsys, name, *argv):
         (
             'content_losses',
             ['A', 'B', 'A', '--feature-net', 'random', '--trained', 'no.py', 'no.pth'],
-            "config 'no.py' does not exist",
+            "onfig 'no.py' does not exist",
         ),
         (
             'content_losses',
             ['A', 'B', 'A', '--feature-net', 'random', '--trained', 'A', 'no.pth'],
-            'png is no config',
+            "config '.*png': ",
         ),
         ('similarity_layers', ['A', 'none.png'], "picture 'none.png' does not exist"),
         ('similarity_layers', ['A', 'B', '--points', '0.5,1'], "from 0 to below 1; got '0.5,1'"),

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -92,8 +93,7 @@ def test_structure_benchmark_at_both_budgets(comparison, dataset):
     }
     run = found['equal steps', 'lsesim']['run']
     assert run['settings']['optim_wrapper.structure_loss.optimizer.lr'] == pytest.approx(4e-4)
-    data = run['settings']['train_dataloader.dataset.data_root']
-    assert data == str(dataset)
+    assert run['data_root'] == str(dataset)
     written = json.loads(Path(run['work_dir'], 'results.json').read_text())
     scores = {key.split('/')[1]: score for key, score in written['tests'][0]['metrics'].items()}
     assert found['equal steps', 'lsesim']['scores'] == scores and scores['psnr'] > 0
@@ -152,10 +152,9 @@ def test_results_of_other_settings_are_not_taken(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / 'tools/benchmark'))
     from trainings import Training
 
-    training = Training('FSeSim', 'config.py', str(tmp_path), 5, 1)
+    training = Training('FSeSim', 'config.py', str(tmp_path), 'data', 5, 1)
     assert training.results() is None
-    other = dict(title='FSeSim', config='config.py', work_dir=str(tmp_path), iterations=6, seed=1)
-    (tmp_path / 'settings.json').write_text(json.dumps({**other, 'settings': {}}))
+    (tmp_path / 'settings.json').write_text(json.dumps({**asdict(training), 'iterations': 6}))
     with pytest.raises(ValueError, match='training of other settings .*remove'):
         training.results()
 
@@ -170,6 +169,19 @@ def test_losses_benchmark_compares_equal_values(call, capsys, tmp_path):
     with pytest.raises(SystemExit):
         call('losses', '--reference', tmp_path)
     assert 'holds no models/sc_model.py' in capsys.readouterr().err
+
+
+def test_whole_pictures_are_measured_whole_and_in_strips(call, capsys):
+    config = 'configs/fsesim/fsesim_resnet-w24_1xb4_shapes64.py'
+    sizes = '--sides', 64, 256, '--strips', 0, 64
+    call('whole_picture', '--config', ROOT / config, *sizes)
+    header, _, *lines = capsys.readouterr().out.splitlines()
+    assert header.startswith('| side | styles | strips | device | GB above the float32 model | s')
+    rows = [line.strip('| ').split(' | ') for line in lines]
+    assert [row[:3] for row in rows] == [
+        [side, '1', s] for side in ('64', '256') for s in '0 64'.split()
+    ]
+    assert float(rows[2][4]) > float(rows[0][4]) and all(float(row[5]) > 0 for row in rows)
 
 
 def test_maps_of_trained_heads(comparison, dataset, tmp_path):

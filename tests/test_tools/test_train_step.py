@@ -239,7 +239,7 @@ def test_a_step_that_fails_says_why(train_step, tiny, monkeypatch, capsys):
         (['--sizes', '64', '0'], '--sizes must be positive, got 0'),
         (['--device', 'cuda'], 'PyTorch finds no GPU'),
         (['--reference', 'configs'], "'configs' holds no models/sc_model.py"),
-        (['nowhere.py'], "config 'nowhere.py' does not exist"),
+        (['nowhere.py'], "onfig 'nowhere.py' does not exist"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(train_step, tiny, monkeypatch, capsys, argv, message):

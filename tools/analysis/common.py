@@ -11,7 +11,7 @@ from mmengine.registry import init_default_scope
 from PIL import Image
 from torchvision.transforms import v2
 
-from sesim_mmagic.apis import read_weights
+from sesim_mmagic.apis import config_files, read_weights
 from sesim_mmagic.engine.map_figure import Cell, draw_maps
 from sesim_mmagic.engine.pictures import write_picture
 from sesim_mmagic.registry import MODELS
@@ -70,14 +70,10 @@ def read_config(path: str | Path) -> Config:
 
     Raises:
         FileNotFoundError: If the file is missing.
-        ValueError: If it is no config, or its model has no structure loss.
+        CommandError: If it is not a config.
+        ValueError: If its model has no structure loss.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'config {str(path)!r} does not exist')
-    try:
-        config = Config.fromfile(path)
-    except (OSError, SyntaxError) as error:
-        raise ValueError(f'{path} is no config: {error}') from None
+    config = config_files.read_config(path)
     if not config.get('model', {}).get('structure_loss'):
         raise ValueError(f'{path}: its model has no structure_loss; give a config with one')
     init_default_scope(config.get('default_scope', 'mmagic'))

@@ -36,21 +36,21 @@ from pathlib import Path
 
 import cv2
 from measuring import table, write_json
-from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch.utils.benchmark import Timer
+
+from sesim_mmagic.apis.config_files import apply_options, read_config
+from sesim_mmagic.registry import DATASETS
 
 BLOCKS = 10
 
 
 def build_datasets(args):
     """The data sets by name; where samples have a seed of their own, it is the same."""
-    from sesim_mmagic.registry import DATASETS
-
     datasets = {}
     for path in args.configs:
-        cfg = Config.fromfile(path)
-        cfg.merge_from_dict(command_line.read_options(args.cfg_options))
+        cfg = read_config(path)
+        apply_options(cfg, args.cfg_options)
         init_default_scope(cfg.get('default_scope', 'mmagic'))
         settings, name = cfg.train_dataloader.dataset, Path(path).stem
         pipelines = {name: settings.pipeline}

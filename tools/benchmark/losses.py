@@ -41,7 +41,7 @@ import torch
 import torch.nn.functional as F
 from authors import authors_loss
 from measuring import Worker, forget_peak, peak_mb, table, write_json
-from torch.utils.benchmark import Timer
+from torch.utils.benchmark import timer
 
 from sesim_mmagic.losses import FSeSimLoss, LSeSimLoss
 
@@ -104,6 +104,13 @@ def step(loss, inputs):
     return value.detach(), [leaf.grad for leaf in leaves]
 
 
+def seconds(loss, inputs):
+    """Wall-clock time of one step."""
+    begin = timer()  # waits for the GPU
+    step(loss, inputs)
+    return timer() - begin
+
+
 def peak_memory(index, form, device, reference):
     """Peak memory of one step in MB above the inputs, in this process, which must be new."""
     loss, inputs = make_loss(index, form, device, reference), make_inputs(device)
@@ -116,17 +123,15 @@ def peak_memory(index, form, device, reference):
 
 def measure(index, args):
     """One row: both forms' times, the ratio pair by pair, and peak memories."""
-    inputs, threads = make_inputs(args.device), torch.get_num_threads()
+    inputs = make_inputs(args.device)
     losses = [make_loss(index, form, args.device, args.reference) for form in FORMS]
     torch.testing.assert_close(*(step(loss, inputs) for loss in losses), rtol=1e-3, atol=1e-6)
-    values = [dict(step=step, loss=loss, inputs=inputs) for loss in losses]
-    timers = [Timer('step(loss, inputs)', globals=v, num_threads=threads) for v in values]
-    seconds = [[timer.timeit(1).median for timer in timers] for _ in range(args.repeats)]
+    rounds = [[seconds(loss, inputs) for loss in losses] for _ in range(args.repeats)]
     name, _, patch_size = LOSSES[index]
     row = dict(loss=name, patch=patch_size)
     for number, form in enumerate(FORMS):
-        row[f'{form} ms'] = [1000 * of_round[number] for of_round in seconds]
-    row['speed-up'] = [loop / dense for dense, loop in seconds]
+        row[f'{form} ms'] = [1000 * of_round[number] for of_round in rounds]
+    row['speed-up'] = [loop / dense for dense, loop in rounds]
     for form in FORMS:
         with Worker() as worker:
             memory = worker.ask(peak_memory, index, form, args.device, args.reference)

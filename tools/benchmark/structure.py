@@ -155,15 +155,13 @@ def make_training(args, dataset, method, weight, seed, iterations=None):
             settings[f'optim_wrapper.{key}.optimizer.lr'] = rate
     data = args.data_root or (ROOT / source if isinstance(source, str) else None)
     data = data or write_shapes(out / 'dataset', num_train=2000, **source)
-    for loader in ('train', 'val', 'test'):
-        settings[f'{loader}_dataloader.dataset.data_root'] = str(data)
     iterations = iterations or config.train_cfg.max_iters
     work_dir = out / f'{method}_seed{seed}_{iterations}iters'
     if weight is not None:
         part = 'loss_config.cycle_loss' if method == 'cyclegan' else 'structure_loss.loss'
         settings |= {f'model.{part}_weight': weight, 'test_dataloader.dataset.split': 'val'}
         title, work_dir = f'{title}, weight {weight:g}', f'{work_dir}_weight{weight:g}'
-    return Training(title, path, str(work_dir), iterations, seed, settings)
+    return Training(title, path, str(work_dir), str(data), iterations, seed, settings)
 
 
 def equal_steps(args, dataset):

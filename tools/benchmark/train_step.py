@@ -46,9 +46,6 @@ def parse_args(argv=None):
             parser.error(f'--{name} must be {least} or more, got {value}')
     if min(args.sizes) < 1:
         parser.error(f'--sizes must be positive, got {min(args.sizes)}')
-    for config in args.configs:
-        if not Path(config).is_file():
-            parser.error(f"config '{config}' does not exist (working directory: '{Path.cwd()}')")
     if args.reference and not Path(args.reference, 'models/sc_model.py').is_file():
         parser.error(
             f"--reference '{args.reference}' holds no models/sc_model.py; give the root of a "
@@ -68,16 +65,17 @@ from statistics import median
 import torch
 from authors import AuthorsStep
 from measuring import Worker, table, write_json
-from mmengine.config import Config
 from steps import OurStep, ask, start
+
+from sesim_mmagic.apis.config_files import apply_options, read_config
 
 MODES = {'sesim_mmagic.FSeSimLoss': 'fixed', 'sesim_mmagic.LSeSimLoss': 'learned'}
 
 
 def specification(args, config, size):
     """What ``OurStep`` and ``AuthorsStep`` have to know."""
-    cfg = Config.fromfile(config)
-    cfg.merge_from_dict(command_line.read_options(args.cfg_options))
+    cfg = read_config(config)
+    apply_options(cfg, args.cfg_options)
     loss = cfg.model.get('structure_loss') or {}
     mode = MODES.get(loss.get('type'))
     if args.reference and (mode is None or 'source_domain' not in cfg.model):

@@ -24,6 +24,7 @@ class Training:
         title: Name for people.
         config: Path of the config, in the repository.
         work_dir: Folder for everything; its ``results.json`` says what came out.
+        data_root: Folder of the data set.
         iterations: Number of iterations; the learning rate decays over the share of them that
             it does in the config.
         seed: Seed of the training.
@@ -33,6 +34,7 @@ class Training:
     title: str
     config: str
     work_dir: str
+    data_root: str
     iterations: int
     seed: int
     settings: dict = field(default_factory=dict)
@@ -145,19 +147,16 @@ def train(training: Training, count: Any) -> None:
 
 def load_config(training: Training) -> Any:
     """The config of a training with all its settings."""
-    from mmengine.config import Config
+    from sesim_mmagic.apis.config_files import read_config, set_everywhere
 
-    config = Config.fromfile(ROOT / training.config)
-    scheduler, whole = config.param_scheduler, max(2, training.iterations)
-    constant = round(whole * scheduler.begin / scheduler.end)
+    config = read_config(ROOT / training.config)
+    set_everywhere(config, 'data_root', training.data_root)
+    set_everywhere(config, 'max_iters', training.iterations)
     config.merge_from_dict(
         {
             'work_dir': training.work_dir,
             'randomness.seed': training.seed,
-            'train_cfg.max_iters': whole,
-            'train_cfg.val_interval': whole,
-            'param_scheduler.begin': min(constant, whole - 1),
-            'param_scheduler.end': whole,
+            'train_cfg.val_interval': training.iterations,
             'resume': Path(training.work_dir, 'last_checkpoint').exists(),
             **training.settings,
         }

@@ -37,13 +37,14 @@ def measure(config, side, styles, rows, dtype):
     """Translate one picture: the device, gigabytes above the model, seconds."""
     import torch
     from measuring import forget_peak, peak_mb
-    from mmengine.config import Config
     from mmengine.device import get_device
     from mmengine.registry import init_default_scope
 
+    from sesim_mmagic.apis.config_files import read_config
+    from sesim_mmagic.apis.inference.forward import translations
     from sesim_mmagic.registry import MODELS
 
-    cfg = Config.fromfile(config)
+    cfg = read_config(config)
     init_default_scope(cfg.default_scope)
     settings = {**cfg.model, 'discriminator': None, 'structure_loss': None}
     if 'structure_identity_weight' in settings:
@@ -51,35 +52,13 @@ def measure(config, side, styles, rows, dtype):
     device, dtype = get_device(), getattr(torch, dtype)
     model = MODELS.build(settings).to(device, dtype).eval()
     image = torch.rand(1, 3, side, side, device=device, dtype=dtype) * 2 - 1
+    drawn = torch.randn(styles, model.style_channels).to(image) if model.style_channels else None
     before, begin = forget_peak(device), time.perf_counter()
     with torch.no_grad():
-        for translation in translations(model, image, styles, rows):
-            translation.sum().item()
+        target, strip_pixels = model.check_target(None), rows * side or None
+        for part in translations(model, image, target, drawn, strip_pixels):
+            part.sum().item()
     return device, (peak_mb(device, before) or 0) / 1024, time.perf_counter() - begin
-
-
-def translations(model, image, styles, rows):
-    """Translate one picture, whole or in strips of ``rows`` rows."""
-    import torch
-
-    drawn = torch.randn(styles, model.style_channels).to(image) if model.style_channels else None
-    if rows:
-        yield from in_strips(model, image, drawn, rows)
-    else:
-        yield from model.translations(image, styles=drawn)
-
-
-def in_strips(model, image, styles, rows):
-    """Translate one picture in strips."""
-    from sesim_mmagic.networks.strips import StyledDecoder, run_in_strips
-
-    generator = model.inference_generators[model.target_domain]
-    if styles is None:
-        yield run_in_strips(generator, image, rows)
-        return
-    content = run_in_strips(generator.content_encoder, image, rows)
-    for style in styles.split(1):
-        yield run_in_strips(StyledDecoder(generator, style), content, rows)
 
 
 @command_line.command()
