@@ -1,4 +1,4 @@
-"""Modes of the synthetic shapes: looks that differ, and datasets that hold several."""
+"""Modes of the synthetic shapes: styles that differ, and datasets that hold several."""
 
 import json
 import runpy

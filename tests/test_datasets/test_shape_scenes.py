@@ -338,7 +338,7 @@ def test_new_folders_are_readable_by_others(tmp_path):
 
 def test_foreground_of_a_scene_scores_one():
     for _, labels, _ in scenes('mismatch', 'B', 5):
-        found = segment_by_palette(render_scene(labels, 'A'), PALETTE)
+        segmented = segment_by_palette(render_scene(labels, 'A'), PALETTE)
         confusion = np.zeros((4, 4), int)
-        np.add.at(confusion, (labels, found), 1)
+        np.add.at(confusion, (labels, segmented), 1)
         assert foreground_iou(confusion) == 1

@@ -145,9 +145,9 @@ def test_patch_nce_errors_are_those_of_the_loss(tools, monkeypatch):
     assert [tuple(layer.shape) for layer in layers] == [(2, 4, 4)] * 3
     rows = [(2, 8, 13, 19), (2, 6, 10, 14), (0, 1, 2, 3)]
     columns = [(3, 11, 18, 26), (3, 9, 15, 21), (0, 2, 3, 5)]
-    looks = zip(loss.extract(batch, generator), rows, columns, strict=True)
-    looks = [look[:, :, list(r)][..., list(c)] for look, r, c in looks]
-    first, second = [look[:1] for look in looks], [look[1:2] for look in looks]
+    features = zip(loss.extract(batch, generator), rows, columns, strict=True)
+    features = [maps[:, :, list(r)][..., list(c)] for maps, r, c in features]
+    first, second = [maps[:1] for maps in features], [maps[1:2] for maps in features]
     expected = loss.compare(first, second).item()
     assert tools['error_maps'].values_of(layers)[0].item() == pytest.approx(expected, rel=1e-5)
 
@@ -248,11 +248,11 @@ def test_pairs_are_pictures_of_one_name(tools, dataset, tmp_path):
     for number in (0, 1, 3):
         name = f'0000{number}.png'
         (tmp_path / name).write_bytes((dataset / 'testA' / name).read_bytes())
-    found = triples(
+    compared = triples(
         tools, '--feature-net', 'random', '--side', 64, '--pairs', dataset / 'testB', tmp_path
     )
-    assert len(found) == 3
-    for triple, (number, other) in zip(found, ((0, 1), (1, 3), (3, 0)), strict=True):
+    assert len(compared) == 3
+    for triple, (number, other) in zip(compared, ((0, 1), (1, 3), (3, 0)), strict=True):
         folders = ('testB', number), ('testA', number), ('testA', other)
         assert_pictures(triple, *(dataset / f'{f}/0000{i}.png' for f, i in folders))
     pairs = '--pairs', dataset / 'testB', tmp_path
@@ -441,7 +441,7 @@ def test_distances_at_points(tools, capsys, dataset, tmp_path):
     points = '--points', '0.25,0.75', '0.99,0', '--points-b', '0.25,0.75', '0.5,0.99'
     output = run(tools, capsys, 'similarity_layers', *paths, *points, '--layers', *layers, *options)
     net = VGG16Features(layers, pretrained=None, seed=0)
-    looks = [net(tools['common'].to_images(cv2.imread(str(path)))) for path in paths]
+    features = [net(tools['common'].to_images(cv2.imread(str(path)))) for path in paths]
     cells = dict(relu1_2=64, relu2_2=32, relu3_1=16)
     places = [((0.25, 0.75), (0.25, 0.75)), ((0.99, 0), (0.5, 0.99))]
     for found, pair in zip(distances(output), places, strict=True):
@@ -449,9 +449,9 @@ def test_distances_at_points(tools, capsys, dataset, tmp_path):
             side = cells[layer]
             maps = [
                 self_similarity(
-                    look[layer], torch.tensor([int(y * side) * side + int(x * side)]), side
+                    maps[layer], torch.tensor([int(y * side) * side + int(x * side)]), side
                 )
-                for look, (x, y) in zip(looks, pair, strict=True)
+                for maps, (x, y) in zip(features, pair, strict=True)
             ]
             expected = looped_spatial_distance(*(m.double() for m in maps)).item()
             assert value == pytest.approx(expected, abs=6e-5)

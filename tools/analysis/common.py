@@ -27,7 +27,7 @@ def read_square(path: str | Path, side: int) -> np.ndarray:
 
     Raises:
         FileNotFoundError: If the file is missing.
-        ValueError: If it is no picture, or ``side`` is too small for VGG16.
+        ValueError: If it is not a picture, or ``side`` is too small for VGG16.
     """
     if side < 16:
         raise ValueError(f'--side must be at least 16, got {side}')

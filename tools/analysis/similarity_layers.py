@@ -89,7 +89,7 @@ def main(argv=None):
     settings = dict(layers=args.layers, feature_net=args.feature_net)
     loss = build(dict(type='sesim_mmagic.FSeSimLoss', **settings))
     with naming_the_option():
-        loss.init_weights()  # may take a download: mistakes are told before
+        loss.init_weights()  # may take a download: mistakes are named before
     maps = [
         loss.similarity_maps(to_images(picture), of_picture)
         for picture, of_picture in zip(pictures, points, strict=True)

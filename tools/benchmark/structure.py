@@ -194,7 +194,7 @@ def spread(values):
 
 
 def make_rows(budgets, scores):
-    """Lines of the table: one for each dataset, budget, method and weight, over seeds."""
+    """Lines of the table: a line for each dataset, budget, method and weight, over seeds."""
     for (dataset, budget), trainings in budgets.items():
         for title in dict.fromkeys(training.title for training in trainings.values()):
             results = [t.results() for t in trainings.values() if t.title == title]
