@@ -172,7 +172,7 @@ def test_losses_benchmark_compares_equal_values(call, capsys, tmp_path):
 
 
 def test_whole_pictures_are_measured_whole_and_in_strips(call, capsys):
-    config = 'configs/fsesim/fsesim_resnet-w24_1xb4_shapes64.py'
+    config = 'configs/fsesim/fsesim_resnet-w24_1xb4-500iters_shapes64.py'
     sizes = '--sides', 64, 256, '--strips', 0, 64
     call('whole_picture', '--config', ROOT / config, *sizes)
     header, _, *lines = capsys.readouterr().out.splitlines()
