@@ -1,8 +1,7 @@
 """Generators, discriminators, the frozen feature network and a segmentation network."""
 
-from .discriminators import BlurPatchGAN
+from .discriminators import BlurPatchGAN, MultiScaleDiscriminator
 from .drn import DRN22
-from .multi_scale import MultiScaleDiscriminator
 from .munit_generator import MUNITGenerator
 from .resnet_generator import ResNetBlurGenerator
 from .stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
