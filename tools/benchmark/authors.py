@@ -28,8 +28,6 @@ class AuthorsStep:
             ``size``, ``batch`` and ``device``.
     """
 
-    dtype = 'float32'
-
     def __init__(self, spec: dict) -> None:
         import torchvision
 

@@ -27,12 +27,10 @@ class OurStep:
         from sesim_mmagic.registry import MODELS
 
         self.spec, self.steps, cfg = spec, 0, spec['cfg'].copy()
-        self.dtype = 'float32'
         if spec['device'] == 'cpu':
             keep_freed_memory()  # as training does
         if spec['precision'] == 'amp':
             enable_amp(cfg)
-            self.dtype = 'bfloat16' if spec['device'] == 'cpu' else 'float16'
         cfg.model.update({name: True for name in ('channels_last', 'compile') if spec[name]})
         loss = cfg.model.get('structure_loss')
         if loss:
@@ -148,25 +146,14 @@ class Bench:
         """Forget the peak of the first steps, which choose algorithms and compile."""
         forget_peak(self.spec['device'])
 
-    def costs(self) -> tuple[float | None, dict[str, int], float]:
-        """Peak MB since :meth:`settle`, multiply-adds of a step by part, and how many a second.
-
-        The last is the rate of a large convolution.
-        """
+    def costs(self) -> tuple[float | None, dict[str, int]]:
+        """Peak MB since :meth:`settle`, and multiply-adds of a step by part."""
         peak = peak_mb(self.spec['device'], self.before)
         method = self.method.to_count()
         method.step(method.data())  # what is done once is no part of a step
         with PartCounter(method.parts()) as counter:
             method.step(method.data())
-        batch, count = (4, 4) if self.spec['device'] == 'cpu' else (64, 20)
-        options = dict(dtype=getattr(torch, self.method.dtype), device=self.spec['device'])
-        shapes = dict(maps=(batch, 512, 34, 34), weight=(512, 512, 3, 3))
-        tensors = {name: torch.randn(shape, **options) for name, shape in shapes.items()}
-        convolution = Timer(
-            'torch.conv2d(maps, weight)', globals=tensors, num_threads=self.spec['threads']
-        )
-        rate = batch * 32**2 * 512**2 * 9 / convolution.timeit(count).median
-        return peak, {part: flops // 2 for part, flops in counter.flops.items()}, rate
+        return peak, {part: flops // 2 for part, flops in counter.flops.items()}
 
 
 _bench: Bench | None = None
@@ -181,3 +168,13 @@ def start(kind: type, spec: dict) -> None:
 def ask(question: str) -> Any:
     """What a method of this process's ``Bench`` answers."""
     return getattr(_bench, question)()
+
+
+def convolution_rate(device: str, dtype: str, threads: int) -> float:
+    """Multiply-adds a second of a large convolution."""
+    batch, count = (4, 4) if device == 'cpu' else (64, 20)
+    shapes = dict(maps=(batch, 512, 34, 34), weight=(512, 512, 3, 3))
+    options = dict(dtype=getattr(torch, dtype), device=device)
+    tensors = {name: torch.randn(shape, **options) for name, shape in shapes.items()}
+    convolution = Timer('torch.conv2d(maps, weight)', globals=tensors, num_threads=threads)
+    return batch * 32**2 * 512**2 * 9 / convolution.timeit(count).median

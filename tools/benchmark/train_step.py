@@ -13,8 +13,8 @@ Each step has a process of its own, and only one runs at a time.
 
 Peak memory of the measured steps is what PyTorch allocated on a GPU, weights included; on the CPU
 it is how much the process has grown since the model was built. The floor of a step is the time
-its multiply-adds would take at the rate of a large convolution. Convolutions that save
-multiplications may come below it; a step also does what is no multiply-add.
+its multiply-adds would take at the rate of a large convolution in the same round. Convolutions
+that save multiplications may come below it; a step also does what is no multiply-add.
 """
 
 import argparse
@@ -65,7 +65,7 @@ from statistics import median
 import torch
 from authors import AuthorsStep
 from measuring import Worker, table, write_json
-from steps import OurStep, ask, start
+from steps import OurStep, ask, convolution_rate, start
 
 from sesim_mmagic.apis.config_files import apply_options, read_config
 
@@ -100,23 +100,32 @@ def measure(methods):
         list[dict]: What is reported of each; lists have a value for each round.
     """
     spec = methods[0][2]
+    device, threads = spec['device'], spec['threads']
+    fast = 'bfloat16' if device == 'cpu' else 'float16'
+    is_fast = [kind is OurStep and spec['precision'] == 'amp' for _, kind, _ in methods]
+    dtypes = [fast if is_amp else 'float32' for is_amp in is_fast]
+    rounds, rates = [], []
     with ExitStack() as stack:
-        workers = [stack.enter_context(Worker()) for _ in methods]
+        machine, *workers = (stack.enter_context(Worker()) for _ in range(1 + len(methods)))
         for worker, (_, kind, own) in zip(workers, methods, strict=True):
             worker.ask(start, kind, own)
         for _ in range(spec['warmup']):
             ask_all(workers, 'seconds')
         ask_all(workers, 'settle')
-        rounds = [ask_all(workers, 'seconds') for _ in range(spec['repeats'])]
+        for _ in range(spec['repeats']):
+            rounds.append(ask_all(workers, 'seconds'))
+            rate = {d: machine.ask(convolution_rate, device, d, threads) for d in set(dtypes)}
+            rates.append([rate[dtype] for dtype in dtypes])
         costs = ask_all(workers, 'costs')
     results = []
-    for number, ((name, _, _), (peak, counts, rate)) in enumerate(zip(methods, costs, strict=True)):
+    for number, ((name, _, _), (peak, counts)) in enumerate(zip(methods, costs, strict=True)):
         seconds, multiply_adds = [r[number] for r in rounds], sum(counts.values())
+        floors = [multiply_adds / r[number] for r in rates]
         result = {'step': f'{name}, {spec["size"]} px', 'ms': [1000 * value for value in seconds]}
         result['of the first'] = [r[number] / r[0] for r in rounds]
         result |= {'peak MB': peak, '10^9 multiply-adds': multiply_adds / 1e9}
-        result |= {'floor ms': 1000 * multiply_adds / rate}
-        result |= {'x floor': median(seconds) * rate / multiply_adds}
+        result['floor ms'] = 1000 * median(floors)
+        result['x floor'] = median(a / b for a, b in zip(seconds, floors, strict=True))
         results.append({**result, 'by part': {k: v / 1e9 for k, v in counts.items()}})
     return results
 
