@@ -17,7 +17,7 @@ from sesim_mmagic.utils.weights import WeightsMismatch
 
 
 @contextmanager
-def failures_told(cfg: Config, doing: str) -> Iterator[SimpleNamespace]:
+def failures_in_one_line(cfg: Config, doing: str) -> Iterator[SimpleNamespace]:
     """Turn exceptions that no user can read into one line; the log file has the traceback.
 
     Settings that are wrong show up while the runner builds its parts, or in the first iteration,

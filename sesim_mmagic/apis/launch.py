@@ -15,7 +15,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from sesim_mmagic.apis.command_line import check_out
-from sesim_mmagic.apis.failures import failures_told
+from sesim_mmagic.apis.failures import failures_in_one_line
 from sesim_mmagic.datasets.config_checks import check_pictures
 from sesim_mmagic.engine import checks
 from sesim_mmagic.engine.cpu import keep_freed_memory
@@ -154,7 +154,7 @@ def check_data(cfg: Config, parts: Sequence[str] = ('train', 'val', 'test')) -> 
         ValueError: Pictures cannot be used; they are named, all of them.
     """
     if _is_first_rank(cfg):
-        with failures_told(cfg, 'the data cannot be looked at'):
+        with failures_in_one_line(cfg, 'the data cannot be looked at'):
             check_pictures(cfg, parts)
 
 
@@ -170,7 +170,7 @@ def train(cfg: Config, overwrite: bool = False) -> Runner:
     """
     if not is_cuda_available():
         keep_freed_memory()
-    with failures_told(cfg, 'the training did not start') as stage:
+    with failures_in_one_line(cfg, 'the training did not start') as stage:
         runner = stage.runner = _build_runner(cfg)
         runner.register_hook(ResumeFromConfig(overwrite))
         if cfg.get('domain_mapping'):
@@ -195,7 +195,7 @@ def test(cfg: Config, out: str | None = None, overwrite: bool = False) -> Runner
     Raises:
         CommandError: Pictures, page and the other scores are written, but some are not.
     """
-    with failures_told(cfg, 'the test failed') as stage:
+    with failures_in_one_line(cfg, 'the test failed') as stage:
         runner = stage.runner = _build_runner(cfg)
         checks.prepare_test(runner)
         checks.check_hooks(runner)

@@ -130,15 +130,15 @@ def pictures_by_domain(dataset: Dataset) -> dict[str, list[str]]:
         return {}
     sample = dataset[0]['data_samples']
     infos = [dataset.get_data_info(number) for number in range(len(dataset))]
-    found = {}
+    pictures = {}
     for key in sample.metainfo_keys():
         if not (key.startswith('img_') and key.endswith(_ENDING)):
             continue
         for name, path in infos[0].items():
             if name.endswith(_ENDING) and path == sample.get(key):
                 paths = dict.fromkeys(info[name] for info in infos)
-                found[key[len('img_') : -len(_ENDING)]] = list(paths)
-    return found
+                pictures[key[len('img_') : -len(_ENDING)]] = list(paths)
+    return pictures
 
 
 def prepare_test(runner: Runner) -> None:

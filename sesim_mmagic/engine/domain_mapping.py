@@ -28,19 +28,16 @@ def rename_domains(weights: Mapping[str, Any], mapping: Mapping[str, str]) -> di
     """
 
     def renamed(name: str) -> str:
-        found = _DOMAIN.match(name)
-        if found is None:
-            return name
-        begin, domain, end = found.groups()
-        return f'{begin}{mapping.get(domain, domain)}{end}'
+        match = _DOMAIN.match(name)
+        return f'{match[1]}{mapping.get(match[2], match[2])}{match[3]}' if match else name
 
     return {renamed(name): value for name, value in weights.items()}
 
 
 def domains_of(weights: Mapping[str, Any]) -> list[str]:
     """The domains that a checkpoint has generators for, by name."""
-    found = (_DOMAIN.match(name) for name in weights if 'generators.' in name)
-    return sorted({match[2] for match in found if match})
+    matches = (_DOMAIN.match(name) for name in weights if 'generators.' in name)
+    return sorted({match[2] for match in matches if match})
 
 
 class DomainMappingHook(Hook):

@@ -46,10 +46,10 @@ def check_start(work_dir: str | Path, resume: bool, load_from: str | None) -> st
         ValueError: The work directory holds another training, or none that can go on.
     """
     work_dir = Path(work_dir)
-    found = earlier_training(work_dir)
-    names = _names(found)
+    earlier = earlier_training(work_dir)
+    names = _names(earlier)
     if not resume:
-        if found:
+        if earlier:
             raise ValueError(
                 f"'{work_dir}' holds a training ({names}): go on with it by --resume, replace it "
                 'by --overwrite (tools/train.py), or choose another --work-dir.'
@@ -59,21 +59,21 @@ def check_start(work_dir: str | Path, resume: bool, load_from: str | None) -> st
         is_own = load_from == last_checkpoint(work_dir) or (
             '://' not in load_from and _folder(load_from) == work_dir.resolve()
         )
-        if found and not is_own:
+        if earlier and not is_own:
             raise ValueError(
                 f"'{work_dir}' holds a training ({names}), and '{load_from}' is not of it: leave "
                 'load_from out to go on with it, replace it by --overwrite (tools/train.py), or '
                 'choose another --work-dir.'
             )
-        _tell_of_later_ones(load_from, found)
+        _warn_of_later(load_from, earlier)
         return load_from
     if not Path(work_dir, POINTER).is_file():
-        if any(_iteration(file.name) >= 0 for file in found):
+        if any(_iteration(file.name) >= 0 for file in earlier):
             raise ValueError(
                 f"'{work_dir}' holds {names}, but no {POINTER} that names the one to resume from. "
                 f'{_what_to_resume(work_dir)}'
             )
-        if found:
+        if earlier:
             raise ValueError(
                 f"'{work_dir}' holds {names}, but no checkpoint to resume from (no {POINTER}): "
                 'best checkpoints hold weights alone. Start from these weights by load_from=PATH '
@@ -114,8 +114,8 @@ def _what_to_resume(work_dir: Path) -> str:
     )
 
 
-def _tell_of_later_ones(load_from: str, found: list[Path]) -> None:
-    later = [file for file in found if _iteration(file.name) > _iteration(Path(load_from).name)]
+def _warn_of_later(load_from: str, earlier: list[Path]) -> None:
+    later = [file for file in earlier if _iteration(file.name) > _iteration(Path(load_from).name)]
     if later and _iteration(Path(load_from).name) >= 0:
         print_log(
             f'The training goes back: {_names(later)} and results of later iterations are replaced '
@@ -140,20 +140,20 @@ def check_test(folder: str | Path) -> None:
     Raises:
         ValueError: It holds pictures or a page of a test.
     """
-    found = earlier_test(Path(folder))
-    if found:
+    earlier = earlier_test(Path(folder))
+    if earlier:
         raise ValueError(
-            f"'{folder}' holds the {len(found)} files of a test: replace them by --overwrite "
+            f"'{folder}' holds the {len(earlier)} files of a test: replace them by --overwrite "
             '(tools/test.py), or choose another --work-dir.'
         )
 
 
 def earlier_training(work_dir: Path) -> list[Path]:
     """Checkpoints, their pointer and the results of a training in a work directory."""
-    found = _files(work_dir, (*_CHECKPOINTS, POINTER))
+    earlier = _files(work_dir, (*_CHECKPOINTS, POINTER))
     if 'training' in (read_results(work_dir) or ()):
-        found.append(work_dir / RESULTS)
-    return found
+        earlier.append(work_dir / RESULTS)
+    return earlier
 
 
 def earlier_test(folder: Path) -> list[Path]:

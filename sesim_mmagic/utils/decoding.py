@@ -18,7 +18,7 @@ _PLUGINS = dict(
     PNG='Png', JPEG='Jpeg', WEBP='WebP', BMP='Bmp', TIFF='Tiff', PPM='Ppm', JPEG2000='Jpeg2K',
     AVIF='Avif',
 )  # fmt: skip
-# What else is found under the name of a picture, by four bytes from a place on.
+# What else lies the name of a picture, by four bytes from a place on.
 _OTHERS = {
     (0, b'GIF8'): 'a GIF',
     (0, b'%!PS'): 'PostScript',
@@ -229,11 +229,11 @@ def _gray_of_sixteen(picture: Image.Image, tags: Mapping[int, Any]) -> Image.Ima
     if tags and tiff.is_inverted(tags):
         gray = 255 - gray
     key = picture.info.get('transparency')
-    found = Image.fromarray(gray)
+    result = Image.fromarray(gray)
     if isinstance(key, int):
-        found.putalpha(Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8)))
-    found.getexif()[_ORIENTATION] = picture.getexif().get(_ORIENTATION, 1)
-    return found
+        result.putalpha(Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8)))
+    result.getexif()[_ORIENTATION] = picture.getexif().get(_ORIENTATION, 1)
+    return result
 
 
 def picture_of_array(

@@ -123,7 +123,7 @@ def list_images(
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(f'{shown(folder)} is no folder')
+        raise FileNotFoundError(f'{shown(folder)} is not a folder')
     entered = {_identity(path) for path in exclude if os.path.exists(path)}
     names: list[str] = []
     left_out: Counter = Counter()
@@ -154,8 +154,8 @@ def _scan(
             if identity in entered:
                 continue
             entered.add(identity)
-            with os.scandir(folder / below) as found:
-                entries = sorted(found, key=lambda entry: entry.name)
+            with os.scandir(folder / below) as scanned:
+                entries = sorted(scanned, key=lambda entry: entry.name)
         except OSError:
             if not below:
                 raise

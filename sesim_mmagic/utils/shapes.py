@@ -43,7 +43,7 @@ def misfit(value: Any, shape: Any, where: str = '') -> str | None:
         types = shape if isinstance(shape, tuple) else (shape,)
         fits = isinstance(value, types) and not (isinstance(value, bool) and bool not in types)
         return None if fits else _should_be(value, types, where)
-    return next((found for part in parts if (found := misfit(*part))), None)
+    return next((problem for part in parts if (problem := misfit(*part))), None)
 
 
 def _should_be(value: Any, types: tuple, where: str) -> str:

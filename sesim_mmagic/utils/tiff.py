@@ -90,13 +90,13 @@ def pages(picture: Image.Image) -> list[int]:
 
     It is left at its first page.
     """
-    found = []
+    numbers = []
     for number in range(picture.n_frames):
         picture.seek(number)
         if not picture.tag_v2.get(_SUBFILE, 0) & _NO_PAGE:
-            found.append(number)
+            numbers.append(number)
     picture.seek(0)
-    return found
+    return numbers
 
 
 def white_of(tags: Mapping[int, Any]) -> int | None:

@@ -7,7 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from sesim_mmagic.apis.command_line import CommandError
-from sesim_mmagic.apis.failures import failures_told
+from sesim_mmagic.apis.failures import failures_in_one_line
 from tests.test_engine import tiny
 from tests.test_engine.test_resume import Interrupt
 
@@ -121,7 +121,7 @@ def test_a_validation_that_fails_costs_no_iteration(data, tmp_path):
         runner = Runner.from_cfg(cfg)
         runner.register_hook(hook)
         with pytest.raises((CommandError, ValueError), match='kid needs') as ended:
-            with failures_told(cfg, 'the training did not start') as stage:
+            with failures_in_one_line(cfg, 'the training did not start') as stage:
                 stage.runner = runner
                 runner.train()
         # A user's error has 2, unless a part of the work was done.

@@ -89,7 +89,7 @@ def test_command_line(folders, capsys):
     ('change', 'options', 'error', 'message'),
     [
         (None, dict(), ValueError, 'Nothing to compare'),
-        (None, dict(truth='nowhere'), FileNotFoundError, "nowhere' is no folder"),
+        (None, dict(truth='nowhere'), FileNotFoundError, "nowhere' is not a folder"),
         ('empty', dict(truth='translations'), ValueError, 'holds no picture'),
         ('fewer', dict(truth='truth'), ValueError, "no picture for 2 of 8 .* first is '6'"),
         ('smaller', dict(truth='truth'), ValueError, '48 x 48 pixels, its truth 40 x 40 .*0.png'),

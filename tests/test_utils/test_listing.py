@@ -128,7 +128,7 @@ def test_excluded_folders_are_not_entered(tmp_path):
 def test_missing_folders_and_files_are_refused(tmp_path):
     make(tmp_path, 'a.png')
     for path in (tmp_path / 'none', tmp_path / 'a.png'):
-        with pytest.raises(FileNotFoundError, match='is no folder'):
+        with pytest.raises(FileNotFoundError, match='is not a folder'):
             list_images(path)
 
 
