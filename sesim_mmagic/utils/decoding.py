@@ -18,7 +18,7 @@ _PLUGINS = dict(
     PNG='Png', JPEG='Jpeg', WEBP='WebP', BMP='Bmp', TIFF='Tiff', PPM='Ppm', JPEG2000='Jpeg2K',
     AVIF='Avif',
 )  # fmt: skip
-# What else lies the name of a picture, by four bytes from a place on.
+# What else lies under the name of a picture, by four bytes from a place on.
 _OTHERS = {
     (0, b'GIF8'): 'a GIF',
     (0, b'%!PS'): 'PostScript',
