@@ -248,7 +248,7 @@ def _variables(file: Path) -> tuple[set[str], set[str], set[str], list[Path]]:
 def _read_settings(cfg: Config) -> Iterator[tuple[str, Any]]:
     """Dotted place and value of all that the Runner reads."""
     names = runner_names()
-    return settings_of({name: value for name, value in cfg.items() if name in names})
+    return settings_of({name: value for name, value in cfg.to_dict().items() if name in names})
 
 
 def _stands(cfg: Config, value: Any) -> bool:
@@ -265,7 +265,7 @@ def _unread(cfg: Config, name: str, value: Any = None) -> str:
 
     ``value`` is what it was when it was read, None if that is what it is now.
     """
-    value = cfg.get(name) if value is None else value
+    value = cfg.to_dict().get(name) if value is None else value
     settings = list(_read_settings(cfg))
     places = [p for p, other in settings if type(other) is type(value) and other == value]
     # The value may have been replaced already: settings of the same name are meant.
