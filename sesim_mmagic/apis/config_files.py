@@ -8,7 +8,7 @@ schedules of its learning rates (:func:`set_everywhere`).
 import ast
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -202,20 +202,21 @@ def _apply_variables(
     # Most files without an expression are written by MMEngine, with variables that others were
     # computed of: only those that are called like a setting can have been changed since.
     is_plain = not bases and not read & assigned
+    settings = _read_settings(cfg)
     for name in sorted(assigned - read - wanted - runner_names()):
         now, old = values.get(name), inherited.get(name)
         if name.startswith('_'):
             continue
         if name in inherited:
-            is_idle = now != old and (_stands(cfg, old) or not _stands(cfg, now))
+            is_idle = now != old and (_stands(settings, old) or not _stands(settings, now))
         else:
-            places = [place for place, _ in _read_settings(cfg)]
-            is_setting = any(place.endswith(f'.{name}') for place in places)
-            is_idle = not _stands(cfg, now) and (is_setting or not is_plain)
+            is_setting = any(place.endswith(f'.{name}') for place, _ in settings)
+            is_idle = not _stands(settings, now) and (is_setting or not is_plain)
             is_idle = is_idle or bool(nearest(name, runner_names(), cutoff=0.8))
             is_idle = is_idle and is_leaf and name not in _READ_BY_INFERENCERS
         if is_idle and bases and name in _EVERYWHERE:
             set_everywhere(cfg, name, now, instead=old if name in inherited else ...)
+            settings = _read_settings(cfg)
         elif is_idle and 'site-packages' in file.resolve().parts:  # which nobody should edit
             print_log(f"config '{file}': {_unread(cfg, name, old)}", 'current', logging.WARNING)
         elif is_idle:
@@ -245,19 +246,20 @@ def _variables(file: Path) -> tuple[set[str], set[str], set[str], list[Path]]:
     return assigned, read, of_bases, bases
 
 
-def _read_settings(cfg: Config) -> Iterator[tuple[str, Any]]:
+def _read_settings(cfg: Config) -> list[tuple[str, Any]]:
     """Dotted place and value of all that the Runner reads."""
     names = runner_names()
-    return settings_of({name: value for name, value in cfg.to_dict().items() if name in names})
+    plain = {name: value for name, value in cfg.to_dict().items() if name in names}
+    return list(settings_of(plain))
 
 
-def _stands(cfg: Config, value: Any) -> bool:
+def _stands(settings: list[tuple[str, Any]], value: Any) -> bool:
     """Whether a value, or all that it holds, stands somewhere in what the Runner reads."""
-    if any(type(other) is type(value) and other == value for _, other in _read_settings(cfg)):
+    if any(type(other) is type(value) and other == value for _, other in settings):
         return True
     parts = value.values() if isinstance(value, Mapping) else value
     is_collection = isinstance(value, (Mapping, list, tuple)) and len(value) > 0
-    return is_collection and all(_stands(cfg, part) for part in parts)
+    return is_collection and all(_stands(settings, part) for part in parts)
 
 
 def _unread(cfg: Config, name: str, value: Any = None) -> str:
@@ -266,7 +268,7 @@ def _unread(cfg: Config, name: str, value: Any = None) -> str:
     ``value`` is what it was when it was read, None if that is what it is now.
     """
     value = cfg.to_dict().get(name) if value is None else value
-    settings = list(_read_settings(cfg))
+    settings = _read_settings(cfg)
     places = [p for p, other in settings if type(other) is type(value) and other == value]
     # The value may have been replaced already: settings of the same name are meant.
     places = places or [place for place, _ in settings if place.endswith(f'.{name}')]

@@ -29,7 +29,7 @@ MMAGIC = [
     'ttsr/ttsr-rec_x4c64b16_1xb9-200k_CUFED.py',
     'fastcomposer/fastcomposer_8xb16_FFHQ.py',
 ]
-MUNIT = ROOT / 'munit/munit_1xb1-1000kiters_edges2handbags.py'
+MUNIT = ROOT / 'munit/munit_adain_1xb1-1000kiters_edges2handbags.py'
 CYCLEGAN = ROOT / 'cyclegan/cyclegan-fsesim_resnet-w24_1xb4-500iters_shapes64.py'
 
 
