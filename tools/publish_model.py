@@ -5,11 +5,12 @@ the model also gets its entry in the metafile of its method and in model-index.y
 """
 
 import argparse
+from collections.abc import Sequence
 
 from sesim_mmagic.apis import command_line
 
 
-def parse_args(argv=None):
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(
         description='Publish a trained model: checkpoint, model card, entry in the index.'
@@ -49,7 +50,7 @@ def parse_args(argv=None):
 
 
 @command_line.command()
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     """Publish, and say what was written."""
     args = parse_args(argv)
     from sesim_mmagic.apis.release.publish import choose_checkpoint, publish

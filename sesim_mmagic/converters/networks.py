@@ -1,7 +1,7 @@
 """One network at a time: told by its tensors, to this package's names and shapes, and back."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -198,13 +198,12 @@ def _recognize(shapes: Mapping[str, Shape], published: bool) -> tuple[str, dict[
     shapes_of_weights = [v[-4:] for k, v in shapes.items() if k.endswith('.weight') and len(v) > 1]
     weights = shapes_of_weights or [(0, 0)]
     first, last = weights[0], weights[-1]
-    sizes = dict(in_channels=first[1], base_channels=first[0])
+    judged = dict(in_channels=first[1], base_channels=first[0])
+    translated = dict(in_channels=first[1], out_channels=last[0], base_channels=first[0])
     if count(r'encoder\.(convs\.)?\d+\.'):
         halvings = count(r'encoder\.(convs\.)?\d+\.skip\.')
         return 'sesim_mmagic.StyleGAN2Generator', dict(
-            in_channels=first[1],
-            out_channels=last[0],
-            base_channels=first[0],
+            translated,
             num_blocks=2 * (count(r'encoder\.(convs\.)?\d+\.conv1\.') - halvings),
             num_downsamplings=halvings,
             noise=any('noise' in name for name in shapes),
@@ -213,14 +212,30 @@ def _recognize(shapes: Mapping[str, Shape], published: bool) -> tuple[str, dict[
         outputs, inputs = weights[-2:][0][:2]
         last_size = 4 if inputs == 4 * 4 * outputs else 8  # CUT's, F-LSeSim's
         size = last_size * 2 ** count(r'convs\.\d+\.(?=skip\.)')
-        return 'sesim_mmagic.StyleGAN2Discriminator', dict(size=size, **sizes, last_size=last_size)
+        return 'sesim_mmagic.StyleGAN2Discriminator', dict(size=size, **judged, last_size=last_size)
     if count(r'(heads\.)?conv_\d+\.'):
         return 'sesim_mmagic.LSeSimLoss', dict(channels=tuple(s[1] for s in weights[::2]))
     if count(r'mlp_\d+\.'):
-        channels = tuple(shape[1] for shape in weights[::2])
+        channels = tuple(s[1] for s in weights[::2])
         return 'sesim_mmagic.PatchNCELoss', dict(channels=channels, width=first[0])
     if count(r'model\.\d+\.'):
-        return _resnet_or_patch_gan(shapes, published, count, sizes, last[0])
+        blurs = _is_blurred(shapes, published)
+        layers = count(r'model\.\d+\.(conv\.)?weight$')
+        blocks = count(r'model\.\d+\.(conv_)?block\.')
+        dropout = count(r'model\.\d+\.(conv_block\.6\.(weight|bias)|block\.2\.)') > 0
+        if not blocks and blurs:
+            return 'sesim_mmagic.BlurPatchGAN', dict(judged, num_layers=max(layers - 2, 0))
+        if not blocks:
+            return 'mmagic.PatchDiscriminator', dict(judged, num_conv=max(layers - 2, 0))
+        if not blurs:
+            settings = dict(translated, num_blocks=blocks, use_dropout=dropout)
+            return 'mmagic.ResnetGenerator', settings
+        return 'sesim_mmagic.ResNetBlurGenerator', dict(
+            translated,
+            num_blocks=blocks,
+            num_downsamplings=max(layers - 2, 0) // 2,
+            dropout=0.5 * dropout,
+        )
     raise ValueError(
         f'holds no network that this package knows: tensors are called {_some(list(shapes), 3)}; '
         'expected generators (ResNet, StyleGAN2), discriminators (PatchGAN, StyleGAN2), '
@@ -228,46 +243,26 @@ def _recognize(shapes: Mapping[str, Shape], published: bool) -> tuple[str, dict[
     )
 
 
-def _resnet_or_patch_gan(
-    shapes: Mapping[str, Shape],
-    published: bool,
-    count: Callable[[str], int],
-    sizes: dict[str, int],
-    outputs: int,
-) -> tuple[str, dict[str, Any]]:
+def _is_blurred(shapes: Mapping[str, Shape], published: bool) -> bool:
+    """Whether a network of plain convolutions blurs where it halves and doubles."""
     affine = [n for n, shape in shapes.items() if n.endswith('.weight') and len(shape) == 1]
     if affine:
         raise ValueError(
             f'a network with batch norm ({affine[0]!r} is a weight of a norm), which is not '
             'converted: expected instance norm, which has no weights'
         )
-    kernels = {shape[-1:] for name, shape in shapes.items() if name.endswith('.filt')}
-    blurs = bool(kernels) if published else not count(r'model\.\d+\.(block\.\d\.)?conv\.')
-    blocks = count(r'model\.\d+\.(conv_)?block\.')
-    layers = count(r'model\.\d+\.(conv\.)?weight$')
-    if not blocks:
-        network = 'sesim_mmagic.BlurPatchGAN' if blurs else 'mmagic.PatchDiscriminator'
-        return network, {**sizes, 'num_layers' if blurs else 'num_conv': max(layers - 2, 0)}
-    if kernels in ({(3,)}, {(4,)}) and layers % 2 == 0:  # as many halve as double
-        which = 'down' if (3,) in kernels else 'up'
+    if not published:
+        return not any('.conv.' in name for name in shapes)
+    kernels = {shape[-1] for name, shape in shapes.items() if name.endswith('.filt') and shape}
+    layers = [name for name in shapes if re.fullmatch(r'model\.\d+\.weight', name)]
+    alone = len(kernels) == 1 and len(layers) % 2 == 0  # as many halve as double
+    if alone and any('.conv_block.' in name for name in shapes):
+        which = 'down' if 3 in kernels else 'up'
         raise ValueError(
             f'a ResNet generator with blur-pooled {which} sampling alone, which this package has '
             'not: expected both or neither'
         )
-    sizes = {
-        'in_channels': sizes['in_channels'],
-        'out_channels': outputs,
-        'base_channels': sizes['base_channels'],
-        'num_blocks': blocks,
-    }
-    if blurs:
-        dropout = 0.5 if count(r'model\.\d+\.conv_block\.6\.(weight|bias)') else 0.0
-        downsamplings = max(layers - 2, 0) // 2
-        return 'sesim_mmagic.ResNetBlurGenerator', dict(
-            sizes, num_downsamplings=downsamplings, dropout=dropout
-        )
-    dropout = count(r'model\.\d+\.(conv_block\.6\.(weight|bias)|block\.2\.)')
-    return 'mmagic.ResnetGenerator', dict(sizes, use_dropout=dropout > 0)
+    return bool(kernels)
 
 
 def _some(names: list[str], most: int = 6) -> str:

@@ -35,7 +35,7 @@ class TrainingStopped(RuntimeError):
     """A training met values that are not finite; its last checkpoint is good."""
 
 
-def last_checkpoint(work_dir):
+def last_checkpoint(work_dir: str | Path) -> str | None:
     """Return the newest complete checkpoint of a work directory, or None.
 
     MMEngine notes it in the file ``last_checkpoint``. The note holds an absolute path; where the

@@ -8,6 +8,7 @@ import tempfile
 import urllib.parse
 import urllib.request
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 
@@ -88,7 +89,7 @@ def download(url: str, path: str | Path, sha256: str | None = None) -> None:
         Path(partial).unlink(missing_ok=True)
 
 
-def _receive(url, file):
+def _receive(url: str, file: BinaryIO) -> str:
     """Write what an address holds into a file; return its checksum."""
     request = urllib.request.Request(url, headers={'User-Agent': 'sesim_mmagic'})
     total, digest = 0, hashlib.sha256()

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +51,7 @@ def publish(
     licence: str,
     config: str | Path | None = None,
     ema: bool = True,
-    samples: Iterable[str | Path] = (),
+    samples: Sequence[str | Path] = (),
     base_url: str | None = None,
     root: str | Path | None = None,
     date: str | None = None,
@@ -75,7 +75,7 @@ def publish(
         config (str | Path, optional): Config. Defaults to None: the one in the checkpoint.
         ema (bool): Whether a moving average, where there is one, takes the place of the trained
             generators. Defaults to True.
-        samples (Iterable[str | Path]): Pictures of the source domain for the model card.
+        samples (Sequence[str | Path]): Pictures of the source domain for the model card.
         base_url (str, optional): Address that the files will have. Defaults to None: ``out``.
         root (str | Path, optional): Repository whose metafile and ``model-index.yml`` get the
             model. Defaults to None: none.
@@ -114,30 +114,16 @@ def publish(
     out = Path(out).resolve()
     if not overwrite and (out / f'{name}.pth').exists():
         raise FileExistsError(f"'{out / name}.pth' exists: give --overwrite to replace it.")
-    facts = dict(
+    facts = _facts(model, meta, cfg, checkpoint) | dict(
         file=f'{name}.pth',
         weights=f'{(base_url or out.as_uri()).rstrip("/")}/{name}.pth',
         sha256=sha256,
-        data=data or _data_name(cfg),
-        resources=resources or read_resources(checkpoint.parent),
-        scores=read_scores(checkpoint, meta['iter']),
         licence=licence,
         limits=limits,
-        **_facts_of(model, meta),
     )
+    facts['data'], facts['resources'] = data or facts['data'], resources or facts['resources']
     index = index_files(root, find_config(root, facts['name'], config), facts) if root else {}
-    out.mkdir(parents=True, exist_ok=True)
-    try:
-        with TemporaryDirectory(prefix='.publishing-', dir=out) as folder:
-            facts['rows'] = _translate_and_check(model, content, samples, Path(folder), name)
-            write_atomically(Path(folder, f'{name}.md'), write_card(facts))
-            for path in (*sum(facts['rows'], []), f'{name}.md', f'{name}.pth'):
-                (out / path).parent.mkdir(exist_ok=True)
-                os.replace(Path(folder, path), out / path)
-    except BaseException:
-        with suppress(OSError):  # it holds something
-            out.rmdir()
-        raise
+    _write(out, name, content, facts, model, samples)
     for path, text in index.items():  # the index names no file that is not there
         write_atomically(path, text)
     return Release(out / f'{name}.pth', out / f'{name}.md', tuple(index), facts)
@@ -176,7 +162,7 @@ def _data_name(cfg: Config) -> str | None:
     return Path(root).name if isinstance(root, str) and root else None
 
 
-def _facts_of(model: Translator, meta: dict) -> dict[str, Any]:
+def _facts(model: Translator, meta: dict, cfg: Config, checkpoint: Path) -> dict[str, Any]:
     target, source = next(iter(model.domains.items()))
     return dict(
         name=meta['experiment_name'],
@@ -186,13 +172,39 @@ def _facts_of(model: Translator, meta: dict) -> dict[str, Any]:
         iterations=meta['iter'],
         parameters=sum(p.numel() for p in model.generators.parameters()),
         averaged=model.generator_ema is not None,
+        data=_data_name(cfg),
+        resources=read_resources(checkpoint.parent),
+        scores=read_scores(checkpoint, meta['iter']),
         version=meta['sesim_mmagic_version'],
         versions=', '.join(f'{k[:-8]} {v}' for k, v in meta.items() if k.endswith('_version')),
     )
 
 
+def _write(
+    out: Path,
+    name: str,
+    content: bytes,
+    facts: dict[str, Any],
+    model: Translator,
+    samples: Sequence[str | Path],
+) -> None:
+    """Write checkpoint, samples and card into a folder inside ``out``, and move them if all fit."""
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with TemporaryDirectory(prefix='.publishing-', dir=out) as folder:
+            facts['rows'] = _translate_and_check(model, content, samples, Path(folder), name)
+            write_atomically(Path(folder, f'{name}.md'), write_card(facts))
+            for path in (*sum(facts['rows'], []), f'{name}.md', f'{name}.pth'):
+                (out / path).parent.mkdir(exist_ok=True)
+                os.replace(Path(folder, path), out / path)
+    except BaseException:
+        with suppress(OSError):  # it holds something
+            out.rmdir()
+        raise
+
+
 def _translate_and_check(
-    model: Translator, content: bytes, samples: Iterable[str | Path], folder: Path, name: str
+    model: Translator, content: bytes, samples: Sequence[str | Path], folder: Path, name: str
 ) -> list[list[str]]:
     """Write file and samples, compare translations; paths of each source and its translations."""
     noise = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
