@@ -2,9 +2,3 @@ _base_ = '../fsesim/fsesim_resnet_1xb1-492kiters_summer2winter.py'
 
 model = dict(structure_loss=dict(type='sesim_mmagic.LSeSimLoss', patch_size=32))
 optim_wrapper = dict(structure_loss=_base_.optim_wrapper.generators)
-train_pipeline = [
-    *_base_.train_pipeline[:-1],
-    dict(type='sesim_mmagic.AppearanceView', keys=['img_A', 'img_B']),
-    _base_.train_pipeline[-1],
-]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

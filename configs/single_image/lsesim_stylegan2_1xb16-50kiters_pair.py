@@ -2,5 +2,3 @@ _base_ = './fsesim_stylegan2_1xb16-50kiters_pair.py'
 
 model = dict(structure_loss=dict(type='sesim_mmagic.LSeSimLoss', patch_size=32))
 optim_wrapper = dict(structure_loss=_base_.optim_wrapper.generators)
-views = dict(type='sesim_mmagic.AppearanceView', keys=['img_A', 'img_B'])
-train_dataloader = dict(dataset=dict(pipeline=[views, *_base_.pack]))

@@ -100,7 +100,6 @@ TRAINING_ONLY = dict(
     discriminator=None,
     gan_loss=None,
     structure_loss=None,
-    style_loss=None,
     perceptual_loss=None,
     structure_identity_weight=0.0,
     loss_config=None,

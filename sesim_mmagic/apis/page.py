@@ -127,8 +127,8 @@ class Workshop:
                 image = to_model_range(image, self._loss.channel_order).to(self.device)
                 maps.append(self._loss.similarity_maps(image, [point]))
         figures = {}
-        for layer, *pair in zip(self._loss.feature_net.layers, *maps, strict=True):
-            cells = [Cell(values[0, 0].cpu().numpy(), point) for values in pair]
+        for layer in maps[0]:
+            cells = [Cell(pair[layer][0, 0].cpu().numpy(), point) for pair in maps]
             figures[layer] = draw_maps([(layer, ['source', 'translation'])], [('', cells)])
         return figures
 

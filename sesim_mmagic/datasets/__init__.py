@@ -1,6 +1,5 @@
 """Datasets, samplers and transforms of unpaired pictures, and the synthetic shapes."""
 
-from .appearance import AppearanceView
 from .formatting import PackDomains
 from .paired_folder import PairedFolderDataset
 from .samplers import ResumableSampler
@@ -10,7 +9,6 @@ from .transforms import CheckSize, LoadPicture, LoadPicturePair
 from .unpaired_folders import UnpairedFolderDataset
 
 __all__ = [
-    'AppearanceView',
     'CheckSize',
     'LoadPicture',
     'LoadPicturePair',

@@ -9,7 +9,7 @@ from sesim_mmagic.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class PackDomains(BaseTransform):
-    """Names the pictures of the folders A and B, and views of them, after their domains.
+    """Names the pictures of the folders A and B after their domains.
 
     MMagic does this with a ``KeyMapper`` and a ``PackInputs``, whose key lists every config
     repeats; and ``PackInputs`` drops the name when there is a single picture.
@@ -28,23 +28,18 @@ class PackDomains(BaseTransform):
         """Pack the pictures that were loaded.
 
         Args:
-            results (dict): With ``img_A``, ``img_B`` or both: arrays (H, W, 3), BGR, uint8. They
-                may have views ``img_A_aug``, ``img_B_aug`` (see ``AppearanceView``).
+            results (dict): With ``img_A``, ``img_B`` or both: arrays (H, W, 3), BGR, uint8.
 
         Returns:
-            dict: ``inputs``: a dict of tensors (3, H, W) under ``img_{domain}`` and, where there
-            are views, ``img_{domain}_aug``; ``data_samples`` with the tensors of the pictures
-            and, as meta information, ``img_{domain}_path`` and what else is known of them.
+            dict: ``inputs``: tensors (3, H, W) under ``img_{domain}``; ``data_samples`` with the
+            same tensors and, as meta information, ``img_{domain}_path`` and what else is known.
         """
-        pictures, views, meta = {}, {}, {}
+        pictures, meta = {}, {}
         for key, name in self.domains.items():
-            if key not in results:
-                continue
-            known = {k[len(key) :]: v for k, v in results.items() if k.startswith(f'{key}_')}
-            pictures[name] = all_to_tensor(results[key])
-            if '_aug' in known:
-                views[f'{name}_aug'] = all_to_tensor(known.pop('_aug'))
-            meta.update({name + ending: value for ending, value in known.items()})
+            if key in results:
+                pictures[name] = all_to_tensor(results[key])
+                known = {k: v for k, v in results.items() if k.startswith(f'{key}_')}
+                meta.update({name + k[len(key) :]: value for k, value in known.items()})
         data_sample = DataSample(metainfo=meta)
         data_sample.set_tensor_data(pictures)
-        return dict(inputs={**pictures, **views}, data_samples=data_sample)
+        return dict(inputs=dict(pictures), data_samples=data_sample)

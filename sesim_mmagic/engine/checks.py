@@ -13,7 +13,7 @@ from mmengine.runner import BaseLoop, Runner
 from torch import nn
 from torch.utils.data import Dataset
 
-from sesim_mmagic.engine.weights import translator_of, unwrapped
+from sesim_mmagic.engine.weights import translator_of
 
 _ENDING = '_path'
 
@@ -65,12 +65,11 @@ def check_metrics(runner: Runner) -> None:
     """
     from sesim_mmagic.utils.random import seeded_generators
 
-    problems, model = _Problems(), unwrapped(runner.model)
+    problems, model = _Problems(), translator_of(runner.model)
     with seeded_generators(0):  # networks that are built draw weights; the training's stay its own
-        for name, loss in model.named_children():
-            if name.endswith('_loss') and hasattr(unwrapped(loss), 'init_weights'):
-                with problems.of(f'model.{name}'):
-                    unwrapped(loss).init_weights()
+        for name, loss in model.image_losses.items():
+            with problems.of(f'model.{name}'):
+                loss.init_weights()
         for part in ('val', 'test'):
             with problems.of(f'{part}_dataloader.dataset'):
                 try:

@@ -1,7 +1,6 @@
 """Pure tensor maths of the losses: no parameters, no state, torch alone."""
 
 from .contrastive import info_nce
-from .gram import gram_matrix
 from .self_similarity import sample_positions, self_similarity, spatial_distance
 
-__all__ = ['gram_matrix', 'info_nce', 'sample_positions', 'self_similarity', 'spatial_distance']
+__all__ = ['info_nce', 'sample_positions', 'self_similarity', 'spatial_distance']

@@ -22,9 +22,12 @@ def info_nce(
 ) -> Tensor:
     """Cross-entropy of finding each row's positive among all rows.
 
-    Rows are L2-normalized. For an image with rows ``q``, ``p`` and ``o`` the logits of its n-th
-    row are ``[q_n p^T, q_n o^T, p_n o^T] / temperature`` and the label is n (Zheng et al., CVPR
-    2021, Eq. 5, as trained).
+    With L2-normalized rows ``q``, ``p`` and ``o`` of an image, that of its n-th row is::
+
+        loss_n = -log(e(q_n, p_n) / sum over m of [e(q_n, p_m) + e(q_n, o_m) + e(p_n, o_m)])
+        e(x, y) = exp(<x, y> / temperature)
+
+    (Zheng et al., CVPR 2021, Eq. 5, as trained).
 
     Args:
         query (Tensor): Shape (B, N, K).
@@ -42,6 +45,10 @@ def info_nce(
     Raises:
         ValueError: If shapes do not fit, the temperature is not positive, or ``reduction`` is
             unknown.
+
+    >>> query = torch.eye(4)[None]
+    >>> info_nce(query, query) < info_nce(query, query.flip(1))
+    tensor(True)
     """
     if query.dim() != 3 or query.shape != positive.shape:
         raise ValueError(

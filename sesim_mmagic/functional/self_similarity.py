@@ -40,6 +40,9 @@ def sample_positions(
 
     Raises:
         ValueError: If a size is not positive, or ``num_patches`` is neither positive nor -1.
+
+    >>> sample_positions(2, 3, num_patches=-1)
+    tensor([0, 1, 2, 3, 4, 5])
     """
     if height < 1 or width < 1:
         raise ValueError(f'height and width must be positive, got {height} x {width}')
@@ -55,8 +58,13 @@ def self_similarity(
 ) -> Tensor:
     """Similarity of query positions to the keys in a window around each of them.
 
-    Every query is compared with every position in one matrix product, and the windows are
-    gathered from that: memory grows with ``N * H * W``, not with ``N * C * patch_size^2``.
+    With the features ``f`` less their mean over positions, row n of the map is::
+
+        S[n, k] = <f_n, f_k> / (|f_n| |f_k|)        or raw:  tanh(<f_n, f_k> / (10 C))
+
+    for the keys k in a window around n (Zheng et al., CVPR 2021, Sec. 3.1). Every query is
+    compared with every position in one matrix product, and the windows are gathered from that:
+    memory grows with ``N * H * W``, not with ``N * C * patch_size^2``.
 
     Args:
         features (Tensor): Feature map of one layer, shape (B, C, H, W).
@@ -75,6 +83,11 @@ def self_similarity(
 
     Raises:
         ValueError: If a shape does not fit or ``patch_size`` is not positive.
+
+    >>> features = torch.rand(1, 8, 16, 16)
+    >>> positions = sample_positions(16, 16, num_patches=10)
+    >>> self_similarity(features, positions, patch_size=4).shape
+    torch.Size([1, 10, 16])
     """
     if features.dim() != 4:
         raise ValueError(f'features must have shape (B, C, H, W), got {tuple(features.shape)}')
@@ -132,19 +145,24 @@ def _window_positions(positions: Tensor, height: int, width: int, patch_size: in
 
 def spatial_distance(
     source_map: Tensor,
-    target_map: Tensor,
+    translated_map: Tensor,
     distance: str = 'cos',
     normalized: bool = True,
     reduction: str = 'mean',
 ) -> Tensor:
     """Distance between two self-similarity maps of the same queries and keys.
 
-    In each row only the keys that the *target* finds most similar count: those at or above
-    its (K // 4 + 1)-th largest value. The selection itself carries no gradient.
+    With ``k = K // 4`` and the keys of each row alone that the translation finds most similar,
+    those at or above its (k + 1)-th largest value (the others are 0 in both maps)::
+
+        cos:  d = mean over rows of |1 - cos(S_source, S_translated)|
+        l1:   d = mean of K / k * |S_source - S_translated|
+
+    (Zheng et al., CVPR 2021, Sec. 3.1). The selection itself carries no gradient.
 
     Args:
         source_map (Tensor): Shape (B, N, K), from :func:`self_similarity`.
-        target_map (Tensor): Shape (B, N, K), same queries and keys as ``source_map``.
+        translated_map (Tensor): Shape (B, N, K), same queries and keys as ``source_map``.
         distance (str): ``'cos'``: one minus the cosine of the two rows, averaged over rows;
             ``'l1'``: mean absolute difference, scaled by ``K / (K // 4)``. Defaults to 'cos'.
         normalized (bool): Whether the maps come from normalized features. If False, the
@@ -159,11 +177,17 @@ def spatial_distance(
     Raises:
         ValueError: If the shapes differ, there are fewer than 4 keys, or ``distance`` or
             ``reduction`` is unknown.
+
+    >>> source_map = torch.tensor([[[1.0, 0.0, 0.5, 0.2]]])
+    >>> spatial_distance(source_map, 3 * source_map) < 1e-6  # cosine is blind to scale
+    tensor(True)
+    >>> spatial_distance(source_map, source_map + 0.1, distance='l1')
+    tensor(0.2000)
     """
-    if source_map.shape != target_map.shape or source_map.dim() != 3:
+    if source_map.shape != translated_map.shape or source_map.dim() != 3:
         raise ValueError(
-            'source_map and target_map must have one shape (B, N, K), got '
-            f'{tuple(source_map.shape)} and {tuple(target_map.shape)}'
+            'source_map and translated_map must have one shape (B, N, K), got '
+            f'{tuple(source_map.shape)} and {tuple(translated_map.shape)}'
         )
     check_distance(distance)
     num_keys = source_map.shape[2]
@@ -174,14 +198,14 @@ def spatial_distance(
             'use a patch_size of 2 or more and features of at least 2 x 2 positions'
         )
 
-    with full_precision(source_map, target_map) as (source, target):
-        source, target = _keep_most_similar(source, target, num_kept)
+    with full_precision(source_map, translated_map) as (source, translated):
+        source, translated = _keep_most_similar(source, translated, num_kept)
         if distance == 'cos':
-            similarity = F.cosine_similarity(source, target, dim=2)
+            similarity = F.cosine_similarity(source, translated, dim=2)
             rows = _difference(torch.ones_like(similarity), similarity, normalized)
         else:
             scale = num_keys / num_kept
-            rows = _difference(scale * source, scale * target, normalized).mean(dim=2)
+            rows = _difference(scale * source, scale * translated, normalized).mean(dim=2)
         return reduce(rows, reduction)
 
 
@@ -199,14 +223,14 @@ def check_distance(distance: str) -> None:
         raise ValueError(f'distance must be one of {DISTANCES}, got {distance!r}')
 
 
-def _keep_most_similar(source: Tensor, target: Tensor, num_kept: int) -> tuple[Tensor, Tensor]:
-    """Zero both maps where the target is below its (num_kept + 1)-th largest value of the row."""
-    rank_from_below = target.shape[2] - num_kept
-    threshold = target.detach().kthvalue(rank_from_below, dim=2, keepdim=True).values
-    kept = target.detach() >= threshold
-    return source * kept, target * kept
+def _keep_most_similar(source: Tensor, translated: Tensor, num_kept: int) -> tuple[Tensor, Tensor]:
+    """Zero both where the translation is below its (num_kept + 1)-th largest value of the row."""
+    rank_from_below = translated.shape[2] - num_kept
+    threshold = translated.detach().kthvalue(rank_from_below, dim=2, keepdim=True).values
+    kept = translated.detach() >= threshold
+    return source * kept, translated * kept
 
 
-def _difference(source: Tensor, target: Tensor, normalized: bool) -> Tensor:
+def _difference(source: Tensor, translated: Tensor, normalized: bool) -> Tensor:
     compare = F.l1_loss if normalized else F.smooth_l1_loss
-    return compare(source, target, reduction='none')
+    return compare(source, translated, reduction='none')

@@ -6,7 +6,6 @@ from .patch_nce import PatchNCELoss
 from .perceptual import PerceptualLoss
 from .pixel import PixelLoss
 from .structure_loss import LearnedStructureLoss, StructureLoss
-from .style import StyleLoss
 
 __all__ = [
     'FSeSimLoss',
@@ -16,5 +15,4 @@ __all__ = [
     'PerceptualLoss',
     'PixelLoss',
     'StructureLoss',
-    'StyleLoss',
 ]

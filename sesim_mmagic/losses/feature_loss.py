@@ -1,4 +1,4 @@
-"""Structure losses that look at images through a frozen network."""
+"""Structure losses that see images through a frozen network."""
 
 from collections.abc import Sequence
 
@@ -35,6 +35,10 @@ class FeatureLoss(StructureLoss):
         feature_net = feature_net or dict(type='sesim_mmagic.VGG16Features')
         self.feature_net = MODELS.build({**feature_net, 'layers': layers})
         self.channel_order = self.feature_net.channel_order
+
+    def init_weights(self) -> None:
+        """Read the feature network's weights; called once before training."""
+        self.feature_net.init_weights()
 
     def extract(self, images: Tensor, generator: nn.Module | None = None) -> list[Tensor]:
         """Feature maps of the layers, each of shape (B, C, h, w)."""

@@ -18,7 +18,11 @@ class FSeSimLoss(FeatureLoss):
     """Spatially-correlative loss on fixed VGG16 features (Zheng et al., CVPR 2021, Sec. 3.1).
 
     Per layer: draw query positions, the same for source and translation; map each query's
-    similarity to the keys around it; compare the maps. Averaged over layers.
+    similarity to the keys around it; compare the maps, which hold no appearance::
+
+        loss = loss_weight * mean over layers of d(S(source), S(translated))
+
+    with ``S`` of :func:`self_similarity` and ``d`` of :func:`spatial_distance`.
 
     Args:
         layers (Sequence[str]): Layers of the feature network.
@@ -35,6 +39,12 @@ class FSeSimLoss(FeatureLoss):
 
     Raises:
         ValueError: If an argument is unknown or out of range.
+
+    >>> network = dict(type='sesim_mmagic.VGG16Features', pretrained=None, seed=0, width=0.125)
+    >>> loss = FSeSimLoss(layers=['relu2_2'], patch_size=8, feature_net=network)
+    >>> source = torch.rand(2, 3, 32, 32) * 2 - 1
+    >>> bool(loss(source, source) < 1e-5), bool(loss(source, source.flip(3)) > 0.1)
+    (True, True)
     """
 
     def __init__(
@@ -58,17 +68,21 @@ class FSeSimLoss(FeatureLoss):
         self.normalize = normalize
 
     def compare(self, source: list[Tensor], translated: list[Tensor]) -> Tensor:
-        """Weighted spatial distance between two lists of feature maps, a scalar."""
+        """Weighted spatial distance between the features of two batches, a scalar."""
         distances = []
-        for pair in zip(source, translated, strict=True):
+        for pair in zip(self.project(source), self.project(translated), strict=True):
             positions = self._draw_positions(pair[0])
             maps = (self._similarity(features, positions) for features in pair)
             distances.append(spatial_distance(*maps, self.distance, self.normalize))
         return self.loss_weight * torch.stack(distances).mean()
 
+    def project(self, features: list[Tensor]) -> list[Tensor]:
+        """The maps whose self-similarity is compared: here the features themselves."""
+        return features
+
     def similarity_maps(
         self, images: Tensor, points: Sequence[tuple[float, float]]
-    ) -> list[Tensor]:
+    ) -> dict[str, Tensor]:
         """Self-similarity of a few queries to the whole image, as the loss sees it.
 
         For figures: the training compares windows of ``patch_size`` around random queries.
@@ -80,18 +94,15 @@ class FSeSimLoss(FeatureLoss):
                 falls into.
 
         Returns:
-            list[Tensor]: For each layer shape (B, N, h, w), cosine similarity in [-1, 1], or in
+            dict[str, Tensor]: By layer shape (B, N, h, w), cosine similarity in [-1, 1], or in
             (-1, 1) what ``normalize=False`` makes of it.
 
         Raises:
             ValueError: If there is no point or one lies outside the image.
         """
         check_points(points)
-        return [self._whole_maps(features, points) for features in self._compared(images)]
-
-    def _compared(self, images: Tensor) -> list[Tensor]:
-        """The features whose self-similarity the loss compares."""
-        return self.extract(images)
+        maps = [self._whole_maps(f, points) for f in self.project(self.extract(images))]
+        return dict(zip(self.feature_net.layers, maps, strict=True))
 
     def _whole_maps(self, features: Tensor, points: Sequence[tuple[float, float]]) -> Tensor:
         height, width = features.shape[2:]

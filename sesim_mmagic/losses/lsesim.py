@@ -1,9 +1,12 @@
 """LSeSim: self-similarity of features that learn what structure is."""
 
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
 import torch
+from mmengine.dist import get_rank
+from mmengine.logging import MessageHub
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -12,6 +15,7 @@ from sesim_mmagic.networks.state_dicts import read_state_dict
 from sesim_mmagic.registry import MODELS
 from sesim_mmagic.utils.checks import check_flags, check_numbers
 
+from .appearance import appearance_view
 from .fsesim import FSeSimLoss
 from .structure_loss import LearnedStructureLoss
 
@@ -25,7 +29,8 @@ class LSeSimLoss(FSeSimLoss, LearnedStructureLoss):
     in images of the same structure, and neither the maps of other queries nor those of another
     image. The translation is then compared through the heads, which do not learn from that.
 
-    The heads' tensors have the names and shapes of the authors' ``latest_net_F.pth``.
+    The heads' tensors have the names and shapes of the authors' ``latest_net_F.pth``. In a
+    translator their optimizer is ``optim_wrapper.structure_loss``.
 
     Args:
         layers (Sequence[str]): Layers of the feature network.
@@ -35,8 +40,9 @@ class LSeSimLoss(FSeSimLoss, LearnedStructureLoss):
             Defaults to 32.
         temperature (float): Temperature of the contrastive loss. Defaults to 0.07.
         use_augmented_view (bool): Whether the heads also learn from a view of the source with
-            another appearance, and of the target image as a negative; batches must hold
-            ``img_{domain}_aug`` (see ``AppearanceView``). Defaults to True.
+            another appearance, and of the target image as a negative. Defaults to True.
+        colour_map (float): Probability that a view's channels get random curves and a random
+            order before the jitter, which hardly changes grey pictures. Defaults to 0.
         heads (str, optional): File with the state dict of trained heads, such as the authors'
             ``latest_net_F.pth``. Defaults to None: normal distribution of deviation 0.02.
         **kwargs: ``distance``, ``normalize``, ``loss_weight``, ``feature_net`` of
@@ -44,6 +50,14 @@ class LSeSimLoss(FSeSimLoss, LearnedStructureLoss):
 
     Raises:
         ValueError: If an argument is unknown or out of range.
+
+    >>> network = dict(type='sesim_mmagic.VGG16Features', pretrained=None, seed=0, width=0.125)
+    >>> loss = LSeSimLoss(layers=['relu2_2'], patch_size=8, feature_net=network)
+    >>> source, translated, target = torch.rand(3, 1, 3, 32, 32) * 2 - 1
+    >>> features = loss.extract(source), loss.extract(translated)
+    >>> loss.learn(*features, source, target).backward()  # the heads' own objective
+    >>> loss(source, translated).shape
+    torch.Size([])
     """
 
     def __init__(
@@ -53,14 +67,18 @@ class LSeSimLoss(FSeSimLoss, LearnedStructureLoss):
         patch_size: int = 32,
         temperature: float = 0.07,
         use_augmented_view: bool = True,
+        colour_map: float = 0.0,
         heads: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(layers, num_patches, patch_size, **kwargs)
         check_numbers(self, above=0, temperature=temperature)
         check_flags(self, use_augmented_view=use_augmented_view)
+        check_numbers(self, least=0, most=1, colour_map=colour_map)
         self.temperature = temperature
         self.use_augmented_view = use_augmented_view
+        self.colour_map = colour_map
+        self._calls = 0
         self.heads_file = heads
         self.heads = nn.ModuleDict(
             {
@@ -97,34 +115,55 @@ class LSeSimLoss(FSeSimLoss, LearnedStructureLoss):
             )
         self.heads.load_state_dict(state_dict)
 
-    def compare(self, source: list[Tensor], translated: list[Tensor]) -> Tensor:
-        """Weighted spatial distance between two looks through the heads, a scalar.
-
-        No gradient reaches the heads.
-        """
-        return super().compare(*(self._project(look, frozen=True) for look in (source, translated)))
+    def project(self, features: list[Tensor]) -> list[Tensor]:
+        """Features through the heads, which no gradient reaches: they learn by :meth:`learn`."""
+        return [
+            functional_call(head, {name: w.detach() for name, w in head.named_parameters()}, maps)
+            for head, maps in zip(self.heads.values(), features, strict=True)
+        ]
 
     def learn(
+        self,
+        source_features: list[Tensor],
+        translated_features: list[Tensor],
+        source: Tensor,
+        target: Tensor,
+    ) -> Tensor:
+        """The heads' own objective, without the loss weight.
+
+        Positives are the translation and a view of the source; negatives the target image and
+        its view, turned by 180 degrees so that not even a paired target has the source's
+        structure. Arguments are those of every loss that learns.
+        """
+        anchor, translated = _detached(source_features), _detached(translated_features)
+        positives, negatives = [translated], [self.extract(target.flip(2, 3))]
+        if self.use_augmented_view:
+            source_view, target_view = self.make_views(source, target)
+            positives.append(self.extract(source_view))
+            negatives.append(self.extract(target_view.flip(2, 3)))
+        return self.contrast(anchor, positives, negatives)
+
+    def contrast(
         self,
         anchor: list[Tensor],
         positives: Sequence[list[Tensor]],
         negatives: Sequence[list[Tensor]],
     ) -> Tensor:
-        """Contrastive loss of the heads, averaged over layers and positives.
+        """Contrastive loss of the heads (:func:`info_nce`), averaged over layers and positives.
 
         Args:
-            anchor (list[Tensor]): Look at the source (see :meth:`extract`).
-            positives (Sequence[list[Tensor]]): Looks at images of the source's structure.
-            negatives (Sequence[list[Tensor]]): As many looks at images of another structure.
+            anchor (list[Tensor]): Features of the source (see :meth:`extract`).
+            positives (Sequence[list[Tensor]]): Features of images of the source's structure.
+            negatives (Sequence[list[Tensor]]): As many, of images of another structure.
 
         Returns:
-            Tensor: A non-negative scalar, without the loss weight.
+            Tensor: A non-negative scalar, whose gradient reaches the heads.
         """
-        looks = [self._project(look) for look in (anchor, *positives, *negatives)]
         losses = []
-        for views in zip(*looks, strict=True):
-            maps = self._similarity(torch.cat(views), self._draw_positions(views[0]))
-            anchor_maps, *others = maps.split(len(views[0]))
+        for head, *layer in zip(self.heads.values(), anchor, *positives, *negatives, strict=True):
+            features = [head(maps) for maps in layer]
+            maps = self._similarity(torch.cat(features), self._draw_positions(features[0]))
+            anchor_maps, *others = maps.split(len(features[0]))
             count = len(positives)
             losses.append(
                 info_nce(
@@ -136,17 +175,39 @@ class LSeSimLoss(FSeSimLoss, LearnedStructureLoss):
             )
         return torch.stack(losses).mean()
 
-    def _compared(self, images: Tensor) -> list[Tensor]:
-        return self._project(self.extract(images))
+    def make_views(self, *batches: Tensor) -> list[Tensor]:
+        """Views of images that differ in appearance alone (see :func:`appearance_view`).
 
-    def _project(self, look: list[Tensor], frozen: bool = False) -> list[Tensor]:
-        projected = []
-        for head, features in zip(self.heads.values(), look, strict=True):
-            weights = dict(head.named_parameters())
-            if frozen:
-                weights = {name: weight.detach() for name, weight in weights.items()}
-            projected.append(functional_call(head, weights, features))
-        return projected
+        The draws of a picture follow from the seed and the iteration of the training and from the
+        picture's number in the batches of all ranks: a resumed training and one on several ranks
+        have the views of an unbroken one and of one on a single rank.
+
+        Args:
+            *batches (Tensor): Shape (B, 3, H, W), values in [-1, 1], in :attr:`channel_order`.
+
+        Returns:
+            list[Tensor]: The same shapes and range.
+        """
+        # What MMEngine's runner tells its components; without one, calls are counted.
+        run = MessageHub.get_current_instance().runtime_info
+        moment = run.get('seed', 0), run.get('iter', self._calls)
+        self._calls += 1
+        views = []
+        for role, images in enumerate(batches):
+            levels = (127.5 * (images.detach() + 1)).round().clamp(0, 255).byte()
+            pictures = []
+            for number, picture in enumerate(levels, start=get_rank() * len(levels)):
+                seed = zlib.crc32(repr((*moment, role, number)).encode())
+                generator = torch.Generator().manual_seed(seed)
+                rgb = picture.flip(0) if self.channel_order == 'bgr' else picture
+                view = appearance_view(rgb, generator, self.colour_map)
+                pictures.append(view.flip(0) if self.channel_order == 'bgr' else view)
+            views.append((torch.stack(pictures).to(images) / 127.5 - 1).contiguous())
+        return views
+
+
+def _detached(features: list[Tensor]) -> list[Tensor]:
+    return [maps.detach() for maps in features]
 
 
 def projection_head(channels: int) -> nn.Sequential:

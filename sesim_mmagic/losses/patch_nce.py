@@ -21,7 +21,11 @@ class PatchNCELoss(StructureLoss):
     than other patches of that source, in features of the generator's encoder behind a small
     perceptron a layer. The perceptrons have no objective of their own: they train with the
     generator, in its optimizer (``optim_wrapper.generators.modules=['generators',
-    'structure_loss']``). Their tensors have the names and shapes of CUT's ``latest_net_F.pth``.
+    'structure_loss']``)::
+
+        loss = loss_weight * mean over layers of info_nce(MLP(translated), MLP(source))
+
+    Their tensors have the names and shapes of CUT's ``latest_net_F.pth``.
 
     Args:
         layers (Sequence[int]): Layers of the generator, see its ``encode``.
@@ -39,6 +43,12 @@ class PatchNCELoss(StructureLoss):
 
     Raises:
         ValueError: If an argument is out of range or ``channels`` does not fit ``layers``.
+
+    >>> from sesim_mmagic.networks import ResNetBlurGenerator
+    >>> generator = ResNetBlurGenerator(base_channels=4, num_blocks=1)
+    >>> loss = PatchNCELoss(layers=(0, 4), channels=generator.feature_channels((0, 4)))
+    >>> source = torch.rand(1, 3, 32, 32) * 2 - 1
+    >>> loss(source, generator(source), generator).backward()
     """
 
     needs_generator = True
@@ -82,20 +92,6 @@ class PatchNCELoss(StructureLoss):
         if generator is None:
             raise ValueError('PatchNCELoss looks through the generator: give it beside the images')
         return generator.encode(images, self.layers)
-
-    def forward(
-        self,
-        source: Tensor | list[Tensor],
-        translated: Tensor | list[Tensor],
-        generator: nn.Module | None = None,
-    ) -> Tensor:
-        """As of any structure loss; looks (lists) instead of images are compared as they are.
-
-        A distributed wrapper averages the perceptrons' gradients only if it is called itself.
-        """
-        if isinstance(source, list):
-            return self.compare(source, translated)
-        return super().forward(source, translated, generator)
 
     def compare(self, source: list[Tensor], translated: list[Tensor]) -> Tensor:
         """Weighted contrastive loss, averaged over layers, a scalar; the source is detached."""

@@ -17,7 +17,9 @@ class PerceptualLoss(FeatureLoss):
     """L1 distance between fixed features of source and translation (Johnson et al., ECCV 2016).
 
     It sees what :class:`FSeSimLoss` sees and compares the features themselves, not how they
-    resemble each other: appearance that the features hold has to stay. Averaged over layers.
+    resemble each other: appearance that the features hold has to stay::
+
+        loss = loss_weight * mean over layers of mean |f(source) - f(translated)|
 
     Args:
         layers (Sequence[str]): Layers of the feature network.
@@ -28,6 +30,12 @@ class PerceptualLoss(FeatureLoss):
         domain_invariant (bool): Whether it is MUNIT's domain-invariant loss (X. Huang et al., ECCV
             2018, Sec. 5.1): instance norm takes mean and deviation of each channel, which hold
             much of the domain, off the features, and the difference is squared. Defaults to False.
+
+    >>> network = dict(type='sesim_mmagic.VGG16Features', pretrained=None, seed=0, width=0.125)
+    >>> loss = PerceptualLoss(layers=['relu2_2'], feature_net=network)
+    >>> source = torch.rand(1, 3, 32, 32) * 2 - 1
+    >>> float(loss(source, source)), bool(loss(source, -source) > 0)
+    (0.0, True)
     """
 
     def __init__(

@@ -2,7 +2,6 @@
 
 from abc import ABCMeta, abstractmethod
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,28 +10,39 @@ from torch import Tensor, nn
 class StructureLoss(nn.Module, metaclass=ABCMeta):
     """Compares the structure of a source image with that of its translation.
 
-    A loss says how to look at images (:meth:`extract`) and how to compare two looks
-    (:meth:`compare`). A translator may extract once and compare often; everybody else calls
+    A loss says which features of images it sees (:meth:`extract`) and how to compare those of two
+    batches (:meth:`compare`). A translator extracts once and compares often; everybody else calls
     the loss with two batches of images.
 
     Images have shape (B, 3, H, W), values in [-1, 1], and the channel order that the model's
     data preprocessor gives (:attr:`channel_order` is what the loss expects, None if it does
     not care).
+
+    >>> class MeanColour(StructureLoss):
+    ...     def extract(self, images, generator=None):
+    ...         return [images.mean((2, 3), keepdim=True)]
+    ...
+    ...     def compare(self, source, translated):
+    ...         return (source[0] - translated[0]).abs().mean()
+    >>> MeanColour()(torch.zeros(1, 3, 8, 8), torch.ones(1, 3, 8, 8))
+    tensor(1.)
     """
 
     channel_order: str | None = None
-    #: Whether the loss looks at images through the generator that translates them.
+    #: Whether the loss sees images through the generator that translates them.
     needs_generator: bool = False
+
+    @property
+    def trains_with_generator(self) -> bool:
+        """Whether parameters of the loss learn from the generator's objective."""
+        return any(parameter.requires_grad for parameter in self.parameters())
 
     def init_weights(self) -> None:
         """Read weights that the loss needs from elsewhere; called once before training."""
-        for child in self.children():
-            if hasattr(child, 'init_weights'):
-                child.init_weights()
 
     @abstractmethod
     def extract(self, images: Tensor, generator: nn.Module | None = None) -> list[Tensor]:
-        """What the loss looks at in a batch of images, its look: maps (B, C, h, w).
+        """The features of images that the loss sees: maps (B, C, h, w).
 
         Args:
             images (Tensor): Shape (B, 3, H, W), values in [-1, 1].
@@ -42,10 +52,23 @@ class StructureLoss(nn.Module, metaclass=ABCMeta):
 
     @abstractmethod
     def compare(self, source: list[Tensor], translated: list[Tensor]) -> Tensor:
-        """Weighted distance between what :meth:`extract` gave for two batches, a scalar."""
+        """Weighted distance between the features of two batches, a scalar."""
+
+    def similarity_maps(
+        self, images: Tensor, points: Sequence[tuple[float, float]]
+    ) -> dict[str, Tensor]:
+        """Self-similarity of a few points by layer; nothing where the loss sees none.
+
+        See :meth:`FSeSimLoss.similarity_maps`.
+        """
+        return {}
 
     def forward(
-        self, source: Tensor, translated: Tensor, generator: nn.Module | None = None
+        self,
+        source: Tensor | list[Tensor],
+        translated: Tensor | list[Tensor],
+        generator: nn.Module | None = None,
+        mode: str = 'images',
     ) -> Tensor:
         """Structure that the translation lost.
 
@@ -53,6 +76,8 @@ class StructureLoss(nn.Module, metaclass=ABCMeta):
             source (Tensor): Shape (B, 3, H, W), values in [-1, 1].
             translated (Tensor): Same shape and range; gradients flow through it alone.
             generator (nn.Module, optional): See :meth:`extract`.
+            mode (str): 'features' if both are features, not images: a distributed wrapper, which
+                averages gradients, has this one entry. Defaults to 'images'.
 
         Returns:
             Tensor: A non-negative scalar, loss weight included.
@@ -60,49 +85,44 @@ class StructureLoss(nn.Module, metaclass=ABCMeta):
         Raises:
             ValueError: If the shapes differ.
         """
-        check_same_shape(source, translated)
+        if mode == 'features':
+            return self.compare(source, translated)
+        if source.shape != translated.shape:
+            raise ValueError(
+                'source and translated images must have one shape (B, 3, H, W), got '
+                f'{tuple(source.shape)} and {tuple(translated.shape)}'
+            )
         with torch.no_grad():
-            source_look = self.extract(source.detach(), generator)
-        return self.compare(source_look, self.extract(translated, generator))
+            features = self.extract(source.detach(), generator)
+        return self.compare(features, self.extract(translated, generator))
 
 
 class LearnedStructureLoss(StructureLoss):
-    """A structure loss with parameters that learn from an objective of their own.
+    """A structure loss with parameters that learn from an objective of their own, :meth:`learn`.
 
-    They learn nothing from the generator's loss, and the generator nothing from theirs
-    (:meth:`learn`). In a translator their optimizer has the key ``structure_loss``.
+    They learn nothing from the generator's objective, and the generator nothing from theirs. In a
+    translator their optimizer has the key ``structure_loss``.
     """
 
-    #: Whether :meth:`learn` wants augmented views of the images, ``img_{domain}_aug``.
-    use_augmented_view: bool = False
+    trains_with_generator = False
 
     @abstractmethod
     def learn(
         self,
-        anchor: list[Tensor],
-        positives: Sequence[list[Tensor]],
-        negatives: Sequence[list[Tensor]],
+        source_features: list[Tensor],
+        translated_features: list[Tensor],
+        source: Tensor,
+        target: Tensor,
     ) -> Tensor:
         """The parameters' own objective, a scalar.
 
         Args:
-            anchor: What :meth:`extract` gave for images, detached as all the others are.
-            positives: Looks at images of the same structure.
-            negatives: As many looks at images of another structure.
+            source_features (list[Tensor]): What :meth:`extract` gave for ``source``.
+            translated_features (list[Tensor]): The same of its translation; no gradient goes back.
+            source (Tensor): Source images, shape (B, 3, H, W), values in [-1, 1].
+            target (Tensor): Real images of the target domain, same shape and range.
         """
 
-    def forward(self, *looks: Any, learn: bool = False) -> Tensor:
-        """Structure that the translation lost or, if ``learn``, the result of :meth:`learn`.
-
-        A distributed wrapper has one entry for both; only :meth:`learn` needs to pass it.
-        """
-        return self.learn(*looks) if learn else super().forward(*looks)
-
-
-def check_same_shape(source: Tensor, translated: Tensor) -> None:
-    """Raise ``ValueError`` unless both batches of images have one shape."""
-    if source.shape != translated.shape:
-        raise ValueError(
-            'source and translated images must have one shape (B, 3, H, W), got '
-            f'{tuple(source.shape)} and {tuple(translated.shape)}'
-        )
+    def forward(self, *inputs: Tensor | list[Tensor] | nn.Module, mode: str = 'images') -> Tensor:
+        """As of any structure loss or, of mode 'learn', the result of :meth:`learn`."""
+        return self.learn(*inputs) if mode == 'learn' else super().forward(*inputs, mode=mode)

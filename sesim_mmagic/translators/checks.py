@@ -9,6 +9,7 @@ from mmengine.dist import get_rank, get_world_size
 from mmengine.logging import MessageHub
 from torch import Tensor, nn
 
+from sesim_mmagic.losses import StructureLoss
 from sesim_mmagic.utils.checkpoints import TrainingStopped, resume_advice
 from sesim_mmagic.utils.checks import check_ints, check_keys, check_numbers
 from sesim_mmagic.utils.weights import WeightsMismatch, adapt_names, differences, with_average
@@ -17,12 +18,12 @@ from sesim_mmagic.utils.weights import WeightsMismatch, adapt_names, differences
 _GENERATORS = ('generators.', 'generator_ema.')
 
 
-def check_channel_order(data_preprocessor: nn.Module, *losses: nn.Module | None) -> None:
+def check_channel_order(data_preprocessor: nn.Module, *losses: StructureLoss) -> None:
     """Raise ``ValueError`` if a loss expects another channel order than the model's images have."""
     # Without a wish the preprocessor leaves images as MMagic loads them: BGR.
     order = (getattr(data_preprocessor, 'output_channel_order', None) or 'BGR').lower()
     for loss in losses:
-        expected = getattr(loss, 'channel_order', None)
+        expected = loss.channel_order
         if expected is not None and expected != order:
             raise ValueError(
                 f'{type(loss).__name__} expects {expected.upper()} images, the data preprocessor '
@@ -32,27 +33,27 @@ def check_channel_order(data_preprocessor: nn.Module, *losses: nn.Module | None)
 
 
 def check_generator_features(loss: nn.Module | None, *generators: nn.Module) -> None:
-    """Raise ``ValueError`` if a loss looks through generators that do not fit it."""
+    """Raise ``ValueError`` if a loss sees images through generators that do not fit it."""
     if loss is None or not loss.needs_generator:
         return
     for generator in generators:
         if not hasattr(generator, 'encode'):
             raise ValueError(
-                f'{type(loss).__name__} looks at features of the generator, and '
+                f'{type(loss).__name__} sees features of the generator, and '
                 f'{type(generator).__name__} has no encode(images, layers); use '
                 'sesim_mmagic.ResNetBlurGenerator or StyleGAN2Generator, or another structure loss'
             )
         if 0 in loss.layers and generator.feature_channels((0,)) == (1,):
             raise ValueError(
-                f'{type(loss).__name__} looks at layer 0, the picture itself, of three equal '
+                f'{type(loss).__name__} sees layer 0, the picture itself, of three equal '
                 'channels, where the generator has in_channels=1: leave layer 0 out of '
                 'structure_loss.layers and structure_loss.channels'
             )
-        found = generator.feature_channels(loss.layers)
-        if found != loss.channels:
+        channels = generator.feature_channels(loss.layers)
+        if channels != loss.channels:
             raise ValueError(
-                f'the generator has {found} channels in the layers {loss.layers}, not the '
-                f'{loss.channels} of {type(loss).__name__}: set structure_loss.channels={found}'
+                f'the generator has {channels} channels in the layers {loss.layers}, not the '
+                f'{loss.channels} of {type(loss).__name__}: set structure_loss.channels={channels}'
             )
 
 
@@ -66,13 +67,10 @@ def check_training_batch(data: dict, keys: Sequence[str]) -> None:
     shapes = {}
     for key in keys:
         if any(key not in sample for sample in samples):
-            advice = 'name the domains of the pipeline (KeyMapper, PackInputs) as the model does'
-            if key.endswith('_aug'):
-                advice = (
-                    'add sesim_mmagic.AppearanceView to the training pipeline, before '
-                    'PackDomains, or set structure_loss.use_augmented_view=False'
-                )
-            raise ValueError(f'the batch has no {key}, only {sorted(samples[0])}; {advice}')
+            raise ValueError(
+                f'the batch has no {key}, only {sorted(samples[0])}; name the domains of the '
+                'pipeline (PackDomains, or KeyMapper and PackInputs) as the model does'
+            )
         images = [image for sample in samples for image in _as_list(sample[key])]
         shapes[key] = [tuple(image.shape[-2:]) for image in images]
     if len({shape for sizes in shapes.values() for shape in sizes}) > 1:

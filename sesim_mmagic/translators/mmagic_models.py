@@ -6,32 +6,16 @@ from typing import Any
 
 from mmagic.models import CycleGAN, Pix2Pix
 from mmagic.models.editors.pix2pix import UnetGenerator
-from mmengine.model import ExponentialMovingAverage
 from torch import Tensor, nn
 
 from sesim_mmagic.registry import MODELS
 from sesim_mmagic.utils.checks import check_keys, check_numbers
 
-from .acceleration import accelerate
-from .checks import (
-    check_average,
-    check_channel_order,
-    check_generator_features,
-    check_training_batch,
-    check_weights,
-    finite_losses,
-)
-from .domain_networks import DomainNetworks, drop_wrapper_names, reachable_networks, unwrapped
+from .checks import check_training_batch, finite_losses
+from .domain_networks import DomainNetworks, reachable_networks, unwrapped
 from .image_buffer import ImageBuffer
-from .one_channel import adapt_channels
 from .padding import size_divisor_of
-from .structure_step import (
-    StructureStep,
-    Translation,
-    check_optimizers,
-    training_keys,
-    view_key,
-)
+from .structure import Lesson, check_optimizers, learn_structure, structure_distance
 from .translator import Translator
 
 
@@ -54,7 +38,7 @@ class StructureLossMixin(Translator):
             ``torch.compile``. Defaults to False.
 
     Raises:
-        ValueError: A setting makes no sense, or the host reads no such weight.
+        ValueError: A setting makes no sense, or MMagic's model reads no such weight.
     """
 
     #: What ``loss_config`` may hold.
@@ -85,22 +69,7 @@ class StructureLossMixin(Translator):
         if self.discriminators is not None:
             self.discriminators = DomainNetworks(self.discriminators)
         self.structure_loss = MODELS.build(structure_loss) if structure_loss else None
-        self.generator_ema = None
-        self.grey_domains = adapt_channels(self)  # before the average is copied
-        if ema is not None:
-            check_average(self, ema)
-            self.generator_ema = ExponentialMovingAverage(self.generators, **ema)
-        check_channel_order(self.data_preprocessor, self.structure_loss)
-        check_generator_features(self.structure_loss, *self.generators.values())
-        accelerate(self, channels_last, compile)
-        self._register_state_dict_hook(drop_wrapper_names)
-        self.register_load_state_dict_pre_hook(check_weights)
-
-    def init_weights(self) -> None:
-        """Initialise the networks and read the structure loss's feature weights."""
-        super().init_weights()
-        if self.structure_loss is not None:
-            unwrapped(self.structure_loss).init_weights()
+        self._finish(ema, channels_last, compile)
 
     def get_other_domains(self, domain: str) -> list[str]:
         """The other domains, in the order they were declared."""
@@ -116,22 +85,50 @@ class StructureLossMixin(Translator):
         A structure loss that learns is updated before the networks, by the optimizer
         ``structure_loss``.
         """
-        domains = self._related_domains
         check_optimizers(self.structure_loss, optim_wrapper)
-        check_training_batch(data, training_keys(self.structure_loss, domains))
-        # MMagic's step asks for one loss after the other and names real images and
-        # translations alone: what else they need is at hand while it runs.
-        self._step = StructureStep(self.structure_loss)
-        self._optim_wrapper, self._inputs = optim_wrapper, {}
-        hook = self.data_preprocessor.register_forward_hook(self._keep_inputs)
+        check_training_batch(data, [f'img_{domain}' for domain in self._related_domains])
+        # MMagic's step asks for one loss after the other: what they need is at hand meanwhile.
+        self._optim_wrapper, self._lessons = optim_wrapper, {}
         try:
             log_vars = super().train_step(data, optim_wrapper)
         finally:
-            hook.remove()
-            del self._step, self._optim_wrapper, self._inputs
-        if self.generator_ema is not None:
-            self.generator_ema.update_parameters(unwrapped(self.generators))
+            del self._optim_wrapper, self._lessons
+        self.update_average()
         return finite_losses(log_vars)
+
+    def _get_disc_loss(self, outputs: dict[str, Tensor]) -> tuple[Tensor, dict]:
+        """MMagic's discriminator loss, after an update of a structure loss that learns."""
+        self._lessons = self._extract_features(outputs)
+        learned = learn_structure(self.structure_loss, self._optim_wrapper, self._lessons.values())
+        loss, log_vars = super()._get_disc_loss(outputs)
+        return loss, {**log_vars, **learned}
+
+    def _get_gen_loss(self, outputs: dict[str, Tensor]) -> tuple[Tensor, dict]:
+        """MMagic's generator loss plus the structure loss of every direction."""
+        loss, log_vars = super()._get_gen_loss(outputs)
+        for target, (source_features, translated_features, *_) in self._lessons.items():
+            distance = structure_distance(self.structure_loss, source_features, translated_features)
+            loss = loss + distance
+            log_vars[f'loss_structure_{target}'] = distance.detach()
+        log_vars['loss'] = loss.detach()
+        return loss, log_vars
+
+    def _extract_features(self, outputs: dict[str, Tensor]) -> dict[str, Lesson]:
+        """What the structure loss sees in each direction, by its target domain; extracted once."""
+        if self.structure_loss is None:
+            return {}
+        lessons = {}
+        for target in self._reachable_domains:
+            source = outputs[f'real_{self.domains[target]}']
+            generator = unwrapped(self.generators)[target]
+            extract = unwrapped(self.structure_loss).extract
+            lessons[target] = Lesson(
+                extract(source, generator),
+                extract(outputs[f'fake_{target}'], generator),
+                source,
+                outputs[f'real_{target}'],
+            )
+        return lessons
 
     @contextmanager
     def inference_mode(self, network: nn.Module) -> Iterator[nn.Module]:
@@ -147,40 +144,6 @@ class StructureLossMixin(Translator):
             finally:
                 for norm, was_tracked in zip(norms, tracked, strict=True):
                     norm.track_running_stats = was_tracked
-
-    def _keep_inputs(self, preprocessor: nn.Module, args: tuple, output: dict) -> None:
-        self._inputs = output['inputs']
-
-    def _translations(self, outputs: dict[str, Tensor]) -> Iterator[Translation]:
-        for target in self._reachable_domains:
-            source = self.domains[target]
-            yield Translation(
-                outputs[f'real_{source}'],
-                outputs[f'fake_{target}'],
-                outputs[f'real_{target}'],
-                self._inputs.get(view_key(source)),
-                self._inputs.get(view_key(target)),
-            )
-
-    def _get_disc_loss(self, outputs: dict[str, Tensor]) -> tuple[Tensor, dict]:
-        """MMagic's discriminator loss, after an update of a structure loss that learns."""
-        learned = self._step.learn(self._optim_wrapper, self._translations(outputs))
-        loss, log_vars = super()._get_disc_loss(outputs)
-        return loss, {**log_vars, **learned}
-
-    def _get_gen_loss(self, outputs: dict[str, Tensor]) -> tuple[Tensor, dict]:
-        """MMagic's generator loss plus the structure loss of every direction."""
-        loss, log_vars = super()._get_gen_loss(outputs)
-        if self.structure_loss is None:
-            return loss, log_vars
-        directions = zip(self._reachable_domains, self._translations(outputs), strict=True)
-        for target, images in directions:
-            generator = unwrapped(self.generators)[target]
-            structure = self._step.distance(images.source, images.translated, generator)
-            loss = loss + structure
-            log_vars[f'loss_structure_{target}'] = structure.detach()
-        log_vars['loss'] = loss.detach()
-        return loss, log_vars
 
 
 @MODELS.register_module()

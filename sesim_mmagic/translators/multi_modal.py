@@ -1,7 +1,7 @@
 """Many translations of one source: a content of the source, a style of the target domain."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,13 @@ from sesim_mmagic.utils.checks import check_flags, check_ints, check_numbers
 from .checks import finite_losses
 from .domain_networks import reachable_networks, unwrapped
 from .domain_translator import DomainTranslator
-from .structure_step import StructureStep, Translation, check_optimizers
+from .structure import (
+    Features,
+    Lesson,
+    check_optimizers,
+    learn_structure,
+    structure_distance,
+)
 from .styles import draw_styles, styles_of_images
 
 
@@ -31,6 +37,8 @@ class Direction(NamedTuple):
     #: The style that was drawn for the translation.
     style: Tensor
     translated: Tensor
+    #: What the structure loss sees in source and translation.
+    features: tuple[Features | None, Features | None]
 
 
 @MODELS.register_module()
@@ -53,16 +61,9 @@ class MultiModalTranslator(DomainTranslator):
     Args:
         generator (dict): Config of an auto-encoder with the methods of ``MUNITGenerator``.
         discriminator (dict, optional): Config of the discriminator, which may return a list of
-            scores, one a scale; None for inference only.
-        source_domain (str): Name of the source; its images come as ``img_{source_domain}``.
-        target_domain (str): Name of the target; translations leave as ``fake_{target_domain}``.
-        data_preprocessor (dict): Config of MMagic's ``DataPreprocessor``.
+            scores, one a scale, whose losses are summed; None for inference only.
         two_sided (bool): Whether the target is translated into the source as well.
             Defaults to True.
-        gan_loss (dict, optional): Config of the GAN loss, summed over scales. Defaults to LSGAN.
-        structure_loss (dict, optional): Config of a structure loss. Defaults to None.
-        perceptual_loss (dict, optional): Config of a structure loss beside it: MUNIT's
-            domain-invariant perceptual loss. Defaults to None.
         image_weight (float): Weight of the L1 reconstruction of an image from its own content and
             style. Defaults to 10.
         style_weight (float): Weight of the L1 reconstruction of the drawn style from the
@@ -78,11 +79,7 @@ class MultiModalTranslator(DomainTranslator):
             its file. Defaults to False.
         decode_batch (int): Most translations decoded at once at test time, which bounds memory.
             Defaults to 8.
-        ema (dict, optional): Arguments of MMEngine's ``ExponentialMovingAverage`` of the
-            auto-encoders, which then do the inference. Defaults to None.
-        size_divisor (int): See :class:`OneSidedTranslator`. Defaults to 4.
-        channels_last (bool): See :class:`OneSidedTranslator`. Defaults to False.
-        compile (bool | dict): See :class:`OneSidedTranslator`. Defaults to False.
+        **kwargs: Those of :class:`DomainTranslator`.
 
     Raises:
         ValueError: If the settings do not fit together.
@@ -92,13 +89,7 @@ class MultiModalTranslator(DomainTranslator):
         self,
         generator: dict,
         discriminator: dict | None,
-        source_domain: str,
-        target_domain: str,
-        data_preprocessor: dict,
         two_sided: bool = True,
-        gan_loss: dict | None = None,
-        structure_loss: dict | None = None,
-        perceptual_loss: dict | None = None,
         image_weight: float = 10.0,
         style_weight: float = 1.0,
         content_weight: float = 1.0,
@@ -107,10 +98,7 @@ class MultiModalTranslator(DomainTranslator):
         seed: int = 0,
         shared_styles: bool = False,
         decode_batch: int = 8,
-        ema: dict | None = None,
-        size_divisor: int = 4,
-        channels_last: bool = False,
-        compile: bool | dict = False,
+        **kwargs: Any,
     ) -> None:
         check_numbers(
             self,
@@ -129,17 +117,7 @@ class MultiModalTranslator(DomainTranslator):
             raise ValueError(
                 'nothing would train the style encoder: set style_weight or image_weight'
             )
-        super().__init__(
-            generator,
-            discriminator,
-            source_domain,
-            target_domain,
-            two_sided=two_sided,
-            data_preprocessor=data_preprocessor,
-            gan_loss=gan_loss,
-            image_losses=dict(structure_loss=structure_loss, perceptual_loss=perceptual_loss),
-            size_divisor=size_divisor,
-        )
+        super().__init__(generator, discriminator, two_sided=two_sided, **kwargs)
         self.weights = dict(
             image=image_weight, style=style_weight, content=content_weight, cycle=cycle_weight
         )
@@ -147,7 +125,6 @@ class MultiModalTranslator(DomainTranslator):
         self.seed = seed
         self.shared_styles = shared_styles
         self.decode_batch = decode_batch
-        self._finish(ema, channels_last, compile)
 
     @property
     def style_channels(self) -> int:
@@ -167,8 +144,7 @@ class MultiModalTranslator(DomainTranslator):
 
         Args:
             data (dict): A batch: ``inputs`` with ``img_{source_domain}`` and
-                ``img_{target_domain}``, for some structure losses also with ``img_{domain}_aug``
-                of both, ``data_samples``.
+                ``img_{target_domain}``, ``data_samples``.
             optim_wrapper (OptimWrapperDict): With keys ``generators``, ``discriminators`` and,
                 if the structure loss learns, ``structure_loss``.
 
@@ -176,17 +152,14 @@ class MultiModalTranslator(DomainTranslator):
             dict[str, Tensor]: Each loss, weighted, detached, summed over directions.
         """
         check_optimizers(self.structure_loss, optim_wrapper)
-        source, target, *views = self._training_inputs(data)
+        source, target = self._training_images(data)
         images = {self.source_domain: source, self.target_domain: target}
-        views = dict(zip(images, views, strict=True)) if views else {}
         gen_optim, disc_optim = optim_wrapper['generators'], optim_wrapper['discriminators']
-        structure = StructureStep(self.structure_loss)
 
         with gen_optim.optim_context(self.generators):
-            directions, reconstructions = self._translate_batch(images)
-        losses = structure.learn(
-            optim_wrapper, [self._for_structure(d, images, views) for d in directions]
-        )
+            directions, reconstruction = self._translate_batch(images)
+        lessons = [Lesson(*d.features, images[d.source], images[d.target]) for d in directions]
+        losses = learn_structure(self.structure_loss, optim_wrapper, lessons)
 
         with disc_optim.optim_context(self.discriminators):
             disc_loss = sum(self._discriminator_loss(d, images) for d in directions)
@@ -194,44 +167,45 @@ class MultiModalTranslator(DomainTranslator):
 
         set_requires_grad(self.discriminators, False)
         with gen_optim.optim_context(self.generators):
-            gen_losses = [self._generator_losses(structure, d, images) for d in directions]
-            gen_losses = {k: sum(one[k] for one in gen_losses) for k in gen_losses[0]}
-            gen_losses.update(reconstructions)
+            gen_losses = [self._generator_losses(d, images) for d in directions]
+            gen_losses = {name: sum(each[name] for each in gen_losses) for name in gen_losses[0]}
+            gen_losses.update(reconstruction)
         gen_optim.update_params(sum(gen_losses.values()))
         set_requires_grad(self.discriminators, True)
 
-        if self.generator_ema is not None:
-            self.generator_ema.update_parameters(unwrapped(self.generators))
+        self.update_average()
         losses.update(loss_gan_d=disc_loss, **gen_losses)
         return finite_losses(losses)
 
     def _translate_batch(
         self, images: dict[str, Tensor]
     ) -> tuple[list[Direction], dict[str, Tensor]]:
-        """The translations of all directions; the weighted reconstructions of images."""
+        """The translations of all directions; the weighted reconstruction of images."""
         contents, styles = {}, {}
         for domain, image in images.items():
             contents[domain], styles[domain] = self.generators(
-                image,
-                domain=self._encoder_of(domain),
-                content_only=domain not in self.domains,
+                image, domain=self._encoder_of(domain), content_only=domain not in self.domains
             )
-        directions, losses = [], {}
+        directions = []
         for target, source in self.domains.items():
             content = contents[source]
             style = self._training_styles(content)
             translated = self.generators(domain=target, content=content, style=style)
-            directions.append(Direction(source, target, content, styles[source], style, translated))
-        if self.weights['image']:
-            distances = [
-                F.l1_loss(
-                    self.generators(domain=domain, content=contents[domain], style=styles[domain]),
-                    images[domain],
-                )
-                for domain in self.domains
-            ]
-            losses['loss_image_reconstruction'] = self.weights['image'] * sum(distances)
-        return directions, losses
+            features = self._extract_features(source, images[source], translated)
+            direction = Direction(
+                source, target, content, styles[source], style, translated, features
+            )
+            directions.append(direction)
+        if not self.weights['image']:
+            return directions, {}
+        distances = [
+            F.l1_loss(
+                self.generators(domain=domain, content=contents[domain], style=styles[domain]),
+                images[domain],
+            )
+            for domain in self.domains
+        ]
+        return directions, dict(loss_image_reconstruction=self.weights['image'] * sum(distances))
 
     def _training_styles(self, contents: Tensor) -> Tensor:
         """One from N(0, I) for each content, shape (B, style_channels)."""
@@ -239,14 +213,15 @@ class MultiModalTranslator(DomainTranslator):
         shape = len(contents), self.style_channels
         return torch.randn(shape, dtype=like.dtype, device=like.device)
 
-    def _for_structure(
-        self, direction: Direction, images: dict[str, Tensor], views: dict[str, Tensor]
-    ) -> Translation:
-        source, target = direction.source, direction.target
-        return Translation(
-            images[source], direction.translated, images[target],
-            views.get(source), views.get(target),
-        )  # fmt: skip
+    def _extract_features(
+        self, domain: str, source: Tensor, translated: Tensor
+    ) -> tuple[Features | None, Features | None]:
+        """What the structure loss sees in source and translation, extracted once."""
+        if self.structure_loss is None:
+            return None, None
+        generator = unwrapped(self.generators)[self._encoder_of(domain)]
+        extract = unwrapped(self.structure_loss).extract
+        return extract(source, generator), extract(translated, generator)
 
     def _discriminator_loss(self, direction: Direction, images: dict[str, Tensor]) -> Tensor:
         fake = direction.translated.detach()
@@ -263,13 +238,12 @@ class MultiModalTranslator(DomainTranslator):
         return sum(self.gan_loss(score, target_is_real, is_disc=is_disc) for score in scores)
 
     def _generator_losses(
-        self, structure: StructureStep, direction: Direction, images: dict[str, Tensor]
+        self, direction: Direction, images: dict[str, Tensor]
     ) -> dict[str, Tensor]:
         source, translated = images[direction.source], direction.translated
-        losses = {'loss_gan_g': self._gan_loss(direction.target, translated, True)}
+        losses = dict(loss_gan_g=self._gan_loss(direction.target, translated, True))
         if self.structure_loss is not None:
-            generator = unwrapped(self.generators)[self._encoder_of(direction.source)]
-            losses['loss_structure'] = structure.distance(source, translated, generator)
+            losses['loss_structure'] = structure_distance(self.structure_loss, *direction.features)
         if self.perceptual_loss is not None:
             losses['loss_perceptual'] = self.perceptual_loss(source, translated)
         weights = self.weights

@@ -13,18 +13,15 @@ from torch import Tensor, nn
 _BGR = (0.114, 0.587, 0.299)
 
 
-def adapt_channels(model: nn.Module) -> set[str]:
+def adapt_channels(model: nn.Module) -> None:
     """Let networks of one channel take and give three equal ones; make their domains grey.
 
     Colour pictures of these domains become grey in the data preprocessor, inputs and samples, so
     that discriminators, losses and metrics compare grey with grey.
 
     Args:
-        model (BaseTranslationModel): A translation model with ``generators``, by their target, and
-            maybe ``discriminators``; changed in place, names of weights are not.
-
-    Returns:
-        set[str]: The domains whose pictures are grey.
+        model (Translator): With ``generators``, by their target, and maybe ``discriminators``;
+            changed in place, names of weights are not.
 
     Raises:
         ValueError: If networks of a domain disagree about its channels.
@@ -34,7 +31,7 @@ def adapt_channels(model: nn.Module) -> set[str]:
         given, made = _adapt(generator, expand=True)
         channels.setdefault(target, set()).add(made)
         channels.setdefault(model.domains[target], set()).add(given)
-    for discriminator in (getattr(model, 'discriminators', None) or {}).values():
+    for discriminator in (model.discriminators or {}).values():
         _adapt(discriminator, expand=False)
     for domain, numbers in channels.items():
         if len(numbers - {0}) > 1 or numbers - {0, 1, 3}:
@@ -45,7 +42,6 @@ def adapt_channels(model: nn.Module) -> set[str]:
     grey = {domain for domain, numbers in channels.items() if 1 in numbers}
     if grey:
         model.data_preprocessor.register_forward_hook(_Grey(grey, model.data_preprocessor))
-    return grey
 
 
 class _Grey:
@@ -57,8 +53,8 @@ class _Grey:
         self.weights = _BGR if order == 'BGR' else _BGR[::-1]
 
     def __call__(self, preprocessor: nn.Module, args: tuple, output: dict) -> dict:
-        for key in list(output['inputs']):
-            if key.removesuffix('_aug') in self.keys:
+        for key in self.keys:
+            if key in output['inputs']:
                 output['inputs'][key] = _to_grey(output['inputs'][key], self.weights)
         samples = output['data_samples']
         training = len(args) > 1 and args[1]

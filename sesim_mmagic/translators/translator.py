@@ -2,15 +2,21 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from mmagic.structures import DataSample
 from mmengine.model import ExponentialMovingAverage
 from torch import Tensor, nn
 
+from sesim_mmagic.losses import StructureLoss
+from sesim_mmagic.losses.feature_loss import FeatureLoss
 from sesim_mmagic.utils.samples import is_repeated
 
-from .domain_networks import unwrapped
+from .acceleration import accelerate
+from .checks import check_average, check_channel_order, check_generator_features, check_weights
+from .domain_networks import drop_wrapper_names, unwrapped
+from .one_channel import adapt_channels
 from .padding import pad_to_multiple
 
 
@@ -23,7 +29,9 @@ class Translator:
         domains (dict[str, str]): Source domain by target domain, the default target first.
         size_divisor (int): Sides of the images that the generators take are multiples of this.
         smallest_side (int): No side is shorter.
+        structure_loss (nn.Module, optional): Maybe in a distributed wrapper.
         generator_ema (ExponentialMovingAverage, optional): Moving average of ``generators``.
+        image_loss_names (tuple[str, ...]): Attributes that hold losses between images.
         style_channels (int): Numbers that describe a style, S; 0 where there are no styles.
         num_styles (int): Translations of a source in a test; 0 where there are no styles.
     """
@@ -31,9 +39,53 @@ class Translator:
     domains: dict[str, str]
     size_divisor: int
     smallest_side: int
+    structure_loss: nn.Module | None
     generator_ema: ExponentialMovingAverage | None
+    image_loss_names: tuple[str, ...] = ('structure_loss',)
     style_channels: int = 0
     num_styles: int = 0
+
+    def _finish(
+        self, ema: dict | None, channels_last: bool, compile: bool | dict[str, Any]
+    ) -> None:
+        """The end of a subclass's construction: what needs all networks to be there.
+
+        Args:
+            ema (dict, optional): Arguments of MMEngine's ``ExponentialMovingAverage`` of the
+                generators.
+            channels_last (bool): See :func:`accelerate`.
+            compile (bool | dict): See :func:`accelerate`.
+        """
+        adapt_channels(self)  # before the average is copied
+        self.generator_ema = None
+        if ema is not None:
+            check_average(self, ema)
+            self.generator_ema = ExponentialMovingAverage(self.generators, **ema)
+        losses = self.image_losses.values()
+        check_channel_order(self.data_preprocessor, *losses)
+        check_generator_features(self.structure_loss, *self.generators.values())
+        networks = [*self.generators.values(), *(self.discriminators or {}).values()]
+        networks += [loss.feature_net for loss in losses if isinstance(loss, FeatureLoss)]
+        accelerate(self, networks, channels_last, compile)
+        self._register_state_dict_hook(drop_wrapper_names)
+        self.register_load_state_dict_pre_hook(check_weights)
+
+    def init_weights(self) -> None:
+        """Initialise the networks, and read the losses' feature weights before hours are spent."""
+        super().init_weights()
+        for loss in self.image_losses.values():
+            loss.init_weights()
+
+    @property
+    def image_losses(self) -> dict[str, StructureLoss]:
+        """Losses between source and translation, by their settings and without wrappers."""
+        losses = {name: unwrapped(getattr(self, name)) for name in self.image_loss_names}
+        return {name: loss for name, loss in losses.items() if loss is not None}
+
+    def update_average(self) -> None:
+        """After an update of the generators: their moving average follows, if there is one."""
+        if self.generator_ema is not None:
+            self.generator_ema.update_parameters(unwrapped(self.generators))
 
     @property
     def inference_generators(self) -> nn.ModuleDict:

@@ -116,8 +116,8 @@ def test_maps_are_those_of_fsesim(workshop):
     ]
     found = workshop.similarity_maps(source, translation, point)
     assert list(found) == ['relu3_1', 'relu4_1', 'relu4_3']
-    for index, (layer, figure) in enumerate(found.items()):
-        cells = [page_module.Cell(m[index][0, 0].numpy(), point) for m in maps]
+    for layer, figure in found.items():
+        cells = [page_module.Cell(m[layer][0, 0].numpy(), point) for m in maps]
         wanted = page_module.draw_maps([(layer, ['source', 'translation'])], [('', cells)])
         # Maps of two runs may differ in the last digit, and a colour by one step.
         assert np.abs(figure.astype(int) - wanted).max() <= 2

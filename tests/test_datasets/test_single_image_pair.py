@@ -128,16 +128,6 @@ def test_what_the_pipeline_draws_belongs_to_the_sample(pictures):
     assert np.random.get_state()[2] == state[1]
 
 
-def test_views_of_another_appearance_belong_to_the_sample(pictures):
-    view = dict(type='sesim_mmagic.AppearanceView', keys=['img_A', 'img_B'])
-    inputs = []
-    for seed in (1, 2):
-        torch.manual_seed(seed)
-        inputs.append(build(pictures, [view, PACK])[7]['inputs'])
-    assert set(inputs[0]) == {'img_x', 'img_y', 'img_x_aug', 'img_y_aug'}
-    assert all(torch.equal(inputs[0][key], inputs[1][key]) for key in inputs[0])
-
-
 def test_without_a_seed_one_is_drawn_from_the_process(pictures):
     first, second = build(pictures, seed=None), build(pictures, seed=None)
     np.random.seed(1)

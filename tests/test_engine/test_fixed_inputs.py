@@ -182,7 +182,7 @@ def test_maps_are_those_of_the_loss(watched):
         source = torch.from_numpy(picture / 127.5 - 1)[None]
         translated = watched.model.translate(source).clamp(-1, 1)
         for image, cell in zip((source, translated), cells[2:], strict=True):
-            (maps,) = watched.model.structure_loss.similarity_maps(image, points)
+            (maps,) = watched.model.structure_loss.similarity_maps(image, points).values()
             assert cell.values.shape == (15, 18)
             np.testing.assert_allclose(cell.values, maps[0, n % 2].numpy(), atol=1e-4)
             row, column = int(cell.point[1] * 15), int(cell.point[0] * 18)

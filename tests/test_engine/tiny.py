@@ -31,12 +31,11 @@ model = dict(
             type='sesim_mmagic.VGG16Features', pretrained=None, seed=0, width=0.125)))
 load = [dict(type='sesim_mmagic.LoadPicture', key=key) for key in keys]
 augment = [dict(type='Crop', keys=[key], crop_size=(24, 24), random_crop=True) for key in keys]
-view = dict(type='sesim_mmagic.AppearanceView', keys=keys)
 pack = dict(type='sesim_mmagic.PackDomains', A='a', B='b')
 data = dict(type='sesim_mmagic.UnpairedFolderDataset', data_root='@DATA@')
 train_dataloader = dict(
     batch_size=2, num_workers=0, sampler=dict(type='sesim_mmagic.ResumableSampler'),
-    dataset=dict(pipeline=[*load, *augment, view, pack], **data))
+    dataset=dict(pipeline=[*load, *augment, pack], **data))
 test_dataloader = dict(
     batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(pipeline=[*load, pack], test_mode=True, **data))

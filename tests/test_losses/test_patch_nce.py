@@ -19,7 +19,7 @@ def tiny_loss(**kwargs):
     return loss
 
 
-def looks(count, requires_grad=False):
+def features_of(count, requires_grad=False):
     """Feature maps of three layers, not square, two images."""
     generator = torch.Generator().manual_seed(1)
     sizes = ((4, 6), (3, 5), (2, 3))
@@ -59,7 +59,7 @@ def slow_loss(loss, source, translated):
 @pytest.mark.parametrize('temperature', [0.07, 0.5])
 def test_agrees_with_slow_reference(temperature):
     loss = tiny_loss(temperature=temperature, loss_weight=3.0)
-    source, translated = looks(2)
+    source, translated = features_of(2)
     expected = slow_loss(loss, source, translated)
     assert loss.compare(source, translated).item() == pytest.approx(expected, rel=1e-9)
 
@@ -67,7 +67,7 @@ def test_agrees_with_slow_reference(temperature):
 def test_negatives_of_the_whole_batch():
     """As if the batch were one image, its patches one after the other."""
     loss = tiny_loss(temperature=0.5, batch_negatives=True)
-    pair = looks(2)
+    pair = features_of(2)
     joined = [[features.flatten(2).mT.flatten(0, 1).mT[None, ..., None] for features in look]
               for look in pair]  # fmt: skip
     assert joined[0][0].shape == (1, CHANNELS[0], 2 * 4 * 6, 1)
@@ -78,7 +78,7 @@ def test_negatives_of_the_whole_batch():
 
 def test_gradient():
     loss = tiny_loss(temperature=0.5)
-    source, translated = looks(2, requires_grad=True)
+    source, translated = features_of(2, requires_grad=True)
     parameters = list(loss.parameters())
 
     def value(*features):
@@ -92,7 +92,7 @@ def test_gradient():
 
 def test_perceptrons_learn_from_the_translation_alone():
     loss, reference = tiny_loss(), tiny_loss()
-    source, translated = looks(2)
+    source, translated = features_of(2)
     loss.compare(source, translated).backward()
     total = 0
     for index, (key, query) in enumerate(zip(source, translated, strict=True)):
@@ -109,19 +109,10 @@ def test_perceptrons_learn_from_the_translation_alone():
 
 def test_same_positions_in_both_and_as_many_as_asked():
     loss = tiny_loss(num_patches=4, temperature=0.01)
-    source, _ = looks(2)
+    source, _ = features_of(2)
     assert loss.compare(source, source).item() < math.log(4) / 2
     shuffled = [features.flip(2, 3) for features in source]
     assert loss.compare(source, shuffled).item() > math.log(4)
-
-
-def test_half_precision():
-    loss = tiny_loss().float()
-    source, translated = ([f.float() for f in look] for look in looks(2))
-    with torch.autocast('cpu', dtype=torch.bfloat16):
-        half = loss.compare(source, translated)
-    assert half.dtype == torch.float32
-    assert half.item() == pytest.approx(loss.compare(source, translated).item(), rel=0.02)
 
 
 def test_names_and_shapes_are_those_of_cut():

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from sesim_mmagic.losses import FSeSimLoss
-from tests.test_losses.test_fsesim import pictures
 from tests.test_losses.test_fsesim import tiny_loss as fsesim
 from tests.test_losses.test_lsesim import tiny_loss as lsesim
+from tests.tiny import pictures
 
 # The second is the first column and last row of relu2_2 (12 x 20) and relu3_1 (6 x 10).
 POINTS = [(0.5, 0.26), (0.04, 0.99)]
@@ -29,14 +29,6 @@ def looped_map(features, row, column, normalize):
     return result
 
 
-def features_of(loss, images):
-    """What the loss compares, by its public parts: features, through the heads if there are."""
-    look = loss.extract(images)
-    if hasattr(loss, 'heads'):
-        look = [head(f) for head, f in zip(loss.heads.values(), look, strict=True)]
-    return [f.numpy() for f in look]
-
-
 @pytest.mark.parametrize('build', [fsesim, lsesim])
 @pytest.mark.parametrize('normalize', [True, False])
 @torch.no_grad()
@@ -45,20 +37,20 @@ def test_maps_are_those_of_a_loop(build, normalize):
     loss = build(normalize=normalize).double()
     images = pictures(0, dtype=torch.float64)
     maps = loss.similarity_maps(images, POINTS)
-    assert [tuple(m.shape) for m in maps] == [(2, 2, 12, 20), (2, 2, 6, 10)]
-    for features, (layer, found) in zip(
-        features_of(loss, images), zip(loss.feature_net.layers, maps, strict=True), strict=True
-    ):
+    shapes = {layer: tuple(m.shape) for layer, m in maps.items()}
+    assert shapes == dict(relu2_2=(2, 2, 12, 20), relu3_1=(2, 2, 6, 10))
+    projected = loss.project(loss.extract(images))
+    for features, (layer, found) in zip(projected, maps.items(), strict=True):
         for b in range(2):
             for n, (row, column) in enumerate(POSITIONS[layer]):
-                expected = looped_map(features[b], row, column, normalize)
+                expected = looped_map(features[b].numpy(), row, column, normalize)
                 np.testing.assert_allclose(found[b, n].numpy(), expected, rtol=1e-8, atol=1e-12)
 
 
 @torch.no_grad()
 def test_a_query_is_most_like_itself():
     maps = fsesim().similarity_maps(pictures(), POINTS)
-    for layer, found in zip(POSITIONS, maps, strict=True):
+    for layer, found in maps.items():
         for n, (row, column) in enumerate(POSITIONS[layer]):
             assert found[:, n, row, column].tolist() == pytest.approx([1, 1], abs=1e-5)
             assert (found[:, n].flatten(1).argmax(dim=1) == row * found.shape[3] + column).all()

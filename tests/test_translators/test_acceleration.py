@@ -8,15 +8,8 @@ from mmengine import MessageHub
 from mmengine.optim import OptimWrapper
 
 from sesim_mmagic.engine import CpuAmpOptimWrapper
-from tests.test_translators.tiny import (
-    TINY_LSESIM,
-    VIEWS,
-    batch,
-    cyclegan,
-    one_sided,
-    optim_wrappers,
-    pix2pix,
-)
+from tests.test_translators.tiny import batch, cyclegan, one_sided, optim_wrappers, pix2pix
+from tests.tiny import TINY_LSESIM
 
 BUILDERS = dict(one_sided=one_sided, cyclegan=cyclegan, pix2pix=pix2pix)
 # Every position is a query: two batches then compare the same ones.
@@ -33,7 +26,7 @@ def trained(model, steps=2, **kwargs):
     wrappers = optim_wrappers(model, **kwargs)
     torch.manual_seed(0)
     for step in range(steps):
-        log_vars = model.train_step(batch(keys=VIEWS, seed=step), wrappers)
+        log_vars = model.train_step(batch(seed=step), wrappers)
     return {name: value.detach() for name, value in log_vars.items()}
 
 
@@ -126,7 +119,7 @@ def test_accumulation_is_a_larger_batch(frozen):
     their update, which in the first of two halves has not happened yet: there it is true where
     their learning rates are 0.
     """
-    together = batch(size=4, keys=VIEWS)
+    together = batch(size=4)
     halves = [
         dict(
             inputs={key: images[part] for key, images in together['inputs'].items()},

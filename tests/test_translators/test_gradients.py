@@ -17,13 +17,8 @@ from torch.overrides import TorchFunctionMode
 
 from sesim_mmagic.translators.image_buffer import ImageBuffer
 from tests.test_translators.tiny import (
-    TINY_FSESIM,
-    TINY_LSESIM,
-    TINY_PATCH_NCE,
     TINY_RESNET,
     TINY_SINGLE_IMAGE,
-    TINY_VGG,
-    VIEWS,
     batch,
     cyclegan,
     multi_modal,
@@ -31,6 +26,7 @@ from tests.test_translators.tiny import (
     optim_wrappers,
     pix2pix,
 )
+from tests.tiny import TINY_FSESIM, TINY_LSESIM, TINY_PATCH_NCE, TINY_VGG
 
 SIDE = 16
 LAYERS = dict(layers=('relu1_2', 'relu2_2'), feature_net=TINY_VGG)
@@ -71,9 +67,6 @@ STEPS = {
 STEPS.update(
     mirrored=lambda **kwargs: one_sided(
         structure_loss=TINY_PATCH_NCE, flip_equivariance=True, **kwargs
-    ),
-    style=lambda **kwargs: one_sided(
-        style_loss=dict(type='sesim_mmagic.StyleLoss', **LAYERS), **kwargs
     ),
     single_image=lambda **kwargs: one_sided(
         **{**TINY_SINGLE_IMAGE, 'discriminator': STYLEGAN2}, gradient_penalty_weight=1.0, **kwargs
@@ -175,7 +168,7 @@ def test_gradients_of_a_training_step(name, channels_last, step=1e-9):
     model.double()
     optimizers = optim_wrappers(model, wrapper=Objective, optimizer=torch.optim.SGD, lr=0.0)
     for size in (1, 2):
-        data, held = batch(size, side, side, keys=VIEWS), Held()
+        data, held = batch(size, side, side), Held()
         run(model, data, optimizers, held, differentiate=True)
         for key, objective in optimizers.items():
             directions = [torch.randn_like(weight) for weight in objective.weights]

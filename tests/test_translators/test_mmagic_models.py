@@ -5,7 +5,8 @@ import pytest
 import torch
 from mmengine import MessageHub
 
-from tests.test_translators.tiny import TINY_FSESIM, batch, cyclegan, optim_wrappers, pix2pix
+from tests.test_translators.tiny import batch, cyclegan, optim_wrappers, pix2pix
+from tests.tiny import TINY_FSESIM
 
 
 @pytest.fixture(autouse=True)

@@ -7,15 +7,8 @@ from mmengine import MessageHub
 
 from sesim_mmagic.engine import CpuAmpOptimWrapper
 from sesim_mmagic.translators.styles import draw_styles, interpolate_styles
-from tests.test_translators.tiny import (
-    TINY_FSESIM,
-    TINY_LSESIM,
-    TINY_PATCH_NCE,
-    VIEWS,
-    batch,
-    multi_modal,
-    optim_wrappers,
-)
+from tests.test_translators.tiny import batch, multi_modal, optim_wrappers
+from tests.tiny import TINY_FSESIM, TINY_LSESIM, TINY_PATCH_NCE
 
 PATCH_NCE = {**TINY_PATCH_NCE, 'layers': (0, 1, 4), 'channels': (3, 4, 4)}
 MUNIT = dict(structure_loss=None, cycle_weight=10.0)
@@ -116,7 +109,7 @@ def test_styles_are_read_only_where_they_are_used(two_sided):
 def test_every_structure_loss_trains(loss, two_sided):
     model = multi_modal(structure_loss=loss, two_sided=two_sided)
     before = {k: p.clone() for k, p in model.structure_loss.named_parameters()}
-    losses = model.train_step(batch(keys=VIEWS), optim_wrappers(model))
+    losses = model.train_step(batch(), optim_wrappers(model))
     assert losses['loss_structure'] > 0
     assert ('loss_contrastive' in losses) == (loss is TINY_LSESIM)
     trained = dict(model.structure_loss.named_parameters())

@@ -5,15 +5,8 @@ import torch
 from mmengine import MessageHub
 
 from sesim_mmagic.engine import CpuAmpOptimWrapper
-from tests.test_translators.tiny import (
-    TINY_FSESIM,
-    TINY_PATCH_NCE,
-    TINY_RESNET,
-    batch,
-    cyclegan,
-    one_sided,
-    optim_wrappers,
-)
+from tests.test_translators.tiny import TINY_RESNET, batch, cyclegan, one_sided, optim_wrappers
+from tests.tiny import TINY_FSESIM, TINY_PATCH_NCE
 
 EVERY_PATCH = {**TINY_PATCH_NCE, 'num_patches': -1}
 BUILDERS = dict(

@@ -7,16 +7,8 @@ from mmengine.optim import AmpOptimWrapper
 
 from sesim_mmagic.engine import CpuAmpOptimWrapper
 from sesim_mmagic.translators.penalties import discriminator_penalties
-from tests.test_translators.tiny import (
-    TINY_FSESIM,
-    TINY_LSESIM,
-    TINY_PATCH_NCE,
-    TINY_SINGLE_IMAGE,
-    VIEWS,
-    batch,
-    one_sided,
-    optim_wrappers,
-)
+from tests.test_translators.tiny import TINY_SINGLE_IMAGE, batch, one_sided, optim_wrappers
+from tests.tiny import TINY_FSESIM, TINY_LSESIM, TINY_PATCH_NCE
 
 # Layers of the encoder of two down samplings and one block: image, wide, halved, quartered.
 SINCUT = {
@@ -46,7 +38,7 @@ def test_every_structure_loss_trains(name, wrapper):
     before = {k: p.clone() for k, p in model.generators.named_parameters()}
     discriminator = {k: p.clone() for k, p in model.discriminators.named_parameters()}
     wrappers = optim_wrappers(model, **(dict(wrapper=wrapper) if wrapper else {}))
-    losses = model.train_step(batch(size=4, keys=VIEWS), wrappers)
+    losses = model.train_step(batch(size=4), wrappers)
     assert all(torch.isfinite(value) for value in losses.values())
     penalty = 'loss_r1' if name == 'sincut' else 'loss_gradient_penalty'
     assert losses[penalty] > 0

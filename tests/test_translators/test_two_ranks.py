@@ -10,18 +10,15 @@ from mmengine.optim import OptimWrapper
 
 from sesim_mmagic.apis.launch import leave_job
 from tests.test_translators.tiny import (
-    TINY_FSESIM,
-    TINY_LSESIM,
-    TINY_PATCH_NCE,
     TINY_RESNET,
     TINY_SINGLE_IMAGE,
-    VIEWS,
     batch,
     cyclegan,
     multi_modal,
     one_sided,
     optim_wrappers,
 )
+from tests.tiny import TINY_FSESIM, TINY_LSESIM, TINY_PATCH_NCE
 
 STEPS = 2
 
@@ -66,7 +63,7 @@ class RecordingOptimWrapper(OptimWrapper):
 def gradients(name, rank=0, world_size=1):
     """Gradients of every network in each step, and the names in the checkpoint."""
     torch.set_num_threads(1)
-    MessageHub.get_current_instance().update_info('iter', 0)
+    MessageHub.get_current_instance().update_info('iter', 0)  # views follow from it
     model = BUILDERS[name]().double()
     if world_size > 1:
         model = MMSeparateDistributedDataParallel(model)
@@ -74,7 +71,7 @@ def gradients(name, rank=0, world_size=1):
     # Plain gradient descent: a small error stays small, where Adam would blow it up.
     wrappers = optim_wrappers(bare, RecordingOptimWrapper, torch.optim.SGD, lr=1e-3)
     for step in range(STEPS):
-        data = batch(size=4, seed=step, keys=VIEWS)
+        data = batch(size=4, seed=step)
         share = slice(rank * 4 // world_size, (rank + 1) * 4 // world_size)
         data = dict(
             inputs={key: images[share] for key, images in data['inputs'].items()},

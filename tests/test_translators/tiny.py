@@ -1,32 +1,16 @@
 """The smallest models and batches that take a real training step."""
 
+import logging
+
 import torch
 from mmagic.structures import DataSample
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import init_default_scope
 
-from sesim_mmagic.losses import LearnedStructureLoss
 from sesim_mmagic.registry import MODELS
 from sesim_mmagic.translators.domain_networks import unwrapped
-from sesim_mmagic.translators.structure_step import trains_with_generator
+from tests.tiny import TINY_FSESIM
 
-TINY_VGG = dict(type='sesim_mmagic.VGG16Features', pretrained=None, seed=0, width=0.125)
-TINY_FSESIM = dict(
-    type='sesim_mmagic.FSeSimLoss',
-    layers=('relu2_2',),
-    num_patches=16,
-    patch_size=4,
-    feature_net=TINY_VGG,
-)
-TINY_LSESIM = {**TINY_FSESIM, 'type': 'sesim_mmagic.LSeSimLoss'}
-TINY_PATCH_NCE = dict(
-    type='sesim_mmagic.PatchNCELoss',
-    layers=(0, 4, 8, 12),
-    channels=(3, 8, 16, 16),
-    width=8,
-    num_patches=16,
-    temperature=0.5,
-)
 TINY_RESNET = dict(type='sesim_mmagic.ResNetBlurGenerator', base_channels=4, num_blocks=1)
 TINY_SINGLE_IMAGE = dict(
     generator=dict(
@@ -36,7 +20,6 @@ TINY_SINGLE_IMAGE = dict(
     gan_loss=dict(type='GANLoss', gan_type='vanilla'),
     buffer_size=0,
 )
-VIEWS = ('img_horse', 'img_zebra', 'img_horse_aug', 'img_zebra_aug')
 MMAGIC_NETWORKS = dict(
     generator=dict(
         type='ResnetGenerator', in_channels=3, out_channels=3, base_channels=4, num_blocks=1,
@@ -54,7 +37,9 @@ def build(config):
     init_default_scope('mmagic')
     torch.manual_seed(0)
     model = MODELS.build(config)
+    logging.disable()  # MMEngine notes every tensor
     model.init_weights()
+    logging.disable(logging.NOTSET)
     return model.train()
 
 
@@ -134,14 +119,13 @@ def batch(size=2, height=32, width=32, seed=0, keys=('img_horse', 'img_zebra')):
 
 def optim_wrappers(model, wrapper=OptimWrapper, optimizer=torch.optim.Adam, lr=1e-3, **kwargs):
     """Optimizers as the configs build them."""
-    loss = getattr(model, 'structure_loss', None)
+    loss = unwrapped(getattr(model, 'structure_loss', None))  # plain models of MMagic have none
     parameters = {
         key: list(getattr(model, key).parameters()) for key in ('generators', 'discriminators')
     }
-    if isinstance(unwrapped(loss), LearnedStructureLoss):
-        parameters['structure_loss'] = list(loss.parameters())
-    elif trains_with_generator(unwrapped(loss)):
-        parameters['generators'] += loss.parameters()
+    if loss is not None and any(p.requires_grad for p in loss.parameters()):
+        key = 'generators' if loss.trains_with_generator else 'structure_loss'
+        parameters[key] = [*parameters.get(key, ()), *loss.parameters()]
     return OptimWrapperDict(
         **{
             key: wrapper(optimizer=optimizer(found, lr=lr), **kwargs)

@@ -8,12 +8,11 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from PIL import Image
-from torchvision.transforms import v2
 
 from sesim_mmagic.apis import config_files, read_weights
 from sesim_mmagic.engine.map_figure import Cell, draw_maps
 from sesim_mmagic.engine.pictures import write_picture
+from sesim_mmagic.losses.appearance import appearance_view
 from sesim_mmagic.registry import MODELS
 from sesim_mmagic.utils.images import read_picture
 from sesim_mmagic.utils.weights import adapt_names, differences
@@ -41,23 +40,10 @@ def read_square(path: str | Path, side: int) -> np.ndarray:
 
 
 def recoloured(picture: np.ndarray, seed: int) -> np.ndarray:
-    """The picture in other colours, the same ones for the same seed.
-
-    Each channel gets a curve, a cubic Bézier polynomial from 0 to 255 or from 255 to 0 that never
-    turns back (Models Genesis, Zhou et al., MICCAI 2019), the channels a random order, and the
-    colours jitter.
-    """
-    torch.manual_seed(seed)
-    torch.rand(())  # so that a seed gives the colours of the figures in the documentation
-    first, second = torch.rand(2, 3).numpy()
-    level = np.linspace(0, 1, 256)[:, None]
-    curves = 3 * level * (1 - level) * ((1 - level) * first + level * second) + level**3
-    curves = np.where(torch.rand(3).numpy() < 0.5, curves[::-1], curves)
-    picture = cv2.LUT(picture, np.rint(255 * curves).astype(np.uint8)[None])
-    picture = picture[..., torch.randperm(3).numpy()]
-    jitter = v2.ColorJitter(brightness=0.5, contrast=0.5, saturation=0.5, hue=0.3)
-    rgb = jitter(Image.fromarray(np.ascontiguousarray(picture[..., ::-1])))
-    return np.ascontiguousarray(np.asarray(rgb)[..., ::-1])
+    """The picture in other colours (see ``appearance_view``), the same ones for the same seed."""
+    rgb = torch.from_numpy(picture[..., ::-1].copy()).permute(2, 0, 1)
+    view = appearance_view(rgb, torch.Generator().manual_seed(seed), colour_map=1.0)
+    return view.permute(1, 2, 0).flip(2).contiguous().numpy()
 
 
 def to_images(*pictures: np.ndarray) -> torch.Tensor:

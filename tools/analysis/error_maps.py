@@ -33,12 +33,8 @@ def spatial_errors(loss: nn.Module, images: Tensor) -> list[Tensor]:
 
     Arguments and result: see :func:`absolute_errors`.
     """
-    features = loss.extract(images)
-    if hasattr(loss, 'heads'):
-        heads = loss.heads.values()
-        features = [head(maps) for head, maps in zip(heads, features, strict=True)]
     layers = []
-    for maps in features:
+    for maps in loss.project(loss.extract(images)):
         errors = []
         for positions in torch.arange(maps[0, 0].numel()).split(CHUNK):
             similarity = self_similarity(maps, positions, loss.patch_size, loss.normalize)

@@ -65,11 +65,7 @@ def build_losses(config, checkpoint):
 def features_of(losses, picture):
     """For each layer the features of the three states."""
     features = losses[0].extract(to_images(picture))
-    projected = [
-        [head(maps) for head, maps in zip(loss.heads.values(), features, strict=True)]
-        for loss in losses
-    ]
-    return list(zip(features, *projected, strict=True))
+    return list(zip(features, *(loss.project(features) for loss in losses), strict=True))
 
 
 def maps_of(losses, picture, point):

@@ -91,7 +91,7 @@ def main(argv=None):
     with naming_the_option():
         loss.init_weights()  # may take a download: mistakes are named before
     maps = [
-        loss.similarity_maps(to_images(picture), of_picture)
+        list(loss.similarity_maps(to_images(picture), of_picture).values())
         for picture, of_picture in zip(pictures, points, strict=True)
     ]
     both = [[layer.flatten(2) for layer in layers] for layers in maps]

@@ -14,8 +14,7 @@ class OurStep:
     """A model and its optimizers as a config describes them, on random pictures.
 
     Args:
-        spec (dict): ``cfg`` (the config), ``augmented`` (whether pictures have augmented views),
-            ``precision``, ``channels_last``, ``compile``, ``size``, ``batch`` and ``device``.
+        spec (dict): ``cfg`` (the config), ``precision``, ``channels_last``, ``compile``, ``size``, ``batch`` and ``device``.
     """
 
     def __init__(self, spec: dict) -> None:
@@ -40,8 +39,7 @@ class OurStep:
         torch.backends.cudnn.benchmark = cfg.get('env_cfg', {}).get('cudnn_benchmark', False)
         domains = cfg.model.get('related_domains')
         domains = domains or [cfg.model.source_domain, cfg.model.target_domain]
-        endings = ('', '_aug') if spec['augmented'] else ('',)
-        self.keys = [f'img_{domain}{ending}' for domain in domains for ending in endings]
+        self.keys = [f'img_{domain}' for domain in domains]
         self.model = MODELS.build(cfg.model)
         self.model.init_weights()
         self.model.to(spec['device']).train()

@@ -117,11 +117,7 @@ class FixedInputsHook(Hook):
         return samples
 
     def _figure(self, model: nn.Module) -> np.ndarray:
-        loss = unwrapped(model.structure_loss)
-        has_maps = hasattr(loss, 'similarity_maps')
-        layers = loss.feature_net.layers if has_maps else ()
-        names = ['input', 'translation']
-        rows = []
+        names, layers, rows = ['input', 'translation'], [], []
         for i, sample in enumerate(self._samples):
             # The preprocessor and the model write into samples.
             output = model.val_step(pseudo_collate([copy.deepcopy(sample)]))[0]
@@ -130,20 +126,30 @@ class FixedInputsHook(Hook):
                 label = Path(path).stem if path else f'input {i}'
                 label = label if len(model.domains) == 1 else f'{label} to {target}'
                 images = sample['inputs'][f'img_{source}'], output.get(f'fake_{target}')
-                rows += self._rows(label, images, loss if has_maps else None)
-        return draw_maps([('', names), *((layer, names) for layer in layers)], rows)
+                maps = self._maps(model, images)
+                layers = [(layer, names) for layer in maps]
+                rows += self._rows(label, images, maps)
+        return draw_maps([('', names), *layers], rows)
 
-    def _rows(self, label: str, images: Sequence[Tensor], loss: nn.Module | None) -> list[tuple]:
-        """Rows of one input: one for each query or, without a loss, one."""
-        pictures = [to_picture(image) for image in images]
+    def _maps(self, model: nn.Module, images: Sequence[Tensor]) -> dict[str, list[np.ndarray]]:
+        """Maps of input and translation by layer, each (N, h, w); none where the loss sees none."""
+        loss = unwrapped(model.structure_loss)
         if loss is None:
+            return {}
+        device = model.data_preprocessor.device
+        images = [to_model_range(image.to(device), loss.channel_order) for image in images]
+        pair = [loss.similarity_maps(image, self.points) for image in images]
+        return {k: [maps[k][0].float().cpu().numpy() for maps in pair] for k in pair[0]}
+
+    def _rows(
+        self, label: str, images: Sequence[Tensor], maps: dict[str, list[np.ndarray]]
+    ) -> list[tuple]:
+        """Rows of one input: one for each query or, without maps, one."""
+        pictures = [to_picture(image) for image in images]
+        if not maps:
             return [(label, [Cell(picture) for picture in pictures])]
-        device = next(loss.buffers()).device  # of the frozen features
-        images = (to_model_range(image.to(device), loss.channel_order) for image in images)
-        of_input, of_translation = (loss.similarity_maps(image, self.points) for image in images)
-        # In the order of the columns, each (N, h, w).
-        pairs = zip(of_input, of_translation, strict=True)
-        maps = [m[0].float().cpu().numpy() for pair in pairs for m in pair]
+        # In the order of the columns.
+        maps = [values for pair in maps.values() for values in pair]
         return [
             (label, [*(Cell(p, point) for p in pictures), *(Cell(m[n], point) for m in maps)])
             for n, point in enumerate(self.points)
