@@ -14,7 +14,8 @@ class OurStep:
     """A model and its optimizers as a config describes them, on random pictures.
 
     Args:
-        spec (dict): ``cfg`` (the config), ``precision``, ``channels_last``, ``compile``, ``size``, ``batch`` and ``device``.
+        spec (dict): ``cfg`` (the config), ``precision``, ``channels_last``, ``compile``,
+            ``size``, ``batch`` and ``device``.
     """
 
     def __init__(self, spec: dict) -> None:
