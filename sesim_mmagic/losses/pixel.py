@@ -20,6 +20,7 @@ class PixelLoss(StructureLoss):
     Args:
         loss_weight (float): Factor on the loss. Defaults to 10.
 
+    >>> import torch
     >>> loss = PixelLoss(loss_weight=2.0)
     >>> loss(torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4))
     tensor(2.)

@@ -67,6 +67,7 @@ class Translator:
         networks = [*self.generators.values(), *(self.discriminators or {}).values()]
         networks += [loss.feature_net for loss in losses if isinstance(loss, FeatureLoss)]
         accelerate(self, networks, channels_last, compile)
+        self._channels_last = channels_last
         self._register_state_dict_hook(drop_wrapper_names)
         self.register_load_state_dict_pre_hook(check_weights)
 
@@ -75,6 +76,8 @@ class Translator:
         super().init_weights()
         for loss in self.image_losses.values():
             loss.init_weights()
+        if self._channels_last:  # what was read, too
+            self.to(memory_format=torch.channels_last)
 
     @property
     def image_losses(self) -> dict[str, StructureLoss]:
