@@ -100,14 +100,10 @@ class MultiModalTranslator(DomainTranslator):
         decode_batch: int = 8,
         **kwargs: Any,
     ) -> None:
-        check_numbers(
-            self,
-            least=0,
-            image_weight=image_weight,
-            style_weight=style_weight,
-            content_weight=content_weight,
-            cycle_weight=cycle_weight,
+        weights = dict(
+            image=image_weight, style=style_weight, content=content_weight, cycle=cycle_weight
         )
+        check_numbers(self, least=0, **{f'{name}_weight': w for name, w in weights.items()})
         check_flags(self, two_sided=two_sided, shared_styles=shared_styles)
         check_ints(self, 1, num_styles=num_styles, decode_batch=decode_batch)
         check_ints(self, 0, seed=seed)
@@ -118,9 +114,7 @@ class MultiModalTranslator(DomainTranslator):
                 'nothing would train the style encoder: set style_weight or image_weight'
             )
         super().__init__(generator, discriminator, two_sided=two_sided, **kwargs)
-        self.weights = dict(
-            image=image_weight, style=style_weight, content=content_weight, cycle=cycle_weight
-        )
+        self.weights = weights
         self.num_styles = num_styles
         self.seed = seed
         self.shared_styles = shared_styles
@@ -198,14 +192,11 @@ class MultiModalTranslator(DomainTranslator):
             directions.append(direction)
         if not self.weights['image']:
             return directions, {}
-        distances = [
-            F.l1_loss(
-                self.generators(domain=domain, content=contents[domain], style=styles[domain]),
-                images[domain],
-            )
-            for domain in self.domains
-        ]
-        return directions, dict(loss_image_reconstruction=self.weights['image'] * sum(distances))
+        distance = 0.0
+        for domain in self.domains:
+            own = self.generators(domain=domain, content=contents[domain], style=styles[domain])
+            distance = distance + F.l1_loss(own, images[domain])
+        return directions, dict(loss_image_reconstruction=self.weights['image'] * distance)
 
     def _training_styles(self, contents: Tensor) -> Tensor:
         """One from N(0, I) for each content, shape (B, style_channels)."""
