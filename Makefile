@@ -1,4 +1,4 @@
-# make install | test | lint | demo | constraints | clean. Everything lives in VENV, made of PYTHON:
+# make install | test | lint | demo | docs | constraints | clean. Everything lives in VENV, made of PYTHON:
 # a path or a name; without it the newest of Python 3.10 to 3.13 that is there and runs.
 PYTHON  ?=
 VENV    ?= .venv
@@ -10,7 +10,7 @@ PIP     := $(VENV)/bin/python -m pip --disable-pip-version-check
 # The tested set that is in place; newer than all it was made from.
 STAMP   := $(VENV)/installed
 
-.PHONY: install test lint demo constraints clean python
+.PHONY: install test lint demo docs constraints clean python
 
 install: $(STAMP)
 
@@ -35,9 +35,19 @@ test: install
 lint: install
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/codespell
 
 demo: install
 	$(VENV)/bin/python tools/demo.py
+
+# Pages and docstrings as a site, in site/. What git holds is copied, so that links between pages stay.
+docs: install
+	$(PIP) install --quiet --requirement requirements/docs.txt
+	rm -rf build/pages
+	git ls-files -co --exclude-standard -- '*.md' '*.py' '*.png' '*.cff' '*.yml' | \
+		while read -r file; do mkdir -p "build/pages/$$(dirname "$$file")" && cp "$$file" "build/pages/$$file"; done
+	$(VENV)/bin/python -m mkdocs build --strict --quiet
 
 # The newest releases for PYTHON, to be tested and committed: make constraints PYTHON=python3.12
 constraints:
@@ -47,5 +57,5 @@ constraints:
 	rm -rf .venv-newest
 
 clean:
-	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist site .mypy_cache *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find sesim_mmagic tools tests configs -name __pycache__ -prune -exec rm -rf {} +
