@@ -190,12 +190,11 @@ class Page:
                 await self.show()
                 self.status.text = 'Choose a picture' if self.source is None else ''
                 return
-            except (ValueError, OSError) as error:
+            except Exception as error:
                 self.status.text = FOLDERS.sub('', str(error))
-            except Exception as error:  # whatever nobody expected
-                logging.exception('Unexpected error')
-                reason = FOLDERS.sub('', f'{type(error).__name__}: {error}')
-                self.status.text = f'This did not work ({reason})'
+                if not isinstance(error, (ValueError, OSError)):  # whatever nobody expected
+                    logging.exception('Unexpected error')
+                    self.status.text = f'This did not work ({type(error).__name__})'
             # No answer to an earlier question stays beside it.
             self.shown = self.translation = None
             self.images[1].visible = False

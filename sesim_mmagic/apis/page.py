@@ -72,16 +72,13 @@ class Workshop:
             self.note = listing.note()
         self.feature_net, self.device = feature_net, device or get_device()
         self.max_side, self.max_image_pixels = max_side, max_image_pixels
-        self._loaded = lru_cache(maxsize=3)(self._load)
+        #: The model of a name, a ``SeSimInferencer``, loaded when first used.
+        self.model = lru_cache(maxsize=3)(self._load)
         self._lock = RLock()
 
     def _load(self, name: str) -> SeSimInferencer:
-        return SeSimInferencer(self.models[name], device=self.device, show_progress=False)
-
-    def model(self, name: str) -> SeSimInferencer:
-        """The model of this name, loaded."""
         with self._lock:
-            return self._loaded(name)
+            return SeSimInferencer(self.models[name], device=self.device, show_progress=False)
 
     def read(self, name: str, data: bytes | None = None) -> np.ndarray:
         """One of ``pictures``, or an uploaded file of this name: (H, W, 3), BGR, uint8."""
@@ -99,7 +96,7 @@ class Workshop:
         ``tools/translate.py --styles`` gives a number from 1.
         """
         with self._lock:
-            inferencer, styles = self._loaded(name), None
+            inferencer, styles = self.model(name), None
             if channels := inferencer.model.style_channels:
                 if isinstance(style, np.ndarray):
                     styles = inferencer.encode_style(style, target)[None]
