@@ -31,6 +31,7 @@ UNET = dict(
 )  # fmt: skip
 NOISY = {**tiny.TINY_SINGLE_IMAGE['generator'], 'noise': True}
 EMA = dict(momentum=0.5)
+SMALL = {**tiny.TINY_RESNET, 'num_blocks': 0, 'num_downsamplings': 0}
 # Name: builder, target domain, multiple that sides are padded to.
 MODELS = {
     'one-sided': (
@@ -287,7 +288,7 @@ def test_files_that_are_none(tmp_path):
 
 def test_command_line(tmp_path, capsys):
     config = dict(
-        type='sesim_mmagic.OneSidedTranslator', generator=tiny.TINY_RESNET, discriminator=None,
+        type='sesim_mmagic.OneSidedTranslator', generator=SMALL, discriminator=None,
         source_domain='horse', target_domain='zebra',
         data_preprocessor=dict(type='DataPreprocessor'),
     )  # fmt: skip
