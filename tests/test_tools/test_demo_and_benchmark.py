@@ -5,10 +5,13 @@ import json
 import re
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from dataclasses import asdict
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from mmengine.registry import DefaultScope
 from PIL import Image
 
 from sesim_mmagic.datasets import write_shapes
@@ -17,16 +20,19 @@ ROOT = Path(__file__).resolve().parents[2]
 METHODS = '--methods', 'fsesim', 'lsesim', '--iterations', 4, '--seeds', 1, '--lr-scale', 2
 
 
-@pytest.fixture
-def call(monkeypatch):
-    """Calls the ``main`` of a benchmark in this process."""
-    monkeypatch.syspath_prepend(str(ROOT / 'tools/benchmark'))
+@pytest.fixture(scope='module')
+def call():
+    """Calls the ``main`` of a tool in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        for folder in ('benchmark', 'analysis'):
+            patch.syspath_prepend(str(ROOT / 'tools' / folder))
 
-    def run(name, *argv):
-        monkeypatch.setattr(sys, 'argv', [name, *map(str, argv)])
-        importlib.import_module(name).main()
+        def run(name, *argv):
+            patch.setattr(sys, 'argv', [name, *map(str, argv)])
+            importlib.import_module(name).main()
 
-    return run
+        yield run
+    DefaultScope._instance_dict.clear()
 
 
 def run(*command):
@@ -42,11 +48,12 @@ def dataset(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def comparison(dataset, tmp_path_factory):
+def comparison(call, dataset, tmp_path_factory):
     """Folder and output of a comparison of two methods."""
     folder = tmp_path_factory.mktemp('structure')
-    command = 'tools/benchmark/structure.py', 'mismatch', *METHODS, '--data-root', dataset
-    return folder, run(*command, '--out', folder)
+    with redirect_stdout(StringIO()) as output:
+        call('structure', 'mismatch', *METHODS, '--data-root', dataset, '--out', folder)
+    return folder, output.getvalue()
 
 
 @pytest.mark.quick
@@ -148,8 +155,7 @@ def test_a_training_that_fails_names_its_log(call, capsys, tmp_path):
     assert 'is not a folder' in log.read_text()
 
 
-def test_results_of_other_settings_are_not_taken(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / 'tools/benchmark'))
+def test_results_of_other_settings_are_not_taken(call, tmp_path):
     from trainings import Training
 
     training = Training('FSeSim', 'config.py', str(tmp_path), 'data', 5, 1)
@@ -184,14 +190,14 @@ def test_whole_pictures_are_measured_whole_and_in_strips(call, capsys):
     assert float(rows[2][4]) > float(rows[0][4]) and all(float(row[5]) > 0 for row in rows)
 
 
-def test_maps_of_trained_heads(comparison, dataset, tmp_path):
+def test_maps_of_trained_heads(comparison, dataset, call, capsys, tmp_path):
     folder, _ = comparison
-    config = 'configs/lsesim/lsesim_resnet-w24_1xb4-500iters_shapes64.py'
+    config = ROOT / 'configs/lsesim/lsesim_resnet-w24_1xb4-500iters_shapes64.py'
     checkpoint = folder / 'mismatch/lsesim_seed1_4iters/iter_4.pth'
-    picture = dataset / 'testB/00000.png'
     figure = tmp_path / 'figure/maps.png'
-    command = ['tools/analysis/learned_maps.py', config, checkpoint, picture, '--out', figure]
-    output = run(*command, '--side', 64)
+    pictures = dataset / 'testB/00000.png', '--side', 64
+    call('learned_maps', config, checkpoint, *pictures, '--out', figure)
+    output = capsys.readouterr().out
     for layer in ('relu1_2', 'relu2_2'):
         assert re.search(rf'^{layer}: VGG16 \d\.\d\d, untrained \d\.\d\d, trained', output, re.M)
     assert Image.open(figure).width > 500
