@@ -3,13 +3,14 @@
     python tools/demo.py [--out work_dirs/demo] [--layout matched]
 
 Makes the synthetic shapes, trains both for about the same time on one core each, tests both
-against the known truth, prints a table, writes one HTML page, and says what to do with it all.
+against the known truth, prints a table, writes a page and a picture, and says what to do with it
+all.
 """
 
 import argparse
 from pathlib import Path
 
-from benchmark.trainings import Training, train_all
+from benchmark.trainings import Training, train_all, translated_scenes, write_grid
 
 from sesim_mmagic.apis import command_line
 
@@ -22,8 +23,9 @@ METHODS = {
 }
 SCORES = ('foreground_iou', 'miou', 'miou_permuted', 'boundary_f1', 'psnr', 'ssim', 'style')
 NEXT = """
-Pictures of both, side by side:
+Pictures of both, side by side: all of them, and the first four as one picture
   {page}
+  {out}/demo.png
 Losses and scores of the training with FSeSim:
   {out}/fsesim/report.html
 
@@ -72,24 +74,15 @@ def table(trainings):
     return ('', *(training.title for training in trainings)), lines
 
 
-def write_page(out, header, lines):
-    """One page: input, both translations and the truth, below the scores."""
+def write_pictures(out, trainings, header, lines):
+    """A page of all scenes, each with both translations and the truth, and a PNG of the first."""
     from sesim_mmagic.engine import write_report
 
-    tests = [out / name / 'test' for name in METHODS]
-    rows = []
-    for picture in sorted((tests[0] / 'translations/flat').glob('*.png')):
-        translations = [test / 'translations/flat' / picture.name for test in tests]
-        truth = tests[0] / 'truths/flat' / picture.name
-        source = tests[0] / 'inputs/textured' / picture.name
-        rows.append((picture.stem, [source, *translations, truth]))
-    write_report(
-        out / 'index.html',
-        'The synthetic shapes: textured to flat',
-        ('input', *header[1:], 'truth'),
-        rows,
-        tables=[('Scores', header, lines)],
-    )
+    columns = 'source', *header[1:], 'truth'
+    rows = list(translated_scenes(trainings, 'textured', 'flat'))
+    title = 'The synthetic shapes: textured to flat'
+    write_report(out / 'index.html', title, columns, rows, tables=[('Scores', header, lines)])
+    write_grid(out / 'demo.png', columns, rows[:4])
 
 
 @command_line.command('the same command goes on from here')
@@ -107,7 +100,7 @@ def main():
     widths = [max(len(row[i]) for row in (header, *lines)) for i in range(len(header))]
     for row in (header, *lines):
         print('  '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
-    write_page(out, header, lines)
+    write_pictures(out, trainings, header, lines)
     model = out / 'fsesim' / f'iter_{trainings[0].iterations}.pth'
     print(NEXT.format(page=(out / 'index.html').resolve(), out=out, model=model))
 

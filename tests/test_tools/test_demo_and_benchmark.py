@@ -57,7 +57,7 @@ def comparison(call, dataset, tmp_path_factory):
 
 
 @pytest.mark.quick
-def test_demo_ends_with_a_table_a_page_and_commands_that_work(tmp_path):
+def test_demo_ends_with_a_table_pictures_and_commands_that_work(tmp_path):
     output = run('tools/demo.py', '--out', tmp_path, '--scale', 0.002)
     scores, advice = re.split(r'\n\n(?=Pictures)', output)
     assert re.search(r'^\s+FSeSim\s+no structure', scores, re.M)
@@ -66,8 +66,10 @@ def test_demo_ends_with_a_table_a_page_and_commands_that_work(tmp_path):
     pages = [Path(path) for path in re.findall(r'\S+\.html', advice)]
     text = pages[0].read_text()
     pictures = [tmp_path / source for source in re.findall(r'src="([^"]+)"', text)]
-    assert len(pictures) == 4 * 64, 'input, two translations and truth of 64 scenes'
+    assert len(pictures) == 4 * 64, 'source, two translations and truth of 64 scenes'
     assert all(Image.open(picture).size == (64, 64) for picture in pictures)
+    grid = Image.open(tmp_path / 'demo.png')
+    assert grid.width > 4 * 128 and grid.height > 4 * 128, '4 scenes'
     assert 'foreground_iou' in pages[1].read_text()
     command = re.search(r'python (tools/translate.py .*)', advice)[1].split()
     run(*command, '--device', 'cpu')

@@ -25,7 +25,7 @@ from pathlib import Path
 from statistics import mean, median
 
 from measuring import table, write_json
-from trainings import ROOT, Training, train_all
+from trainings import ROOT, Training, train_all, translated_scenes, write_grid
 
 from sesim_mmagic.apis import command_line
 
@@ -209,25 +209,8 @@ def make_rows(budgets, scores):
             }
 
 
-def picture_rows(dataset, trainings, scenes=4):
-    """Rows of a figure: some test scenes with the translations of each training and the truth."""
-    from sesim_mmagic.engine.map_figure import Cell
-    from sesim_mmagic.utils.images import list_images, read_picture
-
-    source, target = DATASETS[dataset].domains
-    tests = [Path(training.work_dir, 'test') for training in trainings]
-    names = list_images(tests[0] / 'translations' / target, recursive=False).names
-    for name in names[:: max(1, len(names) // scenes)][:scenes]:
-        paths = [tests[0] / 'inputs' / source / name]
-        paths += [test / 'translations' / target / name for test in tests]
-        paths.append(tests[0] / 'truths' / target / name)
-        yield dataset, [Cell(read_picture(path)) for path in paths]
-
-
 def report(args, budgets):
     """Write and print the table, write the results and the pictures."""
-    from sesim_mmagic.engine.map_figure import draw_maps
-    from sesim_mmagic.engine.pictures import write_picture
     from sesim_mmagic.utils.files import write_atomically
 
     lines = table(list(make_rows(budgets, DATASETS[args.datasets[0]].scores)))
@@ -243,9 +226,10 @@ def report(args, budgets):
     for dataset in args.datasets:
         trainings = budgets[dataset, last].values()
         shown = [training for training in trainings if training.seed == args.seeds[0]]
-        rows += picture_rows(dataset, shown)
-    titles = ['input', *(training.title for training in shown), 'truth']
-    write_picture(f'{name}_grid.png', draw_maps([('', titles)], rows)[..., ::-1])
+        scenes = list(translated_scenes(shown, *DATASETS[dataset].domains))
+        rows += [(dataset, paths) for _, paths in scenes[:: max(1, len(scenes) // 4)][:4]]
+    titles = ['source', *(training.title for training in shown), 'truth']
+    write_grid(f'{name}_grid.png', titles, rows)
     print(f'\n{lines}\n\nPictures: {name}_grid.png')
 
 

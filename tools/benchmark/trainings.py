@@ -3,7 +3,7 @@
 import json
 import multiprocessing
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -143,6 +143,29 @@ def train(training: Training, count: Any) -> None:
         runner.register_hook(Count())
         runner.train()
         runner.test()
+
+
+def translated_scenes(
+    trainings: Sequence[Training], source: str, target: str
+) -> Iterator[tuple[str, list[Path]]]:
+    """Each test scene: its name; paths of the source, every training's translation, the truth."""
+    tests = [Path(training.work_dir, 'test') for training in trainings]
+    for path in sorted((tests[0] / 'translations' / target).glob('*.png')):
+        translated = [test / 'translations' / target / path.name for test in tests]
+        truth = tests[0] / 'truths' / target / path.name
+        yield path.stem, [tests[0] / 'inputs' / source / path.name, *translated, truth]
+
+
+def write_grid(
+    path: str | Path, titles: Sequence[str], rows: Sequence[tuple[str, Sequence[Path]]]
+) -> None:
+    """Write pictures under the titles of their columns as one PNG; each row has a label."""
+    from sesim_mmagic.engine.map_figure import Cell, draw_maps
+    from sesim_mmagic.engine.pictures import write_picture
+    from sesim_mmagic.utils.images import read_picture
+
+    cells = [(label, [Cell(read_picture(picture)) for picture in paths]) for label, paths in rows]
+    write_picture(path, draw_maps([('', titles)], cells)[..., ::-1])
 
 
 def load_config(training: Training) -> Any:
