@@ -25,7 +25,7 @@ from sesim_mmagic.engine.hooks.translations import SaveTranslationsHook
 from sesim_mmagic.engine.resume import ResumeFromConfig
 from sesim_mmagic.engine.work_dir import TEST, check_start, check_test, earlier_training
 from sesim_mmagic.registry import RUNNERS
-from sesim_mmagic.utils.checkpoints import check_checkpoint
+from sesim_mmagic.utils.checkpoints import read_checkpoint
 from sesim_mmagic.utils.files import write_atomically
 
 METRIC_FORMATS = ('.json', '.yaml', '.yml', '.pkl')
@@ -91,7 +91,7 @@ def prepare_start(cfg: Config, overwrite: bool = False) -> None:
     if overwrite and cfg.get('resume'):
         raise ValueError('--resume goes on with a training, --overwrite removes it: choose one.')
     if load_from:
-        check_checkpoint(load_from)
+        read_checkpoint(load_from)
     if work_dir.exists() and not work_dir.is_dir():
         raise ValueError(f"The work directory '{work_dir}' is a file: choose another --work-dir.")
     if not _is_first_rank(cfg):  # the first one looks for all; later the training loop does
@@ -123,7 +123,7 @@ def prepare_test(cfg: Config, checkpoint: str, out: str | None, overwrite: bool)
         ValueError: The checkpoint is damaged, metrics cannot be written to ``out``, or there are
             pictures of an earlier test where this one writes.
     """
-    check_checkpoint(checkpoint)
+    read_checkpoint(checkpoint)
     if out and Path(out).suffix not in METRIC_FORMATS:
         raise ValueError(f"--out takes a file that ends in one of {METRIC_FORMATS}, got '{out}'.")
     check_out(out, overwrite)

@@ -48,7 +48,7 @@ def repair_checkpoint_loader(checkpoint: ModuleType) -> None:
     """
     from mmengine.dist import barrier, is_main_process
 
-    from sesim_mmagic.utils.checkpoints import check_checkpoint, read_checkpoint
+    from sesim_mmagic.utils.checkpoints import read_checkpoint
 
     def load_from_local(filename: str, map_location=None) -> dict:
         content = read_checkpoint(filename, map_location=map_location)
@@ -57,7 +57,7 @@ def repair_checkpoint_loader(checkpoint: ModuleType) -> None:
 
     def load_from_http(filename: str, map_location=None, *unused, **unused_too) -> dict:
         if is_main_process():
-            check_checkpoint(filename)
+            read_checkpoint(filename)
         barrier()  # the others find it downloaded
         return load_from_local(filename, map_location)
 

@@ -11,7 +11,6 @@ from mmengine.hooks import EMAHook
 from mmengine.logging import print_log
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
-from torch.utils.data import Dataset
 
 from sesim_mmagic.engine.weights import translator_of
 
@@ -87,7 +86,7 @@ def check_metrics(runner: Runner) -> None:
 
 
 def _check_evaluator(
-    problems: _Problems, model: nn.Module, name: str, dataset: Dataset, evaluator: Evaluator
+    problems: _Problems, model: nn.Module, name: str, dataset: Any, evaluator: Evaluator
 ) -> None:
     _translate_copies_for_others(evaluator, dataset)
     pictures = None
@@ -115,7 +114,7 @@ def _check_domains(model: nn.Module, metric: BaseMetric) -> None:
         )
 
 
-def pictures_by_domain(dataset: Dataset) -> dict[str, list[str]]:
+def pictures_by_domain(dataset: Any) -> dict[str, list[str]]:
     """Paths of the pictures of a data set by their domain, each once.
 
     Args:
@@ -183,7 +182,7 @@ def finish_test(runner: Runner) -> None:
         )
 
 
-def _translate_copies_for_others(evaluator: Evaluator, dataset: Dataset) -> None:
+def _translate_copies_for_others(evaluator: Evaluator, dataset: Any) -> None:
     """Let copies be translated where a metric that is not this package's wants every sample."""
     foreign = [m for m in evaluator.metrics if not hasattr(m, 'check_pictures')]
     if foreign and getattr(dataset, 'marks_repeated', False):

@@ -1,8 +1,10 @@
 """Curves of a training as one SVG picture: a panel for each quantity."""
 
 import io
+from typing import Any
 
 from matplotlib import rc_context
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from sesim_mmagic.utils.names import printable
@@ -10,7 +12,7 @@ from sesim_mmagic.utils.names import printable
 _COLUMNS = 3
 # Of a panel with its margins, and of the legend above all; in inches.
 _PANEL, _LEGEND = (3.8, 2.3), 0.3
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {
     'svg.fonttype': 'none',  # text stays text, in the font of the page
     'svg.hashsalt': 'curves',  # equal curves give equal files
     'font.family': 'sans-serif',
@@ -23,7 +25,7 @@ _SETTINGS = {
     'axes.titlesize': 10,
 }
 #: A curve, rings around some of its points, and points beside it.
-_STYLES = (
+_STYLES: tuple[dict[str, Any], ...] = (
     dict(color='#2a6f97'),
     dict(ls='', marker='o', ms=11, mfc='none', mec='#f4a261', mew=2),
     dict(ls='', marker='D', ms=5, color='#c1121f'),
@@ -44,7 +46,7 @@ def draw_curves(panels: dict[str, dict[str, list]]) -> str:
     """
     columns = min(_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
-    handles = {}
+    handles: dict[str, Artist] = {}
     with rc_context(_SETTINGS):
         # No pyplot: a figure of its own leaves the state of a training process alone. Fixed
         # margins: matplotlib's own layouts draw everything twice.
@@ -72,7 +74,8 @@ def draw_curves(panels: dict[str, dict[str, list]]) -> str:
             axis.set_visible(False)
         handles.pop('', None)
         if handles:
-            figure.legend(handles.values(), handles, loc='upper left', ncols=3, frameon=False)
+            names = list(handles)
+            figure.legend(handles.values(), names, loc='upper left', ncols=3, frameon=False)
         svg = io.StringIO()
         figure.savefig(svg, format='svg', metadata=dict(Date=None))
     return svg.getvalue()

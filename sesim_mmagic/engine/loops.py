@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from mmengine.dist import get_rank, get_world_size
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 from torch import nn
-from torch.utils.data import BatchSampler, Sampler
+from torch.utils.data import BatchSampler
 
 from sesim_mmagic.datasets.checking import remember_in
 from sesim_mmagic.datasets.picture_folder import settle_left_out
@@ -49,7 +50,9 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
     Args: as :class:`mmengine.runner.IterBasedTrainLoop`.
     """
 
-    def __init__(self, runner: Runner, *args, **kwargs) -> None:
+    dataloader_iterator: Any
+
+    def __init__(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
         remember_in(runner.work_dir)  # data sets are built next, and look at their pictures
         super().__init__(runner, *args, **kwargs)
         self._begin, self._samples_at_begin = 0, 0
@@ -101,17 +104,13 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
         try:
             yield
         except Exception:
-            hooks = self.runner.hooks if self.iterations_done else ()
-            for hook in hooks:
-                if isinstance(hook, SafeCheckpointHook):
-                    self._save(hook)
+            hooks = [h for h in self.runner.hooks if isinstance(h, SafeCheckpointHook)]
+            for hook in hooks if self.iterations_done else ():
+                try:
+                    hook.save_between_iterations(self.runner)
+                except Exception as error:  # what ends the training is the other error
+                    self.runner.logger.error(f'No checkpoint could be saved: {error}')
             raise
-
-    def _save(self, hook: SafeCheckpointHook) -> None:
-        try:
-            hook.save_between_iterations(self.runner)
-        except Exception as error:  # what ends the training is the other error
-            self.runner.logger.error(f'No checkpoint could be saved: {error}')
 
     @property
     def iterations_done(self) -> int:
@@ -133,13 +132,18 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
         self.dataloader_iterator = None
         self.dataloader._iterator = None  # where workers are persistent
 
+    def _start_iterator(self) -> None:
+        """Read on with new workers."""
+        self._drop_iterator()
+        self.dataloader_iterator = _InfiniteDataloaderIterator(self.dataloader)
+
     def _validation_due(self) -> bool:
         if self.runner.val_loop is None or self._iter < self.val_begin:
             return False
         return self._iter % self.val_interval == 0 or self._iter == self._max_iters
 
-    def _resumable_sampler(self) -> Sampler | None:
-        """The sampler if it can start anywhere, else None."""
+    def _resumable_sampler(self) -> Any:
+        """The sampler if it can start anywhere (it has ``start``), else None."""
         batches = self.dataloader.batch_sampler
         # Another batch sampler may regroup samples: its batches are not `batch_size` in a row.
         if type(batches) is BatchSampler and hasattr(batches.sampler, 'start'):
@@ -186,9 +190,8 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
         self._restore_sampler_seed(sampler)
         sampler.start = own
         # MMEngine drew an iterator before it read the checkpoint, at the first sample. Persistent
-        # workers hold a copy of the data set with the seed of that moment: start new ones.
-        self._drop_iterator()
-        self.dataloader_iterator = _InfiniteDataloaderIterator(self.dataloader)
+        # workers hold a copy of the data set with the seed of that moment.
+        self._start_iterator()
 
     def _settle_pictures(self) -> None:
         """Leave out what the checkpoint leaves out, on all ranks, and note that for the next."""
@@ -196,8 +199,7 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
         datasets = [loop.dataloader.dataset for loop in loops]
         if settle_left_out(self.runner.message_hub, datasets, resumed=self._iter > 0):
             # MMEngine has drawn an iterator whose workers hold the data set as it was.
-            self._drop_iterator()
-            self.dataloader_iterator = _InfiniteDataloaderIterator(self.dataloader)
+            self._start_iterator()
 
     def _consumed_samples(self) -> int:
         """Samples of all ranks before this iteration; says where they were counted otherwise."""
@@ -225,17 +227,19 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
             self.runner.logger.warning(line)
         return consumed
 
-    def _restore_sampler_seed(self, sampler: Sampler) -> None:
+    def _restore_sampler_seed(self, sampler: Any) -> None:
         """Give the sampler the seed of the checkpoint, unless the config names one."""
         # The runner's own copy holds the seed of the checkpoint by now.
-        named = self.runner.cfg.get('randomness') or {}
-        if named.get('seed') is not None and not named.get('diff_rank_seed'):
+        cfg = self.runner.cfg
+        named = cfg.get('randomness') or {}
+        is_named = named.get('seed') is not None and not named.get('diff_rank_seed')
+        seed = self.runner.message_hub.runtime_info.get(_SEED_KEY)
+        if (
+            is_named
+            or seed is None
+            or 'seed' in self.runner.cfg.train_dataloader.get('sampler', {})
+        ):
             return
-        if 'seed' in self.runner.cfg.train_dataloader.get('sampler', {}):
-            return
-        if _SEED_KEY not in self.runner.message_hub.runtime_info:
-            return
-        seed = self.runner.message_hub.get_info(_SEED_KEY)
         sampler.seed = seed
         if hasattr(self.dataloader.dataset, 'sample_seed'):
             self.dataloader.dataset.sample_seed = seed

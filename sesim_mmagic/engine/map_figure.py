@@ -1,7 +1,7 @@
 """A figure of pictures and similarity maps side by side."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -89,11 +89,10 @@ def _left_edges(groups: Sequence[tuple[str, Sequence[str]]], width: int) -> list
     return edges
 
 
-def _write(figure: Figure, x: float, y: float, text: str, size: int = 8, **style: object) -> None:
+def _write(figure: Figure, x: float, y: float, text: str, size: int = 8, **style: Any) -> None:
     """Write text around a pixel."""
-    place = x / figure.bbox.width, 1 - y / figure.bbox.height
-    style = dict(size=size, ha='center', va='center', parse_math=False, **style)
-    figure.text(*place, printable(text), **style)  # a name is no formula
+    style = dict(size=size, ha='center', va='center', parse_math=False, **style)  # no formula
+    figure.text(x / figure.bbox.width, 1 - y / figure.bbox.height, printable(text), **style)
 
 
 def _write_headings(

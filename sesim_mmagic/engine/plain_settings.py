@@ -23,9 +23,11 @@ def read_settings(text: str) -> dict[str, Any]:
     settings = {}
     try:
         for line in ast.parse(text).body:
-            if not (isinstance(line, ast.Assign) and [type(t) for t in line.targets] == [ast.Name]):
-                raise ValueError(f'line {line.lineno} is no assignment to a name')
-            settings[line.targets[0].id] = _value(line.value)
+            match line:
+                case ast.Assign(targets=[ast.Name(id=name)]):
+                    settings[name] = _value(line.value)
+                case _:
+                    raise ValueError(f'line {line.lineno} is no assignment to a name')
     except (SyntaxError, RecursionError, TypeError, MemoryError) as error:
         raise ValueError(str(error) or type(error).__name__) from None
     return settings
@@ -41,7 +43,7 @@ def _value(node: ast.expr) -> Any:
             raise ValueError(f'line {node.lineno} makes a dict of something else than its items')
         named = {k.arg: _value(k.value) for k in node.keywords if k.arg is not None}
         return dict(item for part in (*map(_value, parts), named) for item in part.items())
-    if isinstance(node, ast.Dict) and None not in node.keys:
+    if isinstance(node, ast.Dict):
         return dict(zip(map(_key, node.keys), map(_value, node.values), strict=True))
     if isinstance(node, ast.List | ast.Tuple | ast.Set):
         kind = {ast.List: list, ast.Tuple: tuple, ast.Set: set}[type(node)]
@@ -49,7 +51,9 @@ def _value(node: ast.expr) -> Any:
     return ast.literal_eval(node)  # refuses all but literals
 
 
-def _key(node: ast.expr) -> Any:
+def _key(node: ast.expr | None) -> Any:
+    if node is None:
+        raise ValueError('a dictionary is unpacked into another')
     key = ast.literal_eval(node)
     # MMEngine writes keys between quotes as they are: what follows a quote would become code.
     if isinstance(key, str) and not (key.isprintable() and not set(key) & set('\'"\\')):

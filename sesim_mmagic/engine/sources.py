@@ -78,10 +78,10 @@ class SourceNames:
         for dataset in datasets:
             for key, path, relative in _listed(dataset):
                 groups.setdefault(key, {})[path] = relative
-        for relative in groups.values():
-            self._relative.update(relative)
+        for group in groups.values():
+            self._relative.update(group)
             taken: dict[PurePath, str] = {}
-            for path, name in zip(relative, output_names(list(relative.values())), strict=True):
+            for path, name in zip(group, output_names(list(group.values())), strict=True):
                 self._names[path] = _free(name, path, taken)
 
     def of(self, path: str) -> str:

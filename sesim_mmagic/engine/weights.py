@@ -1,6 +1,8 @@
 """Names of weights with and without wrappers for distributed training."""
 
 from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
 
 from mmengine.model import is_model_wrapper
 from torch import nn
@@ -8,11 +10,13 @@ from torch import nn
 
 def unwrapped(model: nn.Module) -> nn.Module:
     """Return the model inside a wrapper for distributed training, or the model itself."""
-    return model.module if is_model_wrapper(model) else model
+    return model.get_submodule('module') if is_model_wrapper(model) else model
 
 
-def translator_of(model: nn.Module) -> nn.Module:
+def translator_of(model: nn.Module) -> Any:
     """Return the translation model inside a wrapper, or the model itself.
+
+    It is both an ``nn.Module`` and a ``Translator``, for which Python has no type.
 
     Raises:
         ValueError: It is none of this package, whose hooks need to know what it translates.
@@ -29,7 +33,7 @@ def translator_of(model: nn.Module) -> nn.Module:
     return model
 
 
-def plain_names(model: nn.Module, state_dict: OrderedDict) -> OrderedDict:
+def plain_names(model: nn.Module, state_dict: Mapping[str, Any]) -> Mapping[str, Any]:
     """Rename weights as if no submodule of the model were wrapped for distributed training.
 
     ``MMSeparateDistributedDataParallel`` wraps the children of a model, which puts ``.module``
@@ -37,10 +41,11 @@ def plain_names(model: nn.Module, state_dict: OrderedDict) -> OrderedDict:
 
     Args:
         model (nn.Module): Model that the weights belong to, wrapped or not.
-        state_dict (OrderedDict): ``unwrapped(model).state_dict()``, or a copy on another device.
+        state_dict (Mapping[str, Tensor]): ``unwrapped(model).state_dict()``, or a copy on
+            another device.
 
     Returns:
-        OrderedDict: The same tensors under plain names.
+        Mapping[str, Tensor]: The same tensors under plain names.
     """
     wrapped = [name for name, child in unwrapped(model).named_children() if is_model_wrapper(child)]
     if not wrapped:
@@ -52,7 +57,7 @@ def plain_names(model: nn.Module, state_dict: OrderedDict) -> OrderedDict:
                 return name + key[len(f'{name}.module') :]
         return key
 
-    renamed = OrderedDict((plain(k), v) for k, v in state_dict.items())
+    renamed: Any = OrderedDict((plain(k), v) for k, v in state_dict.items())
     renamed._metadata = OrderedDict(
         (plain(k), v) for k, v in getattr(state_dict, '_metadata', {}).items()
     )

@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 
 from sesim_mmagic.engine.report import PAGE
 from sesim_mmagic.engine.results_file import RESULTS, read_results
-from sesim_mmagic.utils.checkpoints import POINTER, check_checkpoint, last_checkpoint
+from sesim_mmagic.utils.checkpoints import POINTER, last_checkpoint, read_checkpoint
 
 #: Folder of the pictures of a test.
 TEST = 'test'
@@ -96,7 +96,7 @@ def _to_resume(work_dir: Path) -> str:
         error = f"'{work_dir / POINTER}' names '{noted}', which does not exist."
         raise FileNotFoundError(f'{error} {_what_to_resume(work_dir)}')
     try:
-        check_checkpoint(checkpoint)
+        read_checkpoint(checkpoint)
     except ValueError as error:
         raise ValueError(f'{error} {_what_to_resume(work_dir)}') from None
     return checkpoint
@@ -106,7 +106,7 @@ def _what_to_resume(work_dir: Path) -> str:
     whole = []
     for path in sorted(work_dir.glob('*.pth')):
         with suppress(ValueError, OSError):
-            check_checkpoint(path)
+            read_checkpoint(path)
             whole.append(path.name)
     return (
         f"Complete checkpoints in '{work_dir}': {whole or 'none'}; resume from one with "

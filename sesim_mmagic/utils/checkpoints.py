@@ -88,11 +88,6 @@ def weights_of(content: dict[str, Any]) -> dict[str, Tensor]:
     return content.get('state_dict', content)
 
 
-def check_checkpoint(path: str | Path) -> None:
-    """Read a checkpoint for the sake of the errors of :func:`read_checkpoint`, before the work."""
-    read_checkpoint(path)
-
-
 def read_checkpoint(
     path: str | Path, what: str = 'Checkpoint', map_location: Any = 'cpu'
 ) -> dict[str, Any]:

@@ -5,18 +5,19 @@ of them by name.
 """
 
 import math
-from collections.abc import Container
+from collections.abc import Collection
 from numbers import Integral, Real
+from typing import Any
 
 
-def check_ints(owner: object, least: int, also: Container = (), **values: object) -> None:
+def check_ints(owner: object, least: int, also: Collection = (), **values: Any) -> None:
     """Raise an error unless all values are whole numbers from ``least`` on.
 
     Args:
         owner (object): What has these settings.
         least (int): Smallest value that makes sense.
-        also (Container): Other values that mean something, such as ``(-1,)`` or ``(None,)``.
-        **values (object): Settings by name. True and False are no numbers.
+        also (Collection): Other values that mean something, such as ``(-1,)`` or ``(None,)``.
+        **values (Any): Settings by name. True and False are no numbers.
 
     Raises:
         ValueError: Names the first setting that is something else.
@@ -34,8 +35,8 @@ def check_numbers(
     most: float = math.inf,
     above: float = -math.inf,
     below: float = math.inf,
-    also: Container = (),
-    **values: object,
+    also: Collection = (),
+    **values: Any,
 ) -> None:
     """Raise an error unless all values are finite numbers in a range.
 
@@ -45,14 +46,14 @@ def check_numbers(
         most (float): Largest value that makes sense.
         above (float): Values must be larger than this.
         below (float): Values must be smaller than this.
-        also (Container): Other values that mean something.
-        **values (object): Settings by name. True and False are no numbers.
+        also (Collection): Other values that mean something.
+        **values (Any): Settings by name. True and False are no numbers.
 
     Raises:
         ValueError: Names the first setting that is something else.
     """
-    bounds = {'at least': least, 'at most': most, 'above': above, 'below': below}
-    bounds = [f'{words} {x:g}' for words, x in bounds.items() if math.isfinite(x)]
+    limits = {'at least': least, 'at most': most, 'above': above, 'below': below}
+    bounds = [f'{words} {x:g}' for words, x in limits.items() if math.isfinite(x)]
     expected = ' and '.join(['a finite number', *bounds]).replace('number and', 'number', 1)
     for name, value in values.items():
         if _is_one_of(value, also):
@@ -62,35 +63,35 @@ def check_numbers(
             _refuse(owner, name, f'{expected}{_or(also)}', value)
 
 
-def check_flags(owner: object, **values: object) -> None:
+def check_flags(owner: object, **values: Any) -> None:
     """Raise ``ValueError`` unless all values are True or False."""
     for name, value in values.items():
         if not isinstance(value, bool):
             _refuse(owner, name, 'True or False', value)
 
 
-def check_choice(owner: object, choices: Container, **values: object) -> None:
+def check_choice(owner: object, choices: Collection, **values: Any) -> None:
     """Raise ``ValueError`` unless all values are among some."""
     for name, value in values.items():
         if not _is_one_of(value, choices):
             _refuse(owner, name, f'one of {", ".join(map(repr, choices))}', value)
 
 
-def check_texts(owner: object, also: Container = (), **values: object) -> None:
+def check_texts(owner: object, also: Collection = (), **values: Any) -> None:
     """Raise ``ValueError`` unless all values are texts that are not empty."""
     for name, value in values.items():
         if not _is_one_of(value, also) and not (isinstance(value, str) and value):
             _refuse(owner, name, f'a text{_or(also)}', value)
 
 
-def check_many(owner: object, **values: object) -> None:
+def check_many(owner: object, **values: Any) -> None:
     """Raise ``ValueError`` unless all values are lists or tuples that hold something."""
     for name, value in values.items():
         if not isinstance(value, (list, tuple)) or not value:
             _refuse(owner, name, 'a list that is not empty', value)
 
 
-def check_keys(owner: object, known: Container, **values: object) -> None:
+def check_keys(owner: object, known: Collection, **values: Any) -> None:
     """Raise ``ValueError`` unless all values are dictionaries without unknown keys, or None."""
     for name, value in values.items():
         if value is None:
@@ -106,7 +107,7 @@ def _is_a(value: object, kind: type) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool)
 
 
-def _is_one_of(value: object, values: Container) -> bool:
+def _is_one_of(value: object, values: Collection) -> bool:
     """``value in values`` where 1 is not True, and for what cannot be hashed."""
     return any(type(value) is type(other) and value == other for other in values)
 
@@ -115,7 +116,7 @@ def _from(least: int) -> str:
     return 'positive' if least == 1 else f'{least} or more'
 
 
-def _or(also: Container) -> str:
+def _or(also: Collection) -> str:
     return ''.join(f' or {value!r}' for value in also)
 
 

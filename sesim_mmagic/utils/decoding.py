@@ -9,7 +9,8 @@ from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
+from PIL.TiffImagePlugin import TiffImageFile
 
 from . import tiff
 
@@ -49,7 +50,9 @@ def _without_pillows_limit(lifted: bool) -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def open_picture(stream: BinaryIO, formats: Collection[str], max_pixels: int) -> Image.Image:
+def open_picture(
+    stream: BinaryIO, formats: Collection[str], max_pixels: int
+) -> ImageFile.ImageFile:
     """Open a picture by its content without decoding it, and refuse what cannot be used.
 
     Not by ``Image.open``: it warns of sizes that are allowed here and takes no limit of one's own.
@@ -68,7 +71,7 @@ def open_picture(stream: BinaryIO, formats: Collection[str], max_pixels: int) ->
     for name in formats:
         import_module(f'PIL.{_PLUGINS[name]}ImagePlugin')
         factory, accept = Image.OPEN[name]
-        if accept(prefix) is not True:  # a text where Pillow lacks the decoder
+        if accept is None or accept(prefix) is not True:  # a text where Pillow lacks the decoder
             continue
         tags = tiff.read_tags(stream) if name == 'TIFF' else {}
         refusal = tiff.refusal(tags) if tags else None
@@ -91,7 +94,7 @@ def open_picture(stream: BinaryIO, formats: Collection[str], max_pixels: int) ->
 
 def _construct(
     factory: Any, stream: BinaryIO, tags: Mapping[int, Any], max_pixels: int
-) -> Image.Image:
+) -> ImageFile.ImageFile:
     try:
         # WebP's decoder applies the limit when it is made.
         with _without_pillows_limit(max_pixels > 2 * (Image.MAX_IMAGE_PIXELS or max_pixels)):
@@ -109,13 +112,13 @@ def _construct(
         ) from error
 
 
-def _check_pages(picture: Image.Image) -> None:
+def _check_pages(picture: ImageFile.ImageFile) -> None:
     """Refuse animations and files of several pages."""
     frames = getattr(picture, 'n_frames', 1)
     # Several frames of an MPO are views of one photograph; cameras write them.
     if frames == 1 or picture.format == 'MPO':
         return
-    if picture.format == 'TIFF':
+    if isinstance(picture, TiffImageFile):
         pages = tiff.pages(picture)
         if pages[:1] != [0]:
             raise ValueError('its first page is a reduced copy or a mask, save the picture alone')
@@ -143,24 +146,24 @@ def decode(
         Exception: As :func:`open_picture`, or where the file is truncated or damaged.
     """
     with open_picture(BytesIO(data), formats, max_pixels) as picture:
-        tags = dict(picture.tag_v2) if picture.format == 'TIFF' else {}
+        tags = dict(picture.tag_v2) if isinstance(picture, TiffImageFile) else {}
         # Loading drops what tells these two.
         wide, orientation = _is_wide(picture, tags), picture.getexif().get(_ORIENTATION, 1)
         pixels = picture.size[0] * picture.size[1]
         with _without_pillows_limit(pixels > (Image.MAX_IMAGE_PIXELS or pixels)):
             picture.load()  # raises if the file is truncated
         if wide:
-            picture = _wide_colour(data, tags)
-            picture.getexif()[_ORIENTATION] = 1 if tags else orientation
+            image = _wide_colour(data, tags)
+            image.getexif()[_ORIENTATION] = 1 if tags else orientation
         else:
-            picture = _eight_bit(picture, tags)
-        if picture.getexif().get(_ORIENTATION, 1) != 1:
-            picture = ImageOps.exif_transpose(picture)
-        alpha, picture = _alpha(picture), _opaque(picture, background)
-    return np.asarray(picture), None if alpha is None else np.asarray(alpha)
+            image = _eight_bit(picture, tags)
+        if image.getexif().get(_ORIENTATION, 1) != 1:
+            image = ImageOps.exif_transpose(image)
+        alpha, rgb = _alpha(image), _opaque(image, background)
+    return np.asarray(rgb), None if alpha is None else np.asarray(alpha)
 
 
-def _is_wide(picture: Image.Image, tags: Mapping[int, Any]) -> bool:
+def _is_wide(picture: ImageFile.ImageFile, tags: Mapping[int, Any]) -> bool:
     """Whether there are 16 bits a channel of colour, of which Pillow would drop the low byte."""
     if tags:
         return tiff.bits(tags) == 16 and picture.mode in ('RGB', 'RGBA')

@@ -71,7 +71,8 @@ class FolderListing:
 
     def nothing(self) -> str:
         """Why the folder has no pictures, for an error."""
-        seen = [self.note()] if self.left_out else []
+        note = self.note()
+        seen = [note] if note else []
         seen += [f'hidden files and folders are not looked at ({self.hidden})'] * bool(self.hidden)
         return (
             f'folder {shown(self.folder)} holds no picture (names that end in '
@@ -145,7 +146,7 @@ def _scan(
     folder: Path, recursive: bool, entered: set[tuple[int, int]]
 ) -> Iterator[tuple[str, str | None]]:
     """Name and kind of every file, None for a regular one; what lies inside comes before links."""
-    inside, linked = deque(['']), deque()
+    inside, linked = deque(['']), deque[str]()
     entered.discard(_identity(folder))
     while inside or linked:
         below = inside.popleft() if inside else linked.popleft()

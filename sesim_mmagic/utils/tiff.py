@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
-from PIL import Image
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
+from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
 _SUBFILE, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES = 254, 258, 259, 262, 277
 _MAX_SAMPLE, _PLANAR, _COLORMAP, _INK_SET, _EXTRA = 281, 284, 320, 332, 338
@@ -85,7 +84,7 @@ def refusal(tags: Mapping[int, Any]) -> str | None:
     return None
 
 
-def pages(picture: Image.Image) -> list[int]:
+def pages(picture: TiffImageFile) -> list[int]:
     """Numbers of the pages of an opened TIFF that are no reduced copies or masks.
 
     It is left at its first page.

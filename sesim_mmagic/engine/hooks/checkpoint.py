@@ -57,13 +57,15 @@ class SafeCheckpointHook(CheckpointHook):
 
     _default_greater_keys = GREATER_IS_BETTER
     _default_less_keys = LESS_IS_BETTER
+    backend_args: dict | None
+    file_backend: Any
+    _rank_buffers: list | None = None
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         local = '://' not in str(self.out_dir or '')
         if self.backend_args is None and self.file_client_args is None and local:
             self.backend_args = dict(backend='AtomicLocalBackend')
-        self._rank_buffers = None
 
     def before_train(self, runner: Runner) -> None:
         """Set up storage; check ``save_best`` and the interval of gradient accumulation.
@@ -102,11 +104,8 @@ class SafeCheckpointHook(CheckpointHook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """On resume, put this rank's image buffers in place of those of rank 0."""
         saved = checkpoint.pop(_RANK_BUFFERS, None)
-        if not runner._resume or (saved is None and get_world_size() == 1):
-            return
-        ranks = len(saved) if saved else 1
-        if saved:
-            own = saved[get_rank() % ranks]
+        if runner._resume and saved:
+            own = saved[get_rank() % len(saved)]
             checkpoint['state_dict'].update({f'{_BUFFERS}.{k}': v for k, v in own.items()})
 
     def _save_checkpoint_with_step(

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from sesim_mmagic.engine.map_figure import Cell, draw_maps
 from sesim_mmagic.engine.pictures import to_model_range, to_picture
 from sesim_mmagic.engine.sources import datasets_of
-from sesim_mmagic.engine.weights import translator_of, unwrapped
+from sesim_mmagic.engine.weights import translator_of
 from sesim_mmagic.registry import HOOKS
 from sesim_mmagic.utils.checks import check_ints
 
@@ -116,7 +117,7 @@ class FixedInputsHook(Hook):
                     )
         return samples
 
-    def _figure(self, model: nn.Module) -> np.ndarray:
+    def _figure(self, model: Any) -> np.ndarray:
         names, layers, rows = ['input', 'translation'], [], []
         for i, sample in enumerate(self._samples):
             # The preprocessor and the model write into samples.
@@ -131,9 +132,9 @@ class FixedInputsHook(Hook):
                 rows += self._rows(label, images, maps)
         return draw_maps([('', names), *layers], rows)
 
-    def _maps(self, model: nn.Module, images: Sequence[Tensor]) -> dict[str, list[np.ndarray]]:
+    def _maps(self, model: Any, images: Sequence[Tensor]) -> dict[str, list[np.ndarray]]:
         """Maps of input and translation by layer, each (N, h, w); none where the loss sees none."""
-        loss = unwrapped(model.structure_loss)
+        loss = model.image_losses.get('structure_loss')
         if loss is None:
             return {}
         device = model.data_preprocessor.device
@@ -148,10 +149,9 @@ class FixedInputsHook(Hook):
         pictures = [to_picture(image) for image in images]
         if not maps:
             return [(label, [Cell(picture) for picture in pictures])]
-        # In the order of the columns.
-        maps = [values for pair in maps.values() for values in pair]
+        columns = [values for pair in maps.values() for values in pair]
         return [
-            (label, [*(Cell(p, point) for p in pictures), *(Cell(m[n], point) for m in maps)])
+            (label, [*(Cell(p, point) for p in pictures), *(Cell(m[n], point) for m in columns)])
             for n, point in enumerate(self.points)
         ]
 

@@ -61,9 +61,9 @@ class ResultsHook(Hook):
     overwrite = False
 
     def __init__(self) -> None:
-        self._results = None
+        self._results: dict[str, Any] = {}
         self._trained = False
-        self._loaded_iteration = None
+        self._loaded_iteration: int | None = None
         # What was translated into each domain.
         self._sources = SourceCount()
 
@@ -122,7 +122,7 @@ class ResultsHook(Hook):
         split = _split(runner.test_dataloader.dataset, 'test')
         tests = (read_results(runner.work_dir) or {}).get('tests', ())
         message = f"'{Path(runner.work_dir, RESULTS)}' holds the scores of a test of '{tested}'"
-        if any(_is_of(test, tested, split) for test in tests):
+        if (tested, split) in [(test['checkpoint'], test['split']) for test in tests]:
             if not self.overwrite:
                 raise ValueError(
                     f'{message}: replace them by --overwrite (tools/test.py), or choose another '
@@ -150,7 +150,7 @@ class ResultsHook(Hook):
         )
         test.update(_pictures(runner))
         tests = self._results.get('tests', [])
-        others = [t for t in tests if not _is_of(t, test['checkpoint'], test['split'])]
+        others = [t for t in tests if any(t[key] != test[key] for key in ('checkpoint', 'split'))]
         self._results['tests'] = [*others, test]
         self._write(runner)
 
@@ -214,10 +214,6 @@ def _until(results: dict, iteration: int) -> dict:
     return results
 
 
-def _is_of(test: dict, checkpoint: str | None, split: str) -> bool:
-    return (test['checkpoint'], test['split']) == (checkpoint, split)
-
-
 def _split(dataset: Any, default: str) -> str:
     """Which pictures these are, in words: a validation on the test pictures is to be seen."""
     return _SPLITS.get(getattr(dataset, 'split', default), default)
@@ -239,8 +235,8 @@ def _inside(runner: Runner, path: str | None) -> str | None:
         return None
     folder = Path(runner.work_dir).resolve()
     # Of a link the place counts, not what it points to.
-    path = Path(path).parent.resolve() / Path(path).name
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
+    file = Path(path).parent.resolve() / Path(path).name
+    return file.relative_to(folder).as_posix() if file.is_relative_to(folder) else str(file)
 
 
 def _pictures(runner: Runner) -> dict:

@@ -89,7 +89,8 @@ class SaveTranslationsHook(Hook):
         elif is_main_process():
             overwrite_test(self._folder)
         barrier()  # no rank writes before all have looked
-        self._rows, self.examples = {}, None
+        self._rows: dict[tuple[str, str], dict[str, str]] = {}
+        self.examples = None
 
     def before_test_epoch(self, runner: Runner) -> None:
         """Find the names of the pictures."""
