@@ -12,7 +12,7 @@ from mmengine.logging import print_log
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
-from sesim_mmagic.engine.weights import translator_of
+from sesim_mmagic.engine.models import translator_of
 
 _ENDING = '_path'
 

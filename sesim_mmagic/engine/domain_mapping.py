@@ -7,7 +7,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from sesim_mmagic.engine.weights import translator_of
+from sesim_mmagic.engine.models import translator_of
 
 # What comes before the name of a domain in the name of a weight.
 _DOMAIN = re.compile(

@@ -48,16 +48,7 @@ def draw_maps(
 
     Returns:
         np.ndarray: (H, W, 3), RGB, uint8.
-
-    Raises:
-        ValueError: There is no row, or one has another number of cells than there are columns.
     """
-    columns = sum(len(names) for _, names in groups)
-    if not rows or any(len(cells) != columns for _, cells in rows):
-        raise ValueError(
-            f'A figure of {columns} columns needs rows of as many cells, got rows of '
-            f'{[len(cells) for _, cells in rows]}.'
-        )
     width = max(cells[0].values.shape[1] for _, cells in rows)
     width = min(width * -(-_MIN_CELL // width), _MAX_CELL)
     shapes = [cells[0].values.shape for _, cells in rows]

@@ -131,8 +131,6 @@ def _pictures(folder: str | Path, columns: Sequence[str], rows: Iterable) -> dic
 
 
 def _picture(folder: str | Path, name: str, path: str | Path) -> dict:
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"Picture '{path}' of row '{name}' does not exist.")
     relative = Path(os.path.relpath(path, folder)).as_posix()
     if relative.startswith('../'):
         raise ValueError(

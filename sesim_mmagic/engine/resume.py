@@ -10,8 +10,8 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 
 from sesim_mmagic.engine.checks import check_hooks
+from sesim_mmagic.engine.models import unwrapped
 from sesim_mmagic.engine.settings_diff import SettingsDiff
-from sesim_mmagic.engine.weights import plain_names, unwrapped
 from sesim_mmagic.engine.work_dir import check_start, overwrite_training
 from sesim_mmagic.utils.checkpoints import last_checkpoint
 from sesim_mmagic.utils.weights import WeightsMismatch, adapt_names, differences
@@ -123,7 +123,7 @@ class ResumeFromConfig(Hook):
 def _check_weights(runner: Runner, checkpoint: dict, path: str) -> None:
     """All of them have to fit, but image buffers, which grow; their names are unified."""
     model = unwrapped(runner.model)
-    expected = plain_names(runner.model, model.state_dict())
+    expected = model.state_dict()
     saved = checkpoint['state_dict'] = adapt_names(expected, checkpoint['state_dict'])
     lines = differences(
         *({k: v for k, v in w.items() if not k.startswith(_BUFFERS)} for w in (expected, saved))

@@ -9,7 +9,7 @@ from typing import Any
 from mmengine.dist import all_gather_object
 from mmengine.runner import BaseLoop, Runner
 
-from sesim_mmagic.engine.weights import translator_of
+from sesim_mmagic.engine.models import translator_of
 from sesim_mmagic.utils.names import output_names
 from sesim_mmagic.utils.samples import has_repeated
 

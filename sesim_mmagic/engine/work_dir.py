@@ -67,29 +67,31 @@ def check_start(work_dir: str | Path, resume: bool, load_from: str | None) -> st
             )
         _warn_of_later(load_from, earlier)
         return load_from
-    if not Path(work_dir, POINTER).is_file():
-        if any(_iteration(file.name) >= 0 for file in earlier):
-            raise ValueError(
-                f"'{work_dir}' holds {names}, but no {POINTER} that names the one to resume from. "
-                f'{_what_to_resume(work_dir)}'
-            )
-        if earlier:
-            raise ValueError(
-                f"'{work_dir}' holds {names}, but no checkpoint to resume from (no {POINTER}): "
-                'best checkpoints hold weights alone. Start from these weights by load_from=PATH '
-                'without --resume and with another --work-dir, or replace all by --overwrite.'
-            )
-        print_log(
-            f"Nothing to resume: '{work_dir}' holds no '{POINTER}'. Training starts at iteration "
-            '0.',
-            logger='current',
-            level=logging.WARNING,
-        )
-        return None
-    return _to_resume(work_dir)
+    if Path(work_dir, POINTER).is_file():
+        return _noted_checkpoint(work_dir)
+    if earlier:
+        raise ValueError(_without_pointer(work_dir, earlier))
+    _warn(f"Nothing to resume: '{work_dir}' holds no '{POINTER}'. Training starts at iteration 0.")
+    return None
 
 
-def _to_resume(work_dir: Path) -> str:
+def _warn(line: str) -> None:
+    print_log(line, logger='current', level=logging.WARNING)
+
+
+def _without_pointer(work_dir: Path, earlier: list[Path]) -> str:
+    holds = f"'{work_dir}' holds {_names(earlier)}, but no"
+    if any(_iteration(file.name) >= 0 for file in earlier):
+        return f'{holds} {POINTER} that names the one to resume from. {_what_to_resume(work_dir)}'
+    return (
+        f'{holds} checkpoint to resume from (no {POINTER}): best checkpoints hold weights alone. '
+        'Start from these weights by load_from=PATH without --resume and with another --work-dir, '
+        'or replace all by --overwrite.'
+    )
+
+
+def _noted_checkpoint(work_dir: Path) -> str:
+    """The checkpoint that the pointer names."""
     checkpoint = last_checkpoint(work_dir)
     if checkpoint is None:
         noted = Path(work_dir, POINTER).read_text(errors='replace').strip()
@@ -117,11 +119,9 @@ def _what_to_resume(work_dir: Path) -> str:
 def _warn_of_later(load_from: str, earlier: list[Path]) -> None:
     later = [file for file in earlier if _iteration(file.name) > _iteration(Path(load_from).name)]
     if later and _iteration(Path(load_from).name) >= 0:
-        print_log(
+        _warn(
             f'The training goes back: {_names(later)} and results of later iterations are replaced '
-            'as it gets there.',
-            logger='current',
-            level=logging.WARNING,
+            'as it gets there.'
         )
 
 
@@ -200,11 +200,7 @@ def remove(folder: Path, files: Iterable[Path]) -> None:
             parent.rmdir()
     places = Counter(file.relative_to(folder).parts[0] for file in files)
     names = [n if folder / n in files else f'{n}/ ({k} files)' for n, k in places.items()]
-    print_log(
-        f"--overwrite: removed from '{folder}' what an earlier run wrote: {', '.join(names)}.",
-        logger='current',
-        level=logging.WARNING,
-    )
+    _warn(f"--overwrite: removed from '{folder}' what an earlier run wrote: {', '.join(names)}.")
 
 
 def _files(folder: Path, patterns: Iterable[str]) -> list[Path]:

@@ -59,19 +59,9 @@ def adapt_names(expected: Container[str], found: Mapping[str, Tensor]) -> Ordere
     """
 
     def adapted(key: str) -> str:
-        if key in expected:
-            return key
-        return next(
-            (
-                k
-                for k in (
-                    re.sub(r'^module\.', '', key),
-                    re.sub(r'^(module\.)?(\w+)\.module\.', r'\2.', key),
-                )
-                if k in expected
-            ),
-            key,
-        )
+        without = re.sub(r'^module\.', '', key)
+        names = key, without, re.sub(r'^(\w+)\.module\.', r'\1.', without)
+        return next((name for name in names if name in expected), key)
 
     return OrderedDict((adapted(k), v) for k, v in found.items())
 

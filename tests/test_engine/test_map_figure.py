@@ -86,10 +86,3 @@ def test_labels_are_text_and_no_formulas():
     """Of a name with dollars, of any length."""
     for label in ('$x$', r'\frac', 'x' * 500):
         draw_maps([('$', ['$y$'])], [(label, [Cell(picture(64, 128))])])
-
-
-def test_rows_without_a_cell_for_each_column_are_refused():
-    with pytest.raises(ValueError, match=r'2 columns needs .* got rows of \[1\]'):
-        draw_maps(GROUPS, [('a', [Cell(picture(8, 8))])])
-    with pytest.raises(ValueError, match=r'got rows of \[\]'):
-        draw_maps(GROUPS, [])

@@ -57,7 +57,7 @@ def test_replaces_an_old_page_and_leaves_nothing_behind(tmp_path):
 
 
 def test_page_is_not_written_if_a_picture_is_missing(tmp_path):
-    with pytest.raises(FileNotFoundError, match="gone.png' of row 'x'"):
+    with pytest.raises(FileNotFoundError, match="gone.png' does not exist"):
         write_report(tmp_path / 'index.html', 't', ('a',), [('x', [tmp_path / 'gone.png'])])
     assert not list(tmp_path.iterdir())
 

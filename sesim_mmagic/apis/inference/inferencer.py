@@ -22,8 +22,8 @@ from sesim_mmagic.apis.inference.loading import init_translator
 from sesim_mmagic.apis.inference.outputs import Outputs
 from sesim_mmagic.apis.inference.videos import read_video, video_writer
 from sesim_mmagic.apis.model_zoo import resolve_model
+from sesim_mmagic.engine.models import translator_of
 from sesim_mmagic.engine.pictures import to_picture
-from sesim_mmagic.engine.weights import translator_of
 from sesim_mmagic.translators.styles import styles_of_images
 
 # The place of one translation is taken or its path too long: nothing else is wrong with the disk.

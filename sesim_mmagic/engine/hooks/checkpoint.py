@@ -17,8 +17,8 @@ from sesim_mmagic.engine.hooks.best_score import (
     chosen_scores,
     unknown_rule,
 )
+from sesim_mmagic.engine.models import unwrapped
 from sesim_mmagic.engine.storage import RemoveLater
-from sesim_mmagic.engine.weights import plain_names, unwrapped
 from sesim_mmagic.registry import HOOKS
 from sesim_mmagic.utils.checkpoints import (
     POINTER,
@@ -42,9 +42,6 @@ class SafeCheckpointHook(CheckpointHook):
     * The image buffer of a GAN differs between ranks, and MMEngine saves what rank 0 has. Here
       the buffers of all ranks are gathered into ``checkpoint['rank_buffers']``; on resume each
       rank gets its own back.
-    * Names of weights carry no trace of ``MMSeparateDistributedDataParallel``, under which
-      MMEngine 0.10.7 saves ``generators.module.*`` and cannot load it again.
-
     * ``save_best`` knows of every score of this package whether less or more is better. Scores
       that are not finite never are the best; a score that no metric yields is an error, before
       the training where that is certain, else at the first validation.
@@ -86,12 +83,11 @@ class SafeCheckpointHook(CheckpointHook):
         self._check_accumulation(runner)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Unify the names of weights, refuse those that are not finite, add rank buffers.
+        """Refuse weights that are not finite, add rank buffers.
 
         Raises:
             TrainingStopped: A weight or buffer holds a value that is not finite.
         """
-        checkpoint['state_dict'] = plain_names(runner.model, checkpoint['state_dict'])
         for name, value in checkpoint['state_dict'].items():
             if torch.is_tensor(value) and not torch.isfinite(value).all():
                 raise TrainingStopped(

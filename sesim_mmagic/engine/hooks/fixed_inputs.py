@@ -15,9 +15,9 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from sesim_mmagic.engine.map_figure import Cell, draw_maps
+from sesim_mmagic.engine.models import translator_of
 from sesim_mmagic.engine.pictures import to_model_range, to_picture
 from sesim_mmagic.engine.sources import datasets_of
-from sesim_mmagic.engine.weights import translator_of
 from sesim_mmagic.registry import HOOKS
 from sesim_mmagic.utils.checks import check_ints
 
@@ -83,7 +83,9 @@ class FixedInputsHook(Hook):
             with _own_draws(runner.model):
                 self._samples = self._read(runner)
 
-    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
         """Draw, where it is due, on rank 0."""
         due = self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(runner)
         if due and is_main_process():

@@ -87,7 +87,9 @@ class ResultsHook(Hook):
         """Count anew."""
         self._sources.clear()
 
-    def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
+    def after_val_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
         """Count the sources of a batch."""
         self._sources.add(runner, outputs)
 

@@ -58,7 +58,9 @@ class SaveTranslationsHook(Hook):
         """Find the names of the pictures."""
         self._begin(runner.val_loop)
 
-    def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
+    def after_val_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
         """Save the translations of one batch, if those of validations are wanted.
 
         Raises:
@@ -96,7 +98,9 @@ class SaveTranslationsHook(Hook):
         """Find the names of the pictures."""
         self._begin(runner.test_loop)
 
-    def after_test_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
+    def after_test_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
         """Save the pictures of one batch.
 
         Raises:
