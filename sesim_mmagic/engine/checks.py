@@ -13,6 +13,8 @@ from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
 from sesim_mmagic.engine.models import translator_of
+from sesim_mmagic.engine.sources import parts_of
+from sesim_mmagic.utils.random import seeded_generators
 
 _ENDING = '_path'
 
@@ -62,8 +64,6 @@ def check_metrics(runner: Runner) -> None:
         ValueError: A file holds something else, a metric measures another domain, there are too
             few pictures for a score, or several of these; all of them are named.
     """
-    from sesim_mmagic.utils.random import seeded_generators
-
     problems, model = _Problems(), translator_of(runner.model)
     with seeded_generators(0):  # networks that are built draw weights; the training's stay its own
         for name, loss in model.image_losses.items():
@@ -79,7 +79,7 @@ def check_metrics(runner: Runner) -> None:
                     # It may come while the model is trained.
                     print_log(f'test_dataloader.dataset: {error}', 'current', logging.WARNING)
                     continue
-                for loader, evaluator in _parts(loop) if loop else ():
+                for loader, evaluator in parts_of(loop) if loop else ():
                     name = f'{part}_evaluator'
                     _check_evaluator(problems, model, name, loader.dataset, evaluator)
     problems.refuse()
@@ -148,7 +148,7 @@ def prepare_test(runner: Runner) -> None:
     Raises:
         ValueError: A metric measures another domain than the model translates into.
     """
-    for loader, evaluator in _parts(runner.test_loop):
+    for loader, evaluator in parts_of(runner.test_loop):
         own = [metric for metric in evaluator.metrics if hasattr(metric, 'check_pictures')]
         _translate_copies_for_others(evaluator, loader.dataset)
         pictures = None
@@ -171,7 +171,7 @@ def finish_test(runner: Runner) -> None:
     """
     failures = [
         f'{type(metric).__name__}: {metric.failure}'
-        for _, evaluator in _parts(runner.test_loop)
+        for _, evaluator in parts_of(runner.test_loop)
         for metric in evaluator.metrics
         if getattr(metric, 'failure', None)
     ]
@@ -196,13 +196,6 @@ def _translate_copies_for_others(evaluator: Evaluator, dataset: Any) -> None:
                 'current',
                 logging.WARNING,
             )
-
-
-def _parts(loop: Any) -> list[tuple]:
-    """Data loaders and evaluators of a loop; MMagic's loops have several."""
-    if hasattr(loop, 'evaluators'):
-        return list(zip(loop.dataloaders, loop.evaluators, strict=True))
-    return [(loop.dataloader, loop.evaluator)]
 
 
 def check_hooks(runner: Runner) -> None:

@@ -16,10 +16,11 @@ from sesim_mmagic.utils.samples import has_repeated
 _FAKE = 'fake_'
 
 
-def datasets_of(loop: BaseLoop) -> list[Any]:
-    """The data sets of a loop; MMagic's loops for several keep a list of loaders."""
-    loaders = getattr(loop, 'dataloaders', None) or [loop.dataloader]
-    return [loader.dataset for loader in loaders]
+def parts_of(loop: BaseLoop) -> list[tuple[Any, Any]]:
+    """Data loaders and evaluators of a validation or test loop; MMagic's loops have several."""
+    if hasattr(loop, 'evaluators'):
+        return list(zip(loop.dataloaders, loop.evaluators, strict=True))
+    return [(loop.dataloader, loop.evaluator)]
 
 
 def each_translation(runner: Runner, samples: Iterable[Any]) -> Iterator[tuple[Any, str, str]]:

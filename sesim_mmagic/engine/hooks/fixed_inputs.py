@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from sesim_mmagic.engine.map_figure import Cell, draw_maps
 from sesim_mmagic.engine.models import translator_of
 from sesim_mmagic.engine.pictures import to_model_range, to_picture
-from sesim_mmagic.engine.sources import datasets_of
+from sesim_mmagic.engine.sources import parts_of
 from sesim_mmagic.registry import HOOKS
 from sesim_mmagic.utils.checks import check_ints
+from sesim_mmagic.utils.random import seeded_generators
 
 
 @HOOKS.register_module()
@@ -101,7 +102,7 @@ class FixedInputsHook(Hook):
                 'FixedInputsHook takes its inputs from the data set of val_dataloader or '
                 'test_dataloader, and the config has neither; give one, or leave the hook out'
             )
-        part, dataset = f'{part}_dataloader', datasets_of(loop)[0]
+        part, dataset = f'{part}_dataloader', parts_of(loop)[0][0].dataset
         number = min(2, len(dataset)) if self.num_inputs is None else self.num_inputs
         if len(dataset) < number:
             raise ValueError(
@@ -161,8 +162,6 @@ class FixedInputsHook(Hook):
 @contextmanager
 def _own_draws(model: nn.Module) -> Iterator[None]:
     """Draws inside are the same each time, and those of the training stay what they are."""
-    from sesim_mmagic.utils.random import seeded_generators
-
     devices = {p.device for p in model.parameters() if p.device.type == 'cuda'}
     with seeded_generators(0), torch.random.fork_rng(devices):
         for device in devices:  # seeded_generators leaves accelerators alone

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sesim_mmagic.engine.pictures import to_picture, write_picture
 from sesim_mmagic.engine.report import page_failure, run_name, write_report
-from sesim_mmagic.engine.sources import SourceNames, datasets_of, each_translation, source_path
+from sesim_mmagic.engine.sources import SourceNames, each_translation, parts_of, source_path
 from sesim_mmagic.engine.work_dir import TEST, check_test, overwrite_test
 from sesim_mmagic.registry import HOOKS
 from sesim_mmagic.utils.names import printable
@@ -132,7 +132,7 @@ class SaveTranslationsHook(Hook):
         runner.logger.info(printable(f'{saved} translations saved, shown by {page.resolve()}'))
 
     def _begin(self, loop: BaseLoop) -> None:
-        self._names = SourceNames(datasets_of(loop))
+        self._names = SourceNames(loader.dataset for loader, _ in parts_of(loop))
         self._failures: list[str] = []
 
     def _write_page(self, page: Path, title: str, rows: dict, metrics: dict) -> None:
