@@ -43,9 +43,9 @@ class ResumeFromConfig(Hook):
     """On resume the config counts, continued at the iteration that the checkpoint reached.
 
     :class:`ResumableIterTrainLoop` registers it, and ``tools/train.py`` where a config has another
-    loop. MMEngine 0.10.7 takes learning rates, schedules
-    and seeds from the checkpoint without a word, starts optimizers anew where their state is
-    missing, and only warns where weights do not fit. Here
+    loop. MMEngine 0.10.7 takes learning rates, schedules and seeds from the checkpoint without a
+    word, starts optimizers anew where their state is missing, and only warns where weights do not
+    fit. Here
 
     * a work directory that holds another training is left alone
       (:func:`~sesim_mmagic.engine.work_dir.check_start`);
@@ -77,12 +77,13 @@ class ResumeFromConfig(Hook):
             FileNotFoundError: The checkpoint to resume from is missing.
             ValueError: The training may not begin in this directory, or not with these hooks.
         """
-        if not self._has_started:  # a test of the same run comes here again
-            check_hooks(runner)
-        if not self._has_started and not self._overwrite:
+        if self._has_started:  # a test of the same run comes here again
+            return
+        self._has_started = True
+        check_hooks(runner)
+        if not self._overwrite:
             start = check_start(runner.work_dir, runner._resume, runner._load_from)
             runner._load_from = start
-        self._has_started = True
 
     def before_train(self, runner: Runner) -> None:
         """The model is built and loaded: now an earlier training may go, on rank 0."""

@@ -48,15 +48,12 @@ class SettingsDiff:
             self.saved = _sections(given.to_dict())
             return
         try:
-            self.saved = _sections(read_settings(saved or ''))
+            self.saved = _sections(read_settings(saved or '')) or None
             now = _sections(read_settings(text))
         except ValueError:
             self.saved = None
-            return
-        if not self.saved:
-            self.saved = None
-            return
-        self.changed = list(_differences('', self.saved, now))
+        if self.saved is not None:
+            self.changed = list(_differences('', self.saved, now))
 
     def touches(self, *names: str) -> bool:
         """Whether a setting in one of these differs, or nobody can tell."""

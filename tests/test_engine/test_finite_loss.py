@@ -64,12 +64,12 @@ CYCLE = dict(
 )
 
 
-@pytest.mark.parametrize('host', [False, True], ids=['one-sided', 'CycleGAN'])
+@pytest.mark.parametrize('mmagic', [False, True], ids=['one-sided', 'CycleGAN'])
 @pytest.mark.parametrize('loop', ['sesim_mmagic.ResumableIterTrainLoop', 'IterBasedTrainLoop'])
-def test_training_stops_before_a_spoilt_checkpoint(tmp_path, loop, host):
+def test_training_stops_before_a_spoilt_checkpoint(tmp_path, loop, mmagic):
     config = tiny.write_config(tmp_path / 'config.py', tiny.write_pictures(tmp_path / 'data'))
     options = dict(train_cfg__type=loop, custom_hooks=[dict(type='EmptyCacheHook')])
-    if host:
+    if mmagic:
         model = tiny.load_config(config, tmp_path / 'work').model
         options['model'] = dict(
             CYCLE,

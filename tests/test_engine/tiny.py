@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-import sesim_mmagic  # noqa: F401  repairs the host
+import sesim_mmagic  # noqa: F401  repairs MMagic
 
 # Tensors are so small that threads would only wait for each other.
 torch.set_num_threads(1)

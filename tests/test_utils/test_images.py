@@ -231,7 +231,7 @@ def test_unreadable_and_missing_files(tmp_path):
         read_picture(tmp_path / 'gone.png')
 
 
-def test_load_picture_leaves_what_the_host_leaves(tmp_path, rgb):
+def test_load_picture_leaves_what_mmagic_leaves(tmp_path, rgb):
     from mmagic.datasets.transforms import LoadImageFromFile
 
     path = str(saved(tmp_path, rgb))

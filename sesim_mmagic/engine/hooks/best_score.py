@@ -23,15 +23,6 @@ GREATER_IS_BETTER = (
 LESS_IS_BETTER = ('fid', 'kid', 'lpips', 'distance', 'loss')
 
 
-def unknown_rule(keys: object) -> ValueError:
-    """Return the error for scores of which nothing says whether less or more is better."""
-    return ValueError(
-        f'save_best={keys}: the checkpoint hook cannot tell whether less or more of it is better. '
-        f"Set rule='less' or rule='greater', or name a score that it knows: less is better where "
-        f'the name contains one of {LESS_IS_BETTER}, more with one of {GREATER_IS_BETTER}.'
-    )
-
-
 def check_evaluated(keys: list[str], val_loop: BaseLoop | None) -> None:
     """Raise an error if it is certain before a training that a score will not be evaluated.
 

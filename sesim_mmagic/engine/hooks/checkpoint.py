@@ -15,7 +15,6 @@ from sesim_mmagic.engine.hooks.best_score import (
     LESS_IS_BETTER,
     check_evaluated,
     chosen_scores,
-    unknown_rule,
 )
 from sesim_mmagic.engine.models import unwrapped
 from sesim_mmagic.engine.storage import RemoveLater
@@ -179,7 +178,12 @@ class SafeCheckpointHook(CheckpointHook):
         try:
             super()._init_rule(rules, key_indicators)
         except ValueError:
-            raise unknown_rule(key_indicators) from None
+            raise ValueError(
+                f'save_best={key_indicators}: the checkpoint hook cannot tell whether less or more '
+                "of it is better. Set rule='less' or rule='greater', or name a score that it "
+                f'knows: less is better where the name contains one of {LESS_IS_BETTER}, more with '
+                f'one of {GREATER_IS_BETTER}.'
+            ) from None
 
     def _keys_and_rules(self) -> list[tuple[str, str]]:
         return list(zip(self.key_indicators, self.rules, strict=True)) if self.save_best else []
