@@ -134,10 +134,10 @@ def test_rule_of_every_score_is_known():
 
 def test_scores_of_the_metrics_have_a_rule():
     """Whatever the metrics of the package call their scores, the hook knows them."""
-    truth = np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8)
+    truth = torch.randint(256, (3, 24, 24), generator=torch.Generator().manual_seed(0))
     for kind in (PairedScores, SyntheticScores):
         metric = kind(target_domain='b')
-        scores = metric.compute_metrics([metric.score(truth, truth)])
+        scores = metric.compute_metrics([metric.measure(dict(img_b=truth, fake_b=truth))])
         for key in scores:
             SafeCheckpointHook(save_best=f'{metric.default_prefix}/{key}')
 
