@@ -46,7 +46,8 @@ class Folders:
 
 
 def loop(*datasets):
-    return SimpleNamespace(dataloaders=[SimpleNamespace(dataset=one) for one in datasets])
+    loaders = [SimpleNamespace(dataset=dataset) for dataset in datasets]
+    return SimpleNamespace(dataloaders=loaders, evaluators=[None] * len(loaders))
 
 
 @pytest.fixture
