@@ -72,6 +72,8 @@ def evaluate_folder(
     """
     if real_size is not None and min(real_size) < 1:
         raise ValueError(f'real_size (--real-size) must be positive, got {tuple(real_size)}')
+    if lpips is not None and truth is None:
+        raise ValueError('lpips (--lpips) needs a truth to compare with: give truth (--truth)')
     named = pictures_by_name(_listed(translations, note))
     files = list(named.values())
     partners = {
@@ -168,7 +170,8 @@ def _prepare(metrics: dict[str, Any], files: list[Path]) -> None:
             metric.init_weights()
         except WeightsMissing as error:
             missing.append(
-                f'{error.problem} give the path of the file, or random, by {setting} (--{setting})'
+                f'{error.problem.rstrip(".;")}; give the path of the file, or random, by {setting} '
+                f'(--{setting})'
             )
     if missing:
         raise FileNotFoundError('; '.join(missing))
