@@ -4,8 +4,9 @@ A network of this package, built without memory, says which tensors it has; ``la
 each is called in a published file. One list serves both ways.
 """
 
-from .checkpoints import Split, join, split
+from .joining import join
 from .networks import Converted, Variant, identify, to_ours, to_published
+from .splitting import Split, split
 
 __all__ = [
     'Converted',

@@ -14,7 +14,7 @@ from sesim_mmagic.registry import MODELS
 Shape = tuple[int, ...]
 
 #: Arguments that a network must be built with and that its tensors do not show.
-UNSEEN = {
+_UNSEEN: dict[str, dict[str, Any]] = {
     'mmagic.ResnetGenerator': dict(padding_mode='reflect', norm_cfg=dict(type='IN')),
     'mmagic.PatchDiscriminator': dict(norm_cfg=dict(type='IN')),
 }
@@ -48,10 +48,15 @@ class Slot(NamedTuple):
     optional: bool = False
 
 
-def build(network: str, settings: Mapping[str, Any]) -> nn.Module:
-    """A network without memory for its weights, from its type and the arguments it shows."""
+def full_config(network: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Config of a network, from its type and the arguments that its tensors show."""
+    return dict(type=network, **settings, **_UNSEEN.get(network, {}))
+
+
+def build(network: str, settings: Mapping[str, Any]) -> Any:
+    """The network without memory for its weights."""
     with torch.device('meta'):
-        return MODELS.build(dict(type=network, **settings, **UNSEEN.get(network, {})))
+        return MODELS.build(full_config(network, settings))
 
 
 def layout(network: str, settings: Mapping[str, Any]) -> list[Slot]:
@@ -60,7 +65,7 @@ def layout(network: str, settings: Mapping[str, Any]) -> list[Slot]:
         shapes = _heads(**settings)
     else:
         module = build(network, settings)
-        if network in UNSEEN:
+        if network in _UNSEEN:
             return list(_strided(module))
         shapes = list(_slots(module))
     for pattern, name in _RENAMED.get(network, {}).items():
@@ -113,7 +118,7 @@ def _bias(theirs: str, ours: str, channels: int) -> Slot:
     return Slot(f'{theirs}.bias', (1, channels, 1, 1), f'{ours}.bias', (channels,))
 
 
-def _strided(network: nn.Module) -> Iterator[Slot]:
+def _strided(network: Any) -> Iterator[Slot]:
     """CycleGAN's networks, which are MMagic's: a norm and an activation are layers of their own.
 
     Until PyTorch 0.4 instance norms counted running statistics, which nothing ever used.
@@ -128,7 +133,7 @@ def _strided(network: nn.Module) -> Iterator[Slot]:
             ours = f'model.{place}.{name}'.rstrip('.')
             theirs = f'model.{number}'
             if len(convolutions) == 2:  # in a residual block, maybe with dropout before the second
-                dropout = int(re.search(r'block\.(\d)', convolutions[1])[1]) - 1
+                dropout = 'block.2.' in convolutions[1]
                 theirs += f'.conv_block.{(1, 5 + dropout)[i]}'
             convolution = layer.get_submodule(name)
             for key, tensor in convolution.named_parameters():
@@ -151,11 +156,10 @@ def _heads(channels: tuple[int, ...], width: int | None = None) -> list[Slot]:
     """What a loss has learned: LSeSim's heads or, of a width, PatchNCE's perceptrons."""
     slots = []
     for i, inputs in enumerate(channels):
-        outputs, kernel, name = width, (), f'mlp_{i}'
-        if width is None:
-            outputs, kernel, name = max(32, inputs // 4), (1, 1), f'heads.conv_{i}'
+        name = f'heads.conv_{i}' if width is None else f'mlp_{i}'
+        outputs = max(32, inputs // 4) if width is None else width
         for j, columns in ((0, inputs), (2, outputs)):
-            shape = (outputs, columns, *kernel)
+            shape: Shape = (outputs, columns, 1, 1) if width is None else (outputs, columns)
             slots.append(Slot(f'{name}.{j}.weight', shape, f'{name}.{j}.weight', shape))
             slots.append(Slot(f'{name}.{j}.bias', shape[:1], f'{name}.{j}.bias', shape[:1]))
     return slots

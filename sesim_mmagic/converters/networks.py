@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -140,12 +141,24 @@ def _identify(
         slots = layout(variant.network, variant.settings)
     except Exception as error:  # numbers that no network has
         raise ValueError(f'{where}: looks like {variant}, which cannot be: {error}') from None
+    problems = _problems(state_dict, shapes, slots, published)
+    if problems:
+        found = '; '.join(f'{what}: {_some(names)}' for what, names in problems.items())
+        raise ValueError(f'{where}: looks like {variant}, but {found}')
+    return variant, slots
+
+
+def _problems(
+    state_dict: Mapping[str, Tensor],
+    shapes: Mapping[str, Shape],
+    slots: list[Slot],
+    published: bool,
+) -> dict[str, list[str]]:
+    """In what the tensors differ from those of a network: names by the kind of difference."""
+    needed, optional = {slot.ours: slot.our_shape for slot in slots if slot.ours}, set()
     if published:
         needed = {slot.theirs: slot.shape for slot in slots}
         optional = {slot.theirs for slot in slots if slot.optional}
-    else:
-        needed = {slot.ours: slot.our_shape for slot in slots if slot.ours}
-        optional = set()
     problems = {
         'tensors are missing': [n for n in needed if n not in shapes and n not in optional],
         'tensors are unexpected': [n for n in shapes if n not in needed],
@@ -163,10 +176,7 @@ def _identify(
             if slot.constant is not None
             and not (state_dict[slot.theirs].float() == slot.constant).all()
         ]
-    found = [f'{what}: {_some(names)}' for what, names in problems.items() if names]
-    if found:
-        raise ValueError(f'{where}: looks like {variant}, but {"; ".join(found)}')
-    return variant, slots
+    return {what: names for what, names in problems.items() if names}
 
 
 def _shapes(state_dict: Mapping[str, Tensor]) -> dict[str, Shape]:
@@ -185,19 +195,20 @@ def _shapes(state_dict: Mapping[str, Tensor]) -> dict[str, Shape]:
     return {name: tuple(value.shape) for name, value in state_dict.items()}
 
 
+def _count(shapes: Mapping[str, Shape], pattern: str) -> int:
+    """How many different beginnings of names fit a pattern."""
+    return len({match[0] for name in shapes if (match := re.match(pattern, name))})
+
+
 def _recognize(shapes: Mapping[str, Shape], published: bool) -> tuple[str, dict[str, Any]]:
     """Type of a network and its arguments, from some names and shapes of its tensors.
 
     Layers are counted by tensors that are there, whatever numbers their names hold.
     """
-
-    def count(pattern: str) -> int:
-        return len({match[0] for name in shapes if (match := re.match(pattern, name))})
-
-    # StyledConv's weights have a dimension more.
-    shapes_of_weights = [v[-4:] for k, v in shapes.items() if k.endswith('.weight') and len(v) > 1]
-    weights = shapes_of_weights or [(0, 0)]
-    first, last = weights[0], weights[-1]
+    count = partial(_count, shapes)
+    # StyledConv's weights have a dimension more; norms' have one.
+    weights = [v[-4:] for k, v in shapes.items() if k.endswith('.weight') and len(v) > 1]
+    first, last = (weights[0], weights[-1]) if weights else ((0, 0), (0, 0))
     judged = dict(in_channels=first[1], base_channels=first[0])
     translated = dict(in_channels=first[1], out_channels=last[0], base_channels=first[0])
     if count(r'encoder\.(convs\.)?\d+\.'):
@@ -209,7 +220,7 @@ def _recognize(shapes: Mapping[str, Shape], published: bool) -> tuple[str, dict[
             noise=any('noise' in name for name in shapes),
         )
     if count(r'(final_)?linear\.\d+\.'):
-        outputs, inputs = weights[-2:][0][:2]
+        outputs, inputs = (weights[-2:] or [first])[0][:2]
         last_size = 4 if inputs == 4 * 4 * outputs else 8  # CUT's, F-LSeSim's
         size = last_size * 2 ** count(r'convs\.\d+\.(?=skip\.)')
         return 'sesim_mmagic.StyleGAN2Discriminator', dict(size=size, **judged, last_size=last_size)
@@ -219,28 +230,35 @@ def _recognize(shapes: Mapping[str, Shape], published: bool) -> tuple[str, dict[
         channels = tuple(s[1] for s in weights[::2])
         return 'sesim_mmagic.PatchNCELoss', dict(channels=channels, width=first[0])
     if count(r'model\.\d+\.'):
-        blurs = _is_blurred(shapes, published)
-        layers = count(r'model\.\d+\.(conv\.)?weight$')
-        blocks = count(r'model\.\d+\.(conv_)?block\.')
-        dropout = count(r'model\.\d+\.(conv_block\.6\.(weight|bias)|block\.2\.)') > 0
-        if not blocks and blurs:
-            return 'sesim_mmagic.BlurPatchGAN', dict(judged, num_layers=max(layers - 2, 0))
-        if not blocks:
-            return 'mmagic.PatchDiscriminator', dict(judged, num_conv=max(layers - 2, 0))
-        if not blurs:
-            settings = dict(translated, num_blocks=blocks, use_dropout=dropout)
-            return 'mmagic.ResnetGenerator', settings
-        return 'sesim_mmagic.ResNetBlurGenerator', dict(
-            translated,
-            num_blocks=blocks,
-            num_downsamplings=max(layers - 2, 0) // 2,
-            dropout=0.5 * dropout,
-        )
+        return _recognize_plain(shapes, published, judged, translated)
     raise ValueError(
         f'holds no network that this package knows: tensors are called {_some(list(shapes), 3)}; '
         'expected generators (ResNet, StyleGAN2), discriminators (PatchGAN, StyleGAN2), '
         "LSeSim's heads or PatchNCE's perceptrons, of CycleGAN, CUT or F-LSeSim"
     )
+
+
+def _recognize_plain(
+    shapes: Mapping[str, Shape],
+    published: bool,
+    judged: dict[str, int],
+    translated: dict[str, int],
+) -> tuple[str, dict[str, Any]]:
+    """As :func:`_recognize`, of a PatchGAN or ResNet generator: convolutions in one sequence."""
+    count = partial(_count, shapes)
+    blurs = _is_blurred(shapes, published)
+    between = max(count(r'model\.\d+\.(conv\.)?weight$') - 2, 0)  # the first and the last layer
+    blocks = count(r'model\.\d+\.(conv_)?block\.')
+    dropout = count(r'model\.\d+\.(conv_block\.6\.(weight|bias)|block\.2\.)') > 0
+    if not blocks and blurs:
+        return 'sesim_mmagic.BlurPatchGAN', dict(judged, num_layers=between)
+    if not blocks:
+        return 'mmagic.PatchDiscriminator', dict(judged, num_conv=between)
+    settings = dict(translated, num_blocks=blocks)
+    if not blurs:
+        return 'mmagic.ResnetGenerator', dict(settings, use_dropout=dropout)
+    settings['num_downsamplings'] = between // 2
+    return 'sesim_mmagic.ResNetBlurGenerator', dict(settings, dropout=0.5 * dropout)
 
 
 def _is_blurred(shapes: Mapping[str, Shape], published: bool) -> bool:
