@@ -40,8 +40,8 @@ class BlurPatchGAN(BaseModule):
         init_cfg: dict | list | None = XAVIER,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        channels = dict(in_channels=in_channels, base_channels=base_channels)
-        check_ints(self, 1, **channels, num_layers=num_layers)
+        check_ints(self, 1, in_channels=in_channels, base_channels=base_channels)
+        check_ints(self, 1, num_layers=num_layers)
         widths = [base_channels * min(2**i, 8) for i in range(num_layers + 1)]
         layers = [nn.Conv2d(in_channels, widths[0], 4, padding=1), nn.LeakyReLU(0.2, inplace=True)]
         for narrow, wide in zip(widths, widths[1:], strict=False):
@@ -61,7 +61,7 @@ class BlurPatchGAN(BaseModule):
             images (Tensor): Shape (B, in_channels, H, W), values in [-1, 1].
 
         Returns:
-            Tensor: Unbounded scores, one a patch, shape (B, 1, h, w).
+            Tensor: Unbounded scores, one per patch, shape (B, 1, h, w).
         """
         return self.model(images)
 
@@ -113,7 +113,7 @@ class MultiScaleDiscriminator(BaseModule):
             images (Tensor): Shape (B, in_channels, H, W), values in [-1, 1].
 
         Returns:
-            list[Tensor]: Unbounded scores, one a patch, a map (B, 1, h, w) a scale, from fine to
+            list[Tensor]: Unbounded scores, a map (B, 1, h, w) per scale, from fine to
             coarse; h = H // 2^num_layers for the first, then half of that.
 
         Raises:
@@ -134,7 +134,7 @@ class MultiScaleDiscriminator(BaseModule):
 
 
 def _patch_gan(in_channels: int, widths: list[int]) -> nn.Sequential:
-    """A halving 4 x 4 convolution a width, and a score for each position that is left."""
+    """A halving 4 x 4 convolution per width, and a score for each position that is left."""
     layers = []
     for width in widths:
         layers += [

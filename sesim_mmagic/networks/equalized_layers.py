@@ -25,6 +25,8 @@ class Blur(nn.Module):
     (B, C, H, W) -> (B, C, (H + 2 padding - 4) // stride + 1, ... likewise W).
     """
 
+    kernel: Tensor
+
     def __init__(self, padding: int, stride: int = 1) -> None:
         super().__init__()
         self.padding = padding

@@ -27,7 +27,7 @@ class LayeredGenerator(BaseModule):
             layers (Sequence[int]): Numbers of layers, ascending.
 
         Returns:
-            list[Tensor]: One map (B, C, h, w) a layer, C as :meth:`feature_channels` says.
+            list[Tensor]: One map (B, C, h, w) per layer, C as :meth:`feature_channels` says.
         """
         return run_layers(self.encoding_layers[: layers[-1] + 1], images, layers)[1]
 

@@ -20,6 +20,8 @@ class BlurDownsample(nn.Module):
     (B, C, H, W) -> (B, C, ceil(H / 2), ceil(W / 2)); taps [1, 2, 1], reflected borders.
     """
 
+    kernel: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer('kernel', blur_kernel((1, 2, 1))[None, None], persistent=False)

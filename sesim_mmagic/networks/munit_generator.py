@@ -101,8 +101,8 @@ class MUNITGenerator(LayeredGenerator):
         check_ints(self, 1, in_channels=in_channels, base_channels=base_channels)
         check_ints(self, 1, style_channels=style_channels, mlp_channels=mlp_channels)
         check_ints(self, 1, num_blocks=num_blocks)
-        halvings = dict(num_downsamplings=num_downsamplings)
-        check_ints(self, 0, **halvings, style_downsamplings=style_downsamplings)
+        check_ints(self, 0, num_downsamplings=num_downsamplings)
+        check_ints(self, 0, style_downsamplings=style_downsamplings)
         self.in_channels = in_channels
         self.style_channels = style_channels
         self.style_downsamplings = style_downsamplings
@@ -172,17 +172,16 @@ class MUNITGenerator(LayeredGenerator):
         Raises:
             ValueError: If anything else is given, or :meth:`decode` raises it.
         """
-        given = dict(images=images, style=style, content=content)
-        given = [name for name, value in given.items() if value is not None]
-        if given == ['images']:
-            return self.encode_content(images), None if content_only else self.encode_style(images)
-        if given == ['images', 'style']:
-            return self.decode(self.encode_content(images), style)
-        if given == ['style', 'content']:
+        if images is not None and content is None:
+            content = self.encode_content(images)
+            if style is None:
+                return content, None if content_only else self.encode_style(images)
+            return self.decode(content, style)
+        if images is None and content is not None and style is not None:
             return self.decode(content, style)
         raise ValueError(
             'MUNITGenerator takes images to encode, images and style to translate, or style and '
-            f'content to decode; got {" and ".join(given) or "nothing"}'
+            'content to decode'
         )
 
     def encode_content(self, images: Tensor) -> Tensor:
@@ -225,10 +224,7 @@ class MUNITGenerator(LayeredGenerator):
         Raises:
             ValueError: If the styles have another shape or number.
         """
-        if style.ndim != 2 or style.shape[1] != self.style_channels:
-            raise ValueError(
-                f'styles must have the shape (N, {self.style_channels}), got {tuple(style.shape)}'
-            )
+        self.check_style(style)
         if len(content) != len(style) and 1 not in (len(content), len(style)):
             raise ValueError(
                 'contents and styles must be equally many, or one of either; got '
@@ -238,6 +234,13 @@ class MUNITGenerator(LayeredGenerator):
         for block, affine in zip(self.blocks, self.mlp(style).unbind(1), strict=True):
             features = block(features, affine)
         return self.up_path(features)
+
+    def check_style(self, style: Tensor) -> None:
+        """Raise ``ValueError`` unless the shape is (N, style_channels)."""
+        if style.ndim != 2 or style.shape[1] != self.style_channels:
+            raise ValueError(
+                f'styles must have the shape (N, {self.style_channels}), got {tuple(style.shape)}'
+            )
 
 
 def _down_path(in_channels: int, widths: Sequence[int], norm: bool) -> list[nn.Module]:
@@ -258,7 +261,7 @@ def _down_path(in_channels: int, widths: Sequence[int], norm: bool) -> list[nn.M
 def _up_path(widths: Sequence[int]) -> list[nn.Module]:
     """A doubling and a 5 x 5 convolution from each width to the next.
 
-    Layer norm over channels and positions (Ba et al., 2016), with a scale and a shift a channel:
+    Layer norm over channels and positions (Ba et al., 2016), with a scale and a shift per channel:
     instance norm would take away again what the style has set.
     """
     layers = []

@@ -68,8 +68,8 @@ class ResNetBlurGenerator(LayeredGenerator):
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.in_channels = in_channels
-        channels = dict(in_channels=in_channels, out_channels=out_channels)
-        check_ints(self, 1, **channels, base_channels=base_channels)
+        check_ints(self, 1, in_channels=in_channels, out_channels=out_channels)
+        check_ints(self, 1, base_channels=base_channels)
         check_ints(self, 0, num_blocks=num_blocks, num_downsamplings=num_downsamplings)
         width = base_channels
         layers = [nn.ReflectionPad2d(3), *_conv_norm_relu(in_channels, width, 7, padding=0)]

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 from sesim_mmagic.utils.checkpoints import read_checkpoint, weights_of
 from sesim_mmagic.utils.downloads import download
 from sesim_mmagic.utils.weights import differences
+
+Network = TypeVar('Network', bound=nn.Module)
 
 
 class WeightsMissing(FileNotFoundError):
@@ -106,10 +109,10 @@ def load_pretrained(
         WeightsMissing: A ``FileNotFoundError``, if there is no file or no download.
         ValueError: If the file does not hold this network.
     """
-    path = Path(torch.hub.get_dir(), 'checkpoints', os.path.basename(url))
-    if pretrained != published:
-        path = pretrained
-    elif not path.is_file():
+    path = Path(pretrained)
+    if pretrained == published:
+        path = Path(torch.hub.get_dir(), 'checkpoints', os.path.basename(url))
+    if pretrained == published and not path.is_file():
         in_name = re.search(r'-([0-9a-f]{8,})\.\w+$', path.name)
         try:
             download(url, path, sha256 or (in_name[1] if in_name else None))
@@ -137,7 +140,7 @@ def draw_he_normal(network: nn.Module, seed: int) -> None:
             layer.reset_parameters()
 
 
-def freeze(network: nn.Module) -> nn.Module:
+def freeze(network: Network) -> Network:
     """Turn parameters into buffers outside of checkpoints; the network works as before.
 
     No optimizer finds them then, no gradient is computed for them, and a checkpoint does not grow

@@ -55,8 +55,8 @@ class StyleGAN2Generator(LayeredGenerator):
         init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        channels = dict(in_channels=in_channels, out_channels=out_channels)
-        check_ints(self, 1, **channels, base_channels=base_channels)
+        check_ints(self, 1, in_channels=in_channels, out_channels=out_channels)
+        check_ints(self, 1, base_channels=base_channels)
         check_ints(self, 0, num_blocks=num_blocks, num_downsamplings=num_downsamplings)
         self.in_channels = in_channels
         widths = [min(512, base_channels * 2**i) for i in range(num_downsamplings + 1)]
@@ -147,7 +147,7 @@ class StyleGAN2Discriminator(BaseModule):
         halvings = size.bit_length() - last_size.bit_length()
         self.convs = nn.Sequential(
             EqualizedConv(in_channels, widths[0], 1),
-            *(ResidualBlock(*widths[i : i + 2], halve=True) for i in range(halvings)),
+            *(ResidualBlock(widths[i], widths[i + 1], halve=True) for i in range(halvings)),
             EqualizedConv(widths[halvings], widths[-1], 3),
         )
         self.linear = nn.Sequential(
@@ -162,7 +162,7 @@ class StyleGAN2Discriminator(BaseModule):
             images (Tensor): Shape (B, in_channels, size, size), values in [-1, 1].
 
         Returns:
-            Tensor: Unbounded scores, one a crop, shape (B, 1).
+            Tensor: Unbounded scores, one per crop, shape (B, 1).
 
         Raises:
             ValueError: If the crops have another size.

@@ -11,7 +11,7 @@ from sesim_mmagic.registry import MODELS
 
 from .state_dicts import check_pretrained, draw_he_normal, freeze, load_pretrained
 
-# Channels of the convolutions, one tuple a resolution; a 2 x 2 max pooling between tuples.
+# Channels of the convolutions, one tuple per resolution; a 2 x 2 max pooling between tuples.
 STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 LAYERS = tuple(
     f'relu{stage}_{conv}'
@@ -45,6 +45,9 @@ class VGG16Features(nn.Module):
     Raises:
         ValueError: If an argument is unknown or does not fit another.
     """
+
+    scale: Tensor
+    shift: Tensor
 
     def __init__(
         self,
@@ -89,15 +92,15 @@ class VGG16Features(nn.Module):
         """
         if self.stack is not None:
             return
-        config = []
+        config: list[str | int] = []
         for layer, width in self._widths.items():
             config += ['M', width] if layer.endswith('_1') and config else [width]
         with torch.device('meta'):  # draws nothing from the global generator
             stack = make_layers(config)
         stack.to_empty(device='cpu')
-        if self.pretrained is None:
+        if self.seed is not None:
             draw_he_normal(stack, self.seed)
-        else:
+        if self.pretrained is not None:
             url = VGG16_Weights.IMAGENET1K_V1.url
             names = 'features.{}'.format
             load_pretrained(stack, self.pretrained, 'VGG16 weights', url, name_in_file=names)
@@ -127,6 +130,7 @@ class VGG16Features(nn.Module):
                 f'{smallest} for {deepest}; got {tuple(images.shape)}'
             )
         self.init_weights()
+        assert self.stack is not None
         features = images * self.scale + self.shift
         if features.device.type == 'cpu':
             # A third faster here, whatever the format of the model around.

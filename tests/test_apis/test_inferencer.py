@@ -234,6 +234,23 @@ def test_what_cannot_be_computed_in_strips_is_said():
         SeSimInferencer(model)(picture(37, 50))
 
 
+def test_batch_norm_takes_the_whole_pictures_statistics_however_large_it_is():
+    generator = dict(
+        type='ResnetGenerator', in_channels=3, out_channels=3, base_channels=4, num_blocks=1,
+        norm_cfg=dict(type='BN'),
+    )  # fmt: skip
+    settings = dict(
+        type='sesim_mmagic.SeSimCycleGAN', generator=generator, discriminator=None,
+        default_domain='b', reachable_domains=['b', 'a'], related_domains=['a', 'b'],
+        data_preprocessor=dict(type='DataPreprocessor'),
+    )  # fmt: skip
+    model = build(settings)
+    with pytest.warns(UserWarning, match='ResnetGenerator cannot be computed in strips'):
+        (found,) = SeSimInferencer(model, strip_pixels=100)(picture(40, 48))['visualization']
+    (wanted,) = SeSimInferencer(model)(picture(40, 48))['visualization']
+    assert_close(found, wanted)
+
+
 def test_what_the_memory_cannot_hold_together_is_computed_alone(inferencer, model):
     def little_memory(number, images):
         if len(images) * images.shape[2] > 40:

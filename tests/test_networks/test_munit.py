@@ -399,14 +399,14 @@ def test_bad_arguments():
         with pytest.raises(ValueError, match=f'{name} must be a whole number, 0 or more, got -1'):
             small(**{name: -1})
     network, images, content = small(), torch.rand(2, 3, 16, 16), torch.rand(2, 16, 4, 4)
-    for given, named in (
-        (dict(), 'nothing'),
-        (dict(content=content), 'content'),
-        (dict(style=torch.rand(2, 3)), 'style'),
-        (dict(images=images, content=content), 'images and content'),
-        (dict(images=images, style=torch.rand(2, 3), content=content), 'images and style and'),
+    for given in (
+        dict(),
+        dict(content=content),
+        dict(style=torch.rand(2, 3)),
+        dict(images=images, content=content),
+        dict(images=images, style=torch.rand(2, 3), content=content),
     ):
-        with pytest.raises(ValueError, match=f'takes images to encode.*got {named}'):
+        with pytest.raises(ValueError, match='takes images to encode'):
             network(**given)
     for shape in ((2, 4), (2, 3, 1, 1), (3,)):
         with pytest.raises(ValueError, match=r'the shape \(N, 3\), got \('):

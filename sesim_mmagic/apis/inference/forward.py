@@ -68,7 +68,9 @@ def translations(
         styles = styles.to(images)
         encoder = model.content_encoder(target).content_encoder
         networks = [encoder, StyledDecoder(decoder, styles[:1])]
-    if not all(map(can_run_in_strips, networks)):
+    with model.inference_mode(decoder):  # a layer may depend on the mode
+        in_strips = all(map(can_run_in_strips, networks))
+    if not in_strips:
         warnings.warn(
             f'{type(decoder).__name__} cannot be computed in strips: pictures are translated in '
             'one piece, and memory grows with their size.',

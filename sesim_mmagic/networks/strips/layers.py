@@ -7,6 +7,7 @@ parent.
 import math
 from collections.abc import Callable
 from copy import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -45,11 +46,11 @@ def layer_output(layer: nn.Module, source: RowMap, run: StripRun) -> RowMap:
     kind = type(layer)
     if kind in _REWRITES:
         return layer_output(_REWRITES[kind](layer), source, run)
-    if kind is nn.Sequential:
+    if type(layer) is nn.Sequential:
         for part in layer:
             source = layer_output(part, source, run)
         return source
-    if kind is Residual:
+    if type(layer) is Residual:
         # Two maps hang on each: not stored, every block would double the work of those before.
         return run.keep(sum_map(source, layer_output(layer.layers, source, run)), always=True)
     if kind in _NORMS:
@@ -59,13 +60,15 @@ def layer_output(layer: nn.Module, source: RowMap, run: StripRun) -> RowMap:
     view = _VIEWS[kind](layer)
     if kind in _CHEAP:
         return local_map(source, _pure(layer), view, source.channels)
-    has_noise = kind is UpsampleConv and layer.noise_weight is not None
-    make = _with_noise(layer, view, source) if has_noise else _pure(layer)
+    if type(layer) is UpsampleConv and layer.noise_weight is not None:
+        make = _with_noise(layer, view, source)
+    else:
+        make = _pure(layer)
     channels = getattr(layer, 'out_channels', source.channels)
     return run.keep(local_map(source, make, view, channels))
 
 
-def register_layer(kind: type[nn.Module], rewrite: Callable[[nn.Module], nn.Module]) -> None:
+def register_layer(kind: type[nn.Module], rewrite: Callable[[Any], nn.Module]) -> None:
     """Make a layer of another package known.
 
     Args:
@@ -85,7 +88,7 @@ def refusal(layer: nn.Module, reason: str) -> ValueError:
 
 
 def _pure(layer: nn.Module) -> Callable:
-    if getattr(layer, 'inplace', False):
+    if isinstance(layer, nn.ReLU | nn.LeakyReLU) and layer.inplace:
         layer = copy(layer)
         layer.inplace = False  # the rows may be those of a stored map
     return lambda first, last: layer
@@ -104,31 +107,33 @@ def _with_noise(layer: UpsampleConv, view: View, source: RowMap) -> Callable:
 
 
 def _normalized(layer: nn.Module, source: RowMap, run: StripRun) -> RowMap:
-    if getattr(layer, 'running_mean', None) is not None:
-        return local_map(source, _pure(layer), View(), source.channels)
-    if isinstance(layer, nn.BatchNorm2d):
+    statistics = getattr(layer, 'running_mean', None)
+    # In training mode beside an eval network: MMagic's models translate so.
+    if isinstance(layer, nn.BatchNorm2d) and (layer.training or statistics is None):
         raise refusal(layer, 'it takes statistics of the batch')
+    if statistics is not None:
+        return local_map(source, _pure(layer), View(), source.channels)
     groups = getattr(layer, 'num_groups', source.channels)
     weight, bias = (getattr(layer, name, None) for name in ('weight', 'bias'))
     return run.normalize(source, groups, getattr(layer, 'eps', 1e-5), weight, bias)
 
 
 def _padding(layer: nn.Module) -> View:
-    return View(padding=_equal(layer, layer.padding)[0])
+    return View(padding=_equal(layer, 'padding')[0])
 
 
 def _conv(layer: nn.Conv2d) -> View:
     if isinstance(layer.padding, str) or layer.padding_mode == 'circular':
         raise refusal(layer, f'padding={layer.padding!r}, padding_mode={layer.padding_mode!r}')
     kernel, stride, padding, dilation = _equal(
-        layer, layer.kernel_size, layer.stride, layer.padding, layer.dilation
+        layer, 'kernel_size', 'stride', 'padding', 'dilation'
     )
     return View(dilation * (kernel - 1) + 1, stride, padding)
 
 
 def _transposed_conv(layer: nn.ConvTranspose2d) -> View:
     kernel, stride, padding, extra, dilation = _equal(
-        layer, layer.kernel_size, layer.stride, layer.padding, layer.output_padding, layer.dilation
+        layer, 'kernel_size', 'stride', 'padding', 'output_padding', 'dilation'
     )
     kernel = dilation * (kernel - 1) + 1
     if kernel + extra - 2 * padding != stride:
@@ -137,7 +142,7 @@ def _transposed_conv(layer: nn.ConvTranspose2d) -> View:
 
 
 def _upsample(layer: nn.Upsample) -> View:
-    factor = layer.scale_factor
+    (factor,) = _equal(layer, 'scale_factor')
     if factor is None or factor != int(factor) or layer.mode != 'nearest':
         raise refusal(layer, 'only "nearest" by a whole factor can be')
     return View(factor=int(factor))
@@ -149,18 +154,21 @@ def _equalized_conv(layer: EqualizedConv) -> View:
     return View(1 + 2 * layer.padding, padding=layer.padding)
 
 
-def _equal(layer: nn.Module, *settings: int | tuple[int, ...]) -> list[int]:
+def _equal(layer: nn.Module, *settings: str) -> list[Any]:
     """The one value of each setting for all sides."""
-    sides = [{value} if isinstance(value, int) else set(value) for value in settings]
-    if any(len(values) > 1 for values in sides):
+    values = [getattr(layer, name) for name in settings]
+    sides = [set(value) if isinstance(value, tuple) else {value} for value in values]
+    if any(len(side) > 1 for side in sides):
         raise refusal(layer, 'unequal sides')
-    return [values.pop() for values in sides]
+    return [side.pop() for side in sides]
 
 
 # Not worth to be stored.
-_CHEAP = dict.fromkeys((nn.ReLU, nn.LeakyReLU, nn.Tanh), lambda layer: View())
-_CHEAP |= dict.fromkeys((nn.ReflectionPad2d, nn.ReplicationPad2d, nn.ZeroPad2d), _padding)
-_VIEWS: dict[type, Callable[[nn.Module], View]] = {
+_CHEAP: dict[type, Callable[[Any], View]] = {
+    **dict.fromkeys((nn.ReLU, nn.LeakyReLU, nn.Tanh), lambda layer: View()),
+    **dict.fromkeys((nn.ReflectionPad2d, nn.ReplicationPad2d, nn.ZeroPad2d), _padding),
+}
+_VIEWS: dict[type, Callable[[Any], View]] = {
     **_CHEAP,
     nn.Conv2d: _conv,
     nn.ConvTranspose2d: _transposed_conv,
@@ -175,7 +183,7 @@ _VIEWS: dict[type, Callable[[nn.Module], View]] = {
     UpsampleConv: lambda layer: View(factor=2, reach=1),
 }
 _NORMS = (InstanceNorm, StyleNorm, nn.InstanceNorm2d, nn.BatchNorm2d, nn.GroupNorm)
-_REWRITES: dict[type, Callable[[nn.Module], nn.Module]] = {
+_REWRITES: dict[type, Callable[[Any], nn.Module]] = {
     nn.Identity: lambda layer: nn.Sequential(),
     nn.Dropout: lambda layer: nn.Sequential(),
     ResidualBlock: lambda block: Residual(block.conv_block),

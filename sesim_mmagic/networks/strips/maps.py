@@ -45,6 +45,10 @@ class View:
         return first // self.stride * self.factor
 
 
+def _unknown_rows(begin: int, end: int) -> Tensor:
+    raise RuntimeError('only the size of this map is known')
+
+
 @dataclass(frozen=True)
 class RowMap:
     """A map (B, channels, height, width); ``rows(begin, end)`` are its rows before ``end``."""
@@ -52,7 +56,7 @@ class RowMap:
     channels: int
     height: int
     width: int
-    rows: Callable[[int, int], Tensor] | None = None
+    rows: Callable[[int, int], Tensor] = _unknown_rows
 
     @property
     def size(self) -> int:
@@ -64,9 +68,14 @@ class RowMap:
         return RowMap(self.channels, self.height, self.width, rows)
 
 
-def stored_map(tensor: Tensor, device: torch.device, dtype: torch.dtype) -> RowMap:
+def stored_map(tensor: Tensor, device: torch.device | None, dtype: torch.dtype) -> RowMap:
     """A tensor (B, C, H, W), maybe on another device and of another type than its rows."""
-    return RowMap(*tensor.shape[1:], lambda begin, end: tensor[:, :, begin:end].to(device, dtype))
+    channels, height, width = tensor.shape[1:]
+
+    def rows(begin: int, end: int) -> Tensor:
+        return tensor[:, :, begin:end].to(device=device, dtype=dtype)
+
+    return RowMap(channels, height, width, rows)
 
 
 def sum_map(first: RowMap, second: RowMap) -> RowMap:
@@ -105,7 +114,7 @@ class StripRun:
 
     def __init__(
         self,
-        count: int | None = None,
+        count: int = 0,
         storage: torch.device | None = None,
         device: torch.device | None = None,
         largest: int = 0,
@@ -115,17 +124,16 @@ class StripRun:
     def keep(self, source: RowMap, always: bool = False) -> RowMap:
         """The map itself, or a stored copy of it if it is small or has to be stored ``always``."""
         self.largest = max(self.largest, source.size)
-        if self.count is None or not (always or source.size <= STORED_SHARE * self.largest):
+        if not self.count or not (always or source.size <= STORED_SHARE * self.largest):
             return source
         tensor = self.computed(source)
         return stored_map(tensor, self.device, tensor.dtype)
 
     def computed(self, source: RowMap) -> Tensor:
         """All rows of a map, shape (B, C, H, W)."""
-        whole = None
         for begin, end in self._strips(source.height):
             rows = source.rows(begin, end)
-            if whole is None:
+            if begin == 0:
                 shape = len(rows), source.channels, source.height, source.width
                 whole = rows.new_empty(shape, device=self.storage)
             whole[:, :, begin:end] = rows
@@ -144,7 +152,7 @@ class StripRun:
         As many groups as channels are an instance norm, one is a layer norm; ``eps`` is added to
         the variance. Factors and summands may follow, both (C,) or (B, C).
         """
-        if self.count is None:
+        if not self.count:
             return source
         mean, variance, like = self._moments(source, groups)
         scale = (variance + eps).rsqrt().repeat_interleave(source.channels // groups, 1)
@@ -167,17 +175,17 @@ class StripRun:
 
         Each strip gives its own; together they are the map's (Chan et al., 1983).
         """
-        shares, means, variances = [], [], []
+        heights, strip_means, strip_variances = [], [], []
         for begin, end in self._strips(source.height):
             rows = source.rows(begin, end)
             rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
             rows = rows.reshape(len(rows), groups, -1)
             variance, mean = torch.var_mean(rows, 2, correction=0)
-            shares.append((end - begin) / source.height)
-            means.append(mean.cpu().double())
-            variances.append(variance.cpu().double())
-        shares = torch.tensor(shares, dtype=torch.float64)[:, None, None]
-        means, variances = torch.stack(means), torch.stack(variances)
+            heights.append(end - begin)
+            strip_means.append(mean.cpu().double())
+            strip_variances.append(variance.cpu().double())
+        shares = torch.tensor(heights, dtype=torch.float64)[:, None, None] / source.height
+        means, variances = torch.stack(strip_means), torch.stack(strip_variances)
         total = (shares * means).sum(0)
         return total, (shares * (variances + (means - total).square())).sum(0), mean
 

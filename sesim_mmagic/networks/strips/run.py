@@ -1,6 +1,7 @@
 """Running a network in strips."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,13 +19,11 @@ class StyledDecoder(nn.Module):
         ValueError: If the style has another shape.
     """
 
+    style: Tensor
+
     def __init__(self, generator: MUNITGenerator, style: Tensor) -> None:
         super().__init__()
-        if style.ndim != 2 or style.shape[1] != generator.style_channels:
-            raise ValueError(
-                f'styles must have the shape (N, {generator.style_channels}), got '
-                f'{tuple(style.shape)}'
-            )
+        generator.check_style(style)
         self.generator = generator
         self.register_buffer('style', style)
         self.training = generator.training
@@ -89,9 +88,9 @@ def can_run_in_strips(network: nn.Module) -> bool:
 
 
 def _layers_of(decoder: StyledDecoder) -> nn.Sequential:
-    generator = decoder.generator
-    layers = []
-    for block, affine in zip(generator.blocks, generator.mlp(decoder.style).unbind(1), strict=True):
+    generator, layers = decoder.generator, []
+    blocks: Any = generator.blocks  # a ModuleList does not say of what
+    for block, affine in zip(blocks, generator.mlp(decoder.style).unbind(1), strict=True):
         first, second = (StyleNorm(*norm.unbind(1)) for norm in affine.unbind(1))
         layers.append(Residual(block.conv1, first, nn.ReLU(), block.conv2, second))
     return nn.Sequential(*layers, generator.up_path)
