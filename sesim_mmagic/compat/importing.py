@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 #: Names of the repairs that this process needed, in order.
 applied: list[str] = []
@@ -28,14 +29,15 @@ class _RepairingFinder(MetaPathFinder):
         #: Beginnings of a warning that a module is not to give while it is imported.
         self.silenced: dict[str, str] = {}
 
-    def find_spec(self, name: str, path=None, target=None) -> ModuleSpec | None:
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         if name not in self.repairs and name not in self.silenced:
             return None
         others = (f for f in sys.meta_path if f is not self and hasattr(f, 'find_spec'))
         spec = next(filter(None, (f.find_spec(name, path, target) for f in others)), None)
-        if spec is None or not hasattr(spec.loader, 'exec_module'):
+        loader: Any = spec and spec.loader
+        if not hasattr(loader, 'exec_module'):
             return spec
-        execute = spec.loader.exec_module
+        execute = loader.exec_module
 
         def execute_and_repair(module: ModuleType) -> None:
             with warnings.catch_warnings():
@@ -46,7 +48,7 @@ class _RepairingFinder(MetaPathFinder):
                 self.repairs[name](module)
 
         # Set on the loader's instance: the module keeps its own loader, source and all.
-        spec.loader.exec_module = execute_and_repair
+        loader.exec_module = execute_and_repair
         return spec
 
 

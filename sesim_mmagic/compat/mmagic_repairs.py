@@ -6,12 +6,13 @@ import inspect
 import sys
 from collections.abc import Callable
 from importlib.machinery import PathFinder
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
+from typing import Any
 
 from .importing import Missing, note
 
 
-def repair_numpy_bool8(np: ModuleType) -> None:
+def repair_numpy_bool8(np: Any) -> None:
     """Give NumPy 2 its old alias ``np.bool8`` back."""
     if not np.__version__.startswith('1.'):
         np.bool8 = np.bool_
@@ -32,7 +33,7 @@ def repair_mmcv_ext() -> None:
         note('mmcv_ext')
 
 
-def repair_mediapipe_solutions(mediapipe: ModuleType) -> None:
+def repair_mediapipe_solutions(mediapipe: Any) -> None:
     """Put a placeholder where mediapipe's old ``solutions`` were."""
     if not hasattr(mediapipe, 'solutions'):
         mediapipe.solutions = Missing(
@@ -43,14 +44,14 @@ def repair_mediapipe_solutions(mediapipe: ModuleType) -> None:
         note('mediapipe_solutions')
 
 
-def repair_generation_init_weights(model_utils: ModuleType) -> None:
+def repair_generation_init_weights(model_utils: Any) -> None:
     """Let MMagic initialize networks with layers that it does nothing to."""
     broken = model_utils.generation_init_weights
     if hasattr(broken, '__wrapped__'):
         return
 
     @functools.wraps(broken)
-    def generation_init_weights(module, *args, **kwargs) -> None:
+    def generation_init_weights(module: Any, *args: Any, **kwargs: Any) -> None:
         apply_to_layers = module.apply
         # Of this instance, for the length of this call.
         module.apply = lambda init: apply_to_layers(lambda layer: _tolerantly(init, layer))
@@ -74,13 +75,13 @@ def _tolerantly(init: Callable, layer: object) -> None:
             raise
 
 
-def repair_sqrtm_disp(fid: ModuleType) -> None:
+def repair_sqrtm_disp(fid: Any) -> None:
     """Give MMagic's FID a matrix square root that takes ``disp``."""
     linalg = fid.linalg
     if 'disp' in inspect.signature(linalg.sqrtm).parameters:
         return
 
-    def sqrtm(matrix, disp=True):
+    def sqrtm(matrix: Any, disp: bool = True) -> Any:
         root = linalg.sqrtm(matrix)
         return root if disp else (root, float('nan'))  # nobody reads the error estimate
 

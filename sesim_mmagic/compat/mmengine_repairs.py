@@ -5,6 +5,7 @@ import inspect
 import pickle
 from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 from .importing import note
 
@@ -41,7 +42,7 @@ def _buffer_method(buffer_type: type, owner: object, name: str) -> Callable:
     return method
 
 
-def repair_checkpoint_loader(checkpoint: ModuleType) -> None:
+def repair_checkpoint_loader(checkpoint: Any) -> None:
     """Let MMEngine read checkpoints with the reader of this package, from files and addresses.
 
     Every runner gets its checkpoints here, also that of ``mim train`` and of MMagic's own tools.
@@ -50,12 +51,14 @@ def repair_checkpoint_loader(checkpoint: ModuleType) -> None:
 
     from sesim_mmagic.utils.checkpoints import read_checkpoint
 
-    def load_from_local(filename: str, map_location=None) -> dict:
+    def load_from_local(filename: str, map_location: Any = None) -> dict:
         content = read_checkpoint(filename, map_location=map_location)
         content.get('meta', {}).pop('config', None)  # a text that ``Runner.resume`` would run
         return content
 
-    def load_from_http(filename: str, map_location=None, *unused, **unused_too) -> dict:
+    def load_from_http(
+        filename: str, map_location: Any = None, *unused: Any, **unused_too: Any
+    ) -> dict:
         if is_main_process():
             read_checkpoint(filename)
         barrier()  # the others find it downloaded
@@ -91,7 +94,7 @@ def _over_gloo(init: Callable[..., None]) -> Callable[..., None]:
     import torch
 
     @functools.wraps(init)
-    def init_without_gpu(backend: str, *args, **kwargs) -> None:
+    def init_without_gpu(backend: str, *args: Any, **kwargs: Any) -> None:
         set_device = torch.cuda.set_device
         torch.cuda.set_device = lambda device: None
         try:
@@ -113,7 +116,7 @@ def repair_ddp_device_ids(wrappers: ModuleType) -> None:
         return
 
     @functools.wraps(init)
-    def init_on_cpu(self, module, *args, **kwargs) -> None:
+    def init_on_cpu(self: Any, module: Any, *args: Any, **kwargs: Any) -> None:
         if all(parameter.device.type == 'cpu' for parameter in module.parameters()):
             kwargs['device_ids'] = None
         init(self, module, *args, **kwargs)

@@ -66,11 +66,11 @@ def info_nce(
     tensors = (query, positive) if other is None else (query, positive, other)
     with full_precision(*tensors) as wide:
         rows = [F.normalize(tensor, dim=2) for tensor in wide]
-        logits = [torch.bmm(rows[0], rows[1].transpose(1, 2))]
+        products = [torch.bmm(rows[0], rows[1].transpose(1, 2))]
         if other is not None:
             negatives = rows[2].transpose(1, 2)
-            logits += [torch.bmm(rows[0], negatives), torch.bmm(rows[1], negatives)]
-        logits = torch.cat(logits, dim=2).flatten(0, 1) / temperature
+            products += [torch.bmm(rows[0], negatives), torch.bmm(rows[1], negatives)]
+        logits = torch.cat(products, dim=2).flatten(0, 1) / temperature
         labels = torch.arange(query.shape[1], device=query.device).repeat(query.shape[0])
-        rows = F.cross_entropy(logits, labels, reduction='none').view(query.shape[:2])
-        return reduce(rows, reduction)
+        losses = F.cross_entropy(logits, labels, reduction='none').view(query.shape[:2])
+        return reduce(losses, reduction)

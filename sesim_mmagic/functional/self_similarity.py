@@ -124,7 +124,7 @@ def _products(queries: Tensor, keys: Tensor) -> Tensor:
     """Dot products of (B, C, N) and (B, C, K), shape (B, N, K)."""
     if keys.device.type != 'cpu' or keys.dtype != torch.float32:
         return torch.bmm(queries.transpose(1, 2), keys)
-    # On the CPU a convolution of width 1, a group an image, takes half the time: the library
+    # On the CPU a convolution of width 1, with a group per image, takes half the time: the library
     # behind bmm holds back on some processors, the one behind convolutions does not.
     batch, channels, num_queries = queries.shape
     kernels = queries.transpose(1, 2).reshape(batch * num_queries, channels, 1)
@@ -194,7 +194,7 @@ def spatial_distance(
     num_kept = num_keys // 4
     if num_kept < 1:
         raise ValueError(
-            f'a self-similarity map needs at least 4 keys a query, got {num_keys}; '
+            f'a self-similarity map needs at least 4 keys per query, got {num_keys}; '
             'use a patch_size of 2 or more and features of at least 2 x 2 positions'
         )
 

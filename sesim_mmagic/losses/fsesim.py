@@ -27,7 +27,7 @@ class FSeSimLoss(FeatureLoss):
     Args:
         layers (Sequence[str]): Layers of the feature network.
             Defaults to ('relu3_1', 'relu4_1', 'relu4_3').
-        num_patches (int): Query positions a layer; -1 for all. Defaults to 256.
+        num_patches (int): Query positions per layer; -1 for all. Defaults to 256.
         patch_size (int): Side of the window of keys, in positions of the layer's map.
             Defaults to 64.
         distance (str): 'cos' or 'l1'. Defaults to 'cos'.
@@ -70,10 +70,12 @@ class FSeSimLoss(FeatureLoss):
     def compare(self, source: list[Tensor], translated: list[Tensor]) -> Tensor:
         """Weighted spatial distance between the features of two batches, a scalar."""
         distances = []
-        for pair in zip(self.project(source), self.project(translated), strict=True):
-            positions = self._draw_positions(pair[0])
-            maps = (self._similarity(features, positions) for features in pair)
-            distances.append(spatial_distance(*maps, self.distance, self.normalize))
+        for layer in zip(self.project(source), self.project(translated), strict=True):
+            positions = self._draw_positions(layer[0])
+            source_map, translated_map = (self._similarity(maps, positions) for maps in layer)
+            distances.append(
+                spatial_distance(source_map, translated_map, self.distance, self.normalize)
+            )
         return self.loss_weight * torch.stack(distances).mean()
 
     def project(self, features: list[Tensor]) -> list[Tensor]:
@@ -114,7 +116,8 @@ class FSeSimLoss(FeatureLoss):
         return maps.unflatten(2, (height, width))
 
     def _draw_positions(self, features: Tensor) -> Tensor:
-        return sample_positions(*features.shape[2:], self.num_patches, device=features.device)
+        height, width = features.shape[2:]
+        return sample_positions(height, width, self.num_patches, device=features.device)
 
     def _similarity(self, features: Tensor, positions: Tensor) -> Tensor:
         return self_similarity(features, positions, self.patch_size, self.normalize)

@@ -25,9 +25,9 @@ class LSeSimLoss(FSeSimLoss, LearnedStructureLoss):
     """Spatially-correlative loss on learned features (Zheng et al., CVPR 2021, Sec. 3.2).
 
     A small head on each layer of the frozen VGG16 learns, by contrast, which similarities stay
-    when appearance changes: a query's map in the source is to resemble the map of the same query
-    in images of the same structure, and neither the maps of other queries nor those of another
-    image. The translation is then compared through the heads, which do not learn from that.
+    when appearance changes: a query's map in the source should resemble the map of the same query
+    in images of the same structure more than the maps of other queries or of another image. The
+    translation is then compared with the source through the heads, which do not learn from that.
 
     The heads' tensors have the names and shapes of the authors' ``latest_net_F.pth``. In a
     translator their optimizer is ``optim_wrapper.structure_loss``.
@@ -35,12 +35,12 @@ class LSeSimLoss(FSeSimLoss, LearnedStructureLoss):
     Args:
         layers (Sequence[str]): Layers of the feature network.
             Defaults to ('relu3_1', 'relu4_1', 'relu4_3').
-        num_patches (int): Query positions a layer; -1 for all. Defaults to 256.
+        num_patches (int): Query positions per layer; -1 for all. Defaults to 256.
         patch_size (int): Side of the window of keys, in positions of the layer's map.
             Defaults to 32.
         temperature (float): Temperature of the contrastive loss. Defaults to 0.07.
         use_augmented_view (bool): Whether the heads also learn from a view of the source with
-            another appearance, and of the target image as a negative. Defaults to True.
+            another appearance, and from a view of the target image as a negative. Defaults to True.
         colour_map (float): Probability that a view's channels get random curves and a random
             order before the jitter, which hardly changes grey pictures. Defaults to 0.
         heads (str, optional): File with the state dict of trained heads, such as the authors'
@@ -133,7 +133,7 @@ class LSeSimLoss(FSeSimLoss, LearnedStructureLoss):
 
         Positives are the translation and a view of the source; negatives the target image and
         its view, turned by 180 degrees so that not even a paired target has the source's
-        structure. Arguments are those of every loss that learns.
+        structure. For the arguments see :meth:`LearnedStructureLoss.learn`.
         """
         anchor, translated = _detached(source_features), _detached(translated_features)
         positives, negatives = [translated], [self.extract(target.flip(2, 3))]
@@ -188,7 +188,7 @@ class LSeSimLoss(FSeSimLoss, LearnedStructureLoss):
         Returns:
             list[Tensor]: The same shapes and range.
         """
-        # What MMEngine's runner tells its components; without one, calls are counted.
+        # MMEngine's runner publishes seed and iteration; without a runner, calls are counted.
         run = MessageHub.get_current_instance().runtime_info
         moment = run.get('seed', 0), run.get('iter', self._calls)
         self._calls += 1
@@ -214,7 +214,9 @@ def projection_head(channels: int) -> nn.Sequential:
     """Two 1 x 1 convolutions from ``channels`` to ``max(32, channels // 4)`` channels."""
     width = max(32, channels // 4)
     head = nn.Sequential(nn.Conv2d(channels, width, 1), nn.ReLU(), nn.Conv2d(width, width, 1))
-    for layer in (head[0], head[2]):
-        nn.init.normal_(layer.weight, std=0.02)
-        nn.init.zeros_(layer.bias)
+    for name, parameter in head.named_parameters():
+        if name.endswith('weight'):
+            nn.init.normal_(parameter, std=0.02)
+        else:
+            nn.init.zeros_(parameter)
     return head

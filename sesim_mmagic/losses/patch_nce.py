@@ -1,6 +1,7 @@
 """PatchNCE: contrast between patches of the generator's own features (CUT, FastCUT)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +18,11 @@ class PatchNCELoss(StructureLoss):
     """Patchwise contrastive loss (Park et al., "Contrastive Learning for Unpaired
     Image-to-Image Translation", ECCV 2020, Sec. 3).
 
-    A patch of the translation is to resemble the patch of the source at the same position more
-    than other patches of that source, in features of the generator's encoder behind a small
-    perceptron a layer. The perceptrons have no objective of their own: they train with the
-    generator, in its optimizer (``optim_wrapper.generators.modules=['generators',
-    'structure_loss']``)::
+    A patch of the translation should resemble the patch of the source at the same position more
+    than it resembles other patches of that source. Patches are compared in features of the
+    generator's encoder, after a small perceptron per layer. The perceptrons have no objective of
+    their own: they train with the generator, in its optimizer
+    (``optim_wrapper.generators.modules=['generators', 'structure_loss']``)::
 
         loss = loss_weight * mean over layers of info_nce(MLP(translated), MLP(source))
 
@@ -33,7 +34,7 @@ class PatchNCELoss(StructureLoss):
         channels (Sequence[int]): Channels of the generator in these layers. Defaults to those
             of width 64: (3, 128, 256, 256, 256).
         width (int): Width of hidden and last layer of the perceptrons. Defaults to 256.
-        num_patches (int): Positions a layer, the same in source and translation; -1 for all.
+        num_patches (int): Positions per layer, the same in source and translation; -1 for all.
             Defaults to 256.
         batch_negatives (bool): Whether the patches of all images of a batch are negatives, as in
             SinCUT, whose batch is crops of one picture; otherwise those of the same image alone.
@@ -83,21 +84,24 @@ class PatchNCELoss(StructureLoss):
         for index, in_channels in enumerate(channels):
             self.add_module(f'mlp_{index}', perceptron(in_channels, width))
 
-    def extract(self, images: Tensor, generator: nn.Module | None = None) -> list[Tensor]:
+    def extract(self, images: Tensor, generator: Any = None) -> list[Tensor]:
         """Features of the generator's encoder, each of shape (B, C, h, w).
 
         Raises:
             ValueError: If no generator is given.
         """
         if generator is None:
-            raise ValueError('PatchNCELoss looks through the generator: give it beside the images')
+            raise ValueError(
+                'PatchNCELoss sees images through the generator: give it with the images'
+            )
         return generator.encode(images, self.layers)
 
     def compare(self, source: list[Tensor], translated: list[Tensor]) -> Tensor:
         """Weighted contrastive loss, averaged over layers, a scalar; the source is detached."""
         losses = []
         for index, (key, query) in enumerate(zip(source, translated, strict=True)):
-            positions = sample_positions(*query.shape[2:], self.num_patches, device=query.device)
+            height, width = query.shape[2:]
+            positions = sample_positions(height, width, self.num_patches, device=query.device)
             keys, queries = (
                 self.get_submodule(f'mlp_{index}')(features.flatten(2).mT[:, positions])
                 for features in (key, query)
@@ -119,7 +123,9 @@ class PatchNCELoss(StructureLoss):
 def perceptron(in_channels: int, width: int) -> nn.Sequential:
     """Two linear layers with a ReLU between; Xavier initialisation of gain 0.02, as CUT's."""
     layers = nn.Sequential(nn.Linear(in_channels, width), nn.ReLU(), nn.Linear(width, width))
-    for layer in (layers[0], layers[2]):
-        nn.init.xavier_normal_(layer.weight, gain=0.02)
-        nn.init.zeros_(layer.bias)
+    for name, parameter in layers.named_parameters():
+        if name.endswith('weight'):
+            nn.init.xavier_normal_(parameter, gain=0.02)
+        else:
+            nn.init.zeros_(parameter)
     return layers

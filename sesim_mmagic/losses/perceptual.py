@@ -16,8 +16,8 @@ from .feature_loss import FeatureLoss
 class PerceptualLoss(FeatureLoss):
     """L1 distance between fixed features of source and translation (Johnson et al., ECCV 2016).
 
-    It sees what :class:`FSeSimLoss` sees and compares the features themselves, not how they
-    resemble each other: appearance that the features hold has to stay::
+    It sees the features that :class:`FSeSimLoss` sees and compares them directly, so that the
+    appearance which they hold has to stay too::
 
         loss = loss_weight * mean over layers of mean |f(source) - f(translated)|
 

@@ -1,7 +1,8 @@
-"""What every structure loss can do, so that any of them fits any translator."""
+"""The interface of structure losses: any of them fits any translator."""
 
 from abc import ABCMeta, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +16,8 @@ class StructureLoss(nn.Module, metaclass=ABCMeta):
     the loss with two batches of images.
 
     Images have shape (B, 3, H, W), values in [-1, 1], and the channel order that the model's
-    data preprocessor gives (:attr:`channel_order` is what the loss expects, None if it does
-    not care).
+    data preprocessor gives. :attr:`channel_order` is the order that the loss expects, None if any
+    will do.
 
     >>> class MeanColour(StructureLoss):
     ...     def extract(self, images, generator=None):
@@ -57,16 +58,16 @@ class StructureLoss(nn.Module, metaclass=ABCMeta):
     def similarity_maps(
         self, images: Tensor, points: Sequence[tuple[float, float]]
     ) -> dict[str, Tensor]:
-        """Self-similarity of a few points by layer; nothing where the loss sees none.
+        """Self-similarity of a few points by layer, see :meth:`FSeSimLoss.similarity_maps`.
 
-        See :meth:`FSeSimLoss.similarity_maps`.
+        A loss that compares no self-similarity has no maps.
         """
         return {}
 
     def forward(
         self,
-        source: Tensor | list[Tensor],
-        translated: Tensor | list[Tensor],
+        source: Any,
+        translated: Any,
         generator: nn.Module | None = None,
         mode: str = 'images',
     ) -> Tensor:
@@ -76,8 +77,9 @@ class StructureLoss(nn.Module, metaclass=ABCMeta):
             source (Tensor): Shape (B, 3, H, W), values in [-1, 1].
             translated (Tensor): Same shape and range; gradients flow through it alone.
             generator (nn.Module, optional): See :meth:`extract`.
-            mode (str): 'features' if both are features, not images: a distributed wrapper, which
-                averages gradients, has this one entry. Defaults to 'images'.
+            mode (str): 'features' if source and translated are features from :meth:`extract`, not
+                images. A distributed wrapper averages gradients of what passes through ``forward``
+                alone, hence the mode. Defaults to 'images'.
 
         Returns:
             Tensor: A non-negative scalar, loss weight included.
@@ -100,7 +102,7 @@ class StructureLoss(nn.Module, metaclass=ABCMeta):
 class LearnedStructureLoss(StructureLoss):
     """A structure loss with parameters that learn from an objective of their own, :meth:`learn`.
 
-    They learn nothing from the generator's objective, and the generator nothing from theirs. In a
+    The generator's objective does not train them, and theirs does not train the generator. In a
     translator their optimizer has the key ``structure_loss``.
     """
 
@@ -118,11 +120,13 @@ class LearnedStructureLoss(StructureLoss):
 
         Args:
             source_features (list[Tensor]): What :meth:`extract` gave for ``source``.
-            translated_features (list[Tensor]): The same of its translation; no gradient goes back.
+            translated_features (list[Tensor]): The same of its translation, which gets no gradient.
             source (Tensor): Source images, shape (B, 3, H, W), values in [-1, 1].
             target (Tensor): Real images of the target domain, same shape and range.
         """
 
-    def forward(self, *inputs: Tensor | list[Tensor] | nn.Module, mode: str = 'images') -> Tensor:
-        """As of any structure loss or, of mode 'learn', the result of :meth:`learn`."""
-        return self.learn(*inputs) if mode == 'learn' else super().forward(*inputs, mode=mode)
+    def forward(self, *inputs: Any, **settings: Any) -> Tensor:
+        """As of any structure loss or, with ``mode='learn'``, the result of :meth:`learn`."""
+        if settings.get('mode') == 'learn':
+            return self.learn(*inputs)
+        return super().forward(*inputs, **settings)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.dist import get_rank, get_world_size
@@ -32,7 +33,7 @@ def check_channel_order(data_preprocessor: nn.Module, *losses: StructureLoss) ->
             )
 
 
-def check_generator_features(loss: nn.Module | None, *generators: nn.Module) -> None:
+def check_generator_features(loss: Any, *generators: Any) -> None:
     """Raise ``ValueError`` if a loss sees images through generators that do not fit it."""
     if loss is None or not loss.needs_generator:
         return
@@ -80,7 +81,7 @@ def check_training_batch(data: dict, keys: Sequence[str]) -> None:
         )
 
 
-def finite_losses(losses: Mapping[str, Tensor | float]) -> dict[str, Tensor | float]:
+def finite_losses(losses: Mapping[str, Tensor | float]) -> dict[str, Any]:
     """Detach the losses of a step, and stop the training if one of them is not finite.
 
     Called in ``train_step``, so that no hook sees the values, least of all one that writes a
@@ -158,7 +159,7 @@ def _as_list(images: Tensor | Sequence[Tensor]) -> list[Tensor]:
     return [images] if isinstance(images, Tensor) else list(images)
 
 
-def check_average(owner: nn.Module, ema: object) -> None:
+def check_average(owner: object, ema: Any) -> None:
     """Raise ``ValueError`` unless these are arguments of MMEngine's exponential moving average.
 
     Args:

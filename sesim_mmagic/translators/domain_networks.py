@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class DomainNetworks(nn.ModuleDict):
-    """One network a domain, called by the domain's name.
+    """One network per domain, called by the domain's name.
 
     MMagic keeps its generators in a plain ``ModuleDict``, which has no forward pass: it takes
     them out of their ``DistributedDataParallel`` wrapper to call them, and then gradients are
@@ -45,7 +45,7 @@ def reachable_networks(networks: nn.Module) -> ThroughWrapper:
     return ThroughWrapper(networks if trains else unwrapped(networks))
 
 
-def unwrapped(module: nn.Module) -> nn.Module:
+def unwrapped(module: Any) -> Any:
     """The module without its distributed wrapper, if it has one."""
     return module.module if is_model_wrapper(module) else module
 

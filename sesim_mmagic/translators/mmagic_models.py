@@ -43,6 +43,7 @@ class StructureLossMixin(Translator):
 
     #: What ``loss_config`` may hold.
     loss_weights: tuple[str, ...] = ()
+    _lessons: dict[str, Lesson]
 
     def __init__(
         self,
@@ -131,7 +132,7 @@ class StructureLossMixin(Translator):
         return lessons
 
     @contextmanager
-    def inference_mode(self, network: nn.Module) -> Iterator[nn.Module]:
+    def inference_mode(self, network: nn.Module) -> Iterator[Any]:
         """Eval mode, but batch norms take the statistics of the images, as MMagic's models do."""
         norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
         tracked = [norm.track_running_stats for norm in norms]

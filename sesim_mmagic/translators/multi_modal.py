@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from mmagic.models.utils import set_requires_grad
 from mmagic.structures import DataSample
 from mmengine.optim import OptimWrapperDict
-from torch import Tensor, nn
+from torch import Tensor
 
 from sesim_mmagic.registry import MODELS
 from sesim_mmagic.utils.checks import check_flags, check_ints, check_numbers
@@ -32,13 +32,13 @@ class Direction(NamedTuple):
     source: str
     target: str
     content: Tensor
-    #: The source's own style, which one-sided nobody asks for.
+    #: The source's own style; None if nothing is translated into the source domain.
     own_style: Tensor | None
     #: The style that was drawn for the translation.
     style: Tensor
     translated: Tensor
     #: What the structure loss sees in source and translation.
-    features: tuple[Features | None, Features | None]
+    features: tuple[Features, Features]
 
 
 @MODELS.register_module()
@@ -61,7 +61,7 @@ class MultiModalTranslator(DomainTranslator):
     Args:
         generator (dict): Config of an auto-encoder with the methods of ``MUNITGenerator``.
         discriminator (dict, optional): Config of the discriminator, which may return a list of
-            scores, one a scale, whose losses are summed; None for inference only.
+            scores, one per scale, whose losses are summed; None for inference only.
         two_sided (bool): Whether the target is translated into the source as well.
             Defaults to True.
         image_weight (float): Weight of the L1 reconstruction of an image from its own content and
@@ -100,10 +100,8 @@ class MultiModalTranslator(DomainTranslator):
         decode_batch: int = 8,
         **kwargs: Any,
     ) -> None:
-        weights = dict(
-            image=image_weight, style=style_weight, content=content_weight, cycle=cycle_weight
-        )
-        check_numbers(self, least=0, **{f'{name}_weight': w for name, w in weights.items()})
+        check_numbers(self, least=0, image_weight=image_weight, style_weight=style_weight)
+        check_numbers(self, least=0, content_weight=content_weight, cycle_weight=cycle_weight)
         check_flags(self, two_sided=two_sided, shared_styles=shared_styles)
         check_ints(self, 1, num_styles=num_styles, decode_batch=decode_batch)
         check_ints(self, 0, seed=seed)
@@ -114,16 +112,14 @@ class MultiModalTranslator(DomainTranslator):
                 'nothing would train the style encoder: set style_weight or image_weight'
             )
         super().__init__(generator, discriminator, two_sided=two_sided, **kwargs)
-        self.weights = weights
+        self.weights = dict(
+            image=image_weight, style=style_weight, content=content_weight, cycle=cycle_weight
+        )
+        self.style_channels = self.generators[self.target_domain].style_channels
         self.num_styles = num_styles
         self.seed = seed
         self.shared_styles = shared_styles
         self.decode_batch = decode_batch
-
-    @property
-    def style_channels(self) -> int:
-        """Numbers that describe a style."""
-        return unwrapped(self.generators)[self.target_domain].style_channels
 
     def _encoder_of(self, domain: str) -> str:
         """The domain whose auto-encoder reads the contents of ``domain``."""
@@ -132,9 +128,9 @@ class MultiModalTranslator(DomainTranslator):
     # ---------------------------------------------------------------- training
 
     def train_step(self, data: dict, optim_wrapper: OptimWrapperDict) -> dict[str, Tensor]:
-        """One update of a structure loss that learns, of the discriminators, of the generators.
+        """Update the structure loss if it learns, then the discriminators, then the generators.
 
-        Both see the same translations; MUNIT draws new styles for each.
+        All see the same translations; MUNIT draws new styles for each update.
 
         Args:
             data (dict): A batch: ``inputs`` with ``img_{source_domain}`` and
@@ -153,7 +149,7 @@ class MultiModalTranslator(DomainTranslator):
         with gen_optim.optim_context(self.generators):
             directions, reconstruction = self._translate_batch(images)
         lessons = [Lesson(*d.features, images[d.source], images[d.target]) for d in directions]
-        losses = learn_structure(self.structure_loss, optim_wrapper, lessons)
+        losses: dict[str, Any] = learn_structure(self.structure_loss, optim_wrapper, lessons)
 
         with disc_optim.optim_context(self.discriminators):
             disc_loss = sum(self._discriminator_loss(d, images) for d in directions)
@@ -161,8 +157,8 @@ class MultiModalTranslator(DomainTranslator):
 
         set_requires_grad(self.discriminators, False)
         with gen_optim.optim_context(self.generators):
-            gen_losses = [self._generator_losses(d, images) for d in directions]
-            gen_losses = {name: sum(each[name] for each in gen_losses) for name in gen_losses[0]}
+            terms = [self._generator_losses(d, images) for d in directions]
+            gen_losses: dict[str, Any] = {k: sum(each[k] for each in terms) for k in terms[0]}
             gen_losses.update(reconstruction)
         gen_optim.update_params(sum(gen_losses.values()))
         set_requires_grad(self.discriminators, True)
@@ -174,7 +170,7 @@ class MultiModalTranslator(DomainTranslator):
     def _translate_batch(
         self, images: dict[str, Tensor]
     ) -> tuple[list[Direction], dict[str, Tensor]]:
-        """The translations of all directions; the weighted reconstruction of images."""
+        """Translate in all directions, and reconstruct the images (a weighted loss)."""
         contents, styles = {}, {}
         for domain, image in images.items():
             contents[domain], styles[domain] = self.generators(
@@ -192,7 +188,7 @@ class MultiModalTranslator(DomainTranslator):
             directions.append(direction)
         if not self.weights['image']:
             return directions, {}
-        distance = 0.0
+        distance: Any = 0.0
         for domain in self.domains:
             own = self.generators(domain=domain, content=contents[domain], style=styles[domain])
             distance = distance + F.l1_loss(own, images[domain])
@@ -206,10 +202,10 @@ class MultiModalTranslator(DomainTranslator):
 
     def _extract_features(
         self, domain: str, source: Tensor, translated: Tensor
-    ) -> tuple[Features | None, Features | None]:
+    ) -> tuple[Features, Features]:
         """What the structure loss sees in source and translation, extracted once."""
         if self.structure_loss is None:
-            return None, None
+            return [], []
         generator = unwrapped(self.generators)[self._encoder_of(domain)]
         extract = unwrapped(self.structure_loss).extract
         return extract(source, generator), extract(translated, generator)
@@ -224,7 +220,7 @@ class MultiModalTranslator(DomainTranslator):
         self, domain: str, images: Tensor, target_is_real: bool, is_disc: bool = False
     ) -> Tensor:
         """Sum over the scales of the domain's discriminator."""
-        scores = reachable_networks(self.discriminators)[domain](images)
+        scores: Any = reachable_networks(self.discriminators)[domain](images)
         scores = scores if isinstance(scores, list | tuple) else [scores]
         return sum(self.gan_loss(score, target_is_real, is_disc=is_disc) for score in scores)
 
@@ -255,7 +251,7 @@ class MultiModalTranslator(DomainTranslator):
 
     # --------------------------------------------------------------- inference
 
-    def content_encoder(self, target: str) -> nn.Module:
+    def content_encoder(self, target: str) -> Any:
         """The auto-encoder that reads the contents of what is translated into ``target``."""
         return self.inference_generators[self._encoder_of(self.domains[target])]
 

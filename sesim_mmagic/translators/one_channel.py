@@ -6,6 +6,8 @@ network of one channel know better: the first takes one of the three, the last o
 channel three times.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -13,7 +15,7 @@ from torch import Tensor, nn
 _BGR = (0.114, 0.587, 0.299)
 
 
-def adapt_channels(model: nn.Module) -> None:
+def adapt_channels(model: Any) -> None:
     """Let networks of one channel take and give three equal ones; make their domains grey.
 
     Colour pictures of these domains become grey in the data preprocessor, inputs and samples, so
@@ -71,7 +73,8 @@ def _to_grey(images: Tensor, weights: tuple[float, ...]) -> Tensor:
     if torch.equal(images, first.expand_as(images)):
         return images
     channels = images.float().unbind(-3)
-    grey = sum(weight * channel for weight, channel in zip(weights, channels, strict=True))
+    parts = [weight * channel for weight, channel in zip(weights, channels, strict=True)]
+    grey = parts[0] + parts[1] + parts[2]
     if not images.is_floating_point():
         grey = grey.round()
     return grey.to(images.dtype).unsqueeze(-3).expand_as(images).contiguous()
@@ -82,7 +85,7 @@ def _adapt(network: nn.Module, expand: bool) -> tuple[int, int]:
 
     Convolutions of MMagic's networks and of this package have a weight (out, in, height, width).
     """
-    layers = [m for m in network.modules() if _is_convolution(m)]
+    layers: list[Any] = [m for m in network.modules() if _is_convolution(m)]
     if not layers:
         return 0, 0
     given, made = layers[0].weight.shape[1], layers[-1].weight.shape[0]
@@ -101,7 +104,7 @@ def _is_convolution(module: nn.Module) -> bool:
     return isinstance(weight, Tensor) and weight.dim() == 4
 
 
-def _take_one_of_three(layer: nn.Module, args: tuple) -> tuple:
+def _take_one_of_three(layer: Any, args: tuple) -> tuple:
     """Of one picture, or of several on top of each other as pix2pix judges them."""
     images = args[0]
     if images.shape[1] != 3 * layer.weight.shape[1]:

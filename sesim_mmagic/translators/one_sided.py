@@ -19,32 +19,41 @@ from .penalties import discriminator_penalties
 from .structure import Lesson, check_optimizers, learn_structure, structure_distance
 
 
-class Batch(NamedTuple):
-    """Images of a training step, each (B, 3, H, W), or the features that a loss sees in them."""
+class Images(NamedTuple):
+    """Images of a training step, each (B, 3, H, W), values in [-1, 1]."""
 
-    source: Tensor | list[Tensor] | None = None
-    target: Tensor | list[Tensor] | None = None
-    translated: Tensor | list[Tensor] | None = None
-    #: What the generator makes of ``target``, where a loss asks for it.
-    identity: Tensor | list[Tensor] | None = None
+    source: Tensor
+    target: Tensor
+    translated: Tensor
+    #: What the generator makes of ``target``, if a loss compares the two.
+    identity: Tensor | None = None
+
+
+class ImageFeatures(NamedTuple):
+    """What the structure loss sees in these images, one map (B, C, h, w) per layer."""
+
+    source: list[Tensor] = []
+    target: list[Tensor] = []
+    translated: list[Tensor] = []
+    identity: list[Tensor] = []
 
 
 @MODELS.register_module()
 class OneSidedTranslator(DomainTranslator):
     """Translates one domain into another with a single generator.
 
-    A discriminator asks for the target's appearance; a structure loss between source and
-    translation asks for the source's structure (Zheng et al., CVPR 2021, Sec. 3.3). Optimizer
-    keys: ``generators``, ``discriminators`` and, if the structure loss learns,
-    ``structure_loss``.
+    A discriminator judges whether translations have the target's appearance; a structure loss
+    between source and translation keeps the source's structure (Zheng et al., CVPR 2021,
+    Sec. 3.3). The optimizers have the keys ``generators``, ``discriminators`` and, if the
+    structure loss learns, ``structure_loss``.
 
     Args:
         identity_weight (float): Weight of the L1 distance between an image of the target
             domain and what the generator makes of it. Defaults to 0.
         structure_identity_weight (float): Factor on the structure loss between those two
             (identity NCE in CUT). Defaults to 0.
-        flip_equivariance (bool): Whether the generator sees every other batch mirrored, and its
-            translations are mirrored back for the structure loss (as in FastCUT).
+        flip_equivariance (bool): Whether batches are mirrored for the generator with probability
+            1/2, and their translations mirrored back for the structure loss (as in FastCUT).
             Defaults to False.
         gradient_penalty_weight (float): Weight of the discriminator's gradient penalty
             towards norm 1 on mixed samples (Gulrajani et al., NeurIPS 2017). Defaults to 0.
@@ -95,7 +104,7 @@ class OneSidedTranslator(DomainTranslator):
     # ---------------------------------------------------------------- training
 
     def train_step(self, data: dict, optim_wrapper: OptimWrapperDict) -> dict[str, Tensor]:
-        """One update of a structure loss that learns, of the discriminator, of the generator.
+        """Update the structure loss if it learns, then the discriminator, then the generator.
 
         Args:
             data (dict): A batch: ``inputs`` with ``img_{source_domain}`` and
@@ -116,7 +125,7 @@ class OneSidedTranslator(DomainTranslator):
             features = self._extract_features(images, encoded, mirrored)
 
         lesson = Lesson(features.source, features.translated, source, target)
-        losses = learn_structure(self.structure_loss, optim_wrapper, [lesson])
+        losses: dict[str, Any] = learn_structure(self.structure_loss, optim_wrapper, [lesson])
 
         with disc_optim.optim_context(self.discriminators):
             disc_losses = self._discriminator_losses(images)
@@ -134,60 +143,63 @@ class OneSidedTranslator(DomainTranslator):
 
     def _translate_batch(
         self, source: Tensor, target: Tensor, mirrored: bool
-    ) -> tuple[Batch, dict[str, list[Tensor]]]:
-        """The translations; what the generator saw in real images, if the structure loss asks."""
-        given = dict(source=source)
+    ) -> tuple[Images, dict[str, list[Tensor]]]:
+        """Translate the batch in one pass of the generator.
+
+        If the structure loss sees images through the generator, this pass also gives the features
+        of the real images, by their names in :class:`ImageFeatures`.
+        """
+        real = dict(source=source)
         if self.identity_weight or self.structure_identity_weight:
-            given['target'] = target
-        sizes = [len(images) for images in given.values()]
-        images = torch.cat(list(given.values()))
-        encoded = {}
+            real['target'] = target
+        sizes = [len(images) for images in real.values()]
+        images = torch.cat(list(real.values()))
+        encoded: dict[str, list[Tensor]] = {}
         loss = unwrapped(self.structure_loss)
         if loss is not None and loss.needs_generator and not mirrored:
-            # Features of this very pass.
             outputs, maps = self.generators(images, domain=self.target_domain, layers=loss.layers)
             parts = zip(*(layer.detach().split(sizes) for layer in maps), strict=True)
-            encoded = {name: list(part) for name, part in zip(given, parts, strict=True)}
+            encoded = {name: list(part) for name, part in zip(real, parts, strict=True)}
         else:
             images = images.flip(3) if mirrored else images
             outputs = self.generators(images, domain=self.target_domain)
         translated, *identity = outputs.split(sizes)
-        return Batch(source, target, translated, *identity), encoded
+        return Images(source, target, translated, *identity), encoded
 
     def _extract_features(
-        self, images: Batch, encoded: dict[str, list[Tensor]], mirrored: bool
-    ) -> Batch:
-        """What the structure loss sees in each batch of images, extracted once.
+        self, images: Images, encoded: dict[str, list[Tensor]], mirrored: bool
+    ) -> ImageFeatures:
+        """Extract once what the structure loss needs, beyond what is ``encoded`` already.
 
-        What was translated of mirrored images is mirrored back (flip equivariance, as in FastCUT).
+        Features of translations of mirrored images are mirrored back (flip equivariance).
         """
         if self.structure_loss is None:
-            return Batch()
+            return ImageFeatures()
         names = ['source', 'translated']
         names += ['target', 'identity'] if self.structure_identity_weight else []
+        loss = unwrapped(self.structure_loss)
         generator = unwrapped(self.generators)[self.target_domain]
         features = {}
         for name in names:
-            features[name] = encoded.get(name) or unwrapped(self.structure_loss).extract(
-                getattr(images, name), generator
-            )
+            features[name] = encoded.get(name) or loss.extract(getattr(images, name), generator)
             if mirrored and name in ('translated', 'identity'):
                 features[name] = [maps.flip(3) for maps in features[name]]
-        return Batch(**features)
+        return ImageFeatures(**features)
 
-    def _discriminator_losses(self, images: Batch) -> dict[str, Tensor]:
+    def _discriminator_losses(self, images: Images) -> dict[str, Tensor]:
         discriminate = reachable_networks(self.discriminators)[self.target_domain]
-        fake = self.image_buffers[self.target_domain].query(images.translated)
+        buffer: Any = self.image_buffers[self.target_domain]
+        fake = buffer.query(images.translated)
         fake_loss = self.gan_loss(discriminate(fake), target_is_real=False, is_disc=True)
         real_loss = self.gan_loss(discriminate(images.target), target_is_real=True, is_disc=True)
-        # Halved as in CycleGAN: the discriminator learns at half the generator's lr_scale.
         penalties = discriminator_penalties(
             discriminate, images.target, fake, **self.penalty_weights
         )
+        # Halved as in CycleGAN, so that the discriminator learns more slowly than the generator.
         return {'loss_gan_d': 0.5 * (fake_loss + real_loss), **penalties}
 
     def _generator_losses(
-        self, images: Batch, features: Batch, mirrored: bool
+        self, images: Images, features: ImageFeatures, mirrored: bool
     ) -> dict[str, Tensor]:
         discriminate = reachable_networks(self.discriminators)[self.target_domain]
         losses = {'loss_gan_g': self.gan_loss(discriminate(images.translated), target_is_real=True)}
@@ -199,8 +211,9 @@ class OneSidedTranslator(DomainTranslator):
             translated = images.translated.flip(3) if mirrored else images.translated
             losses['loss_perceptual'] = self.perceptual_loss(images.source, translated)
         if self.identity_weight:
-            wanted = images.target.flip(3) if mirrored else images.target
-            losses['loss_identity'] = self.identity_weight * F.l1_loss(images.identity, wanted)
+            assert images.identity is not None
+            target = images.target.flip(3) if mirrored else images.target
+            losses['loss_identity'] = self.identity_weight * F.l1_loss(images.identity, target)
         if self.structure_identity_weight:
             distance = structure_distance(loss, features.target, features.identity)
             losses['loss_structure_identity'] = self.structure_identity_weight * distance

@@ -1,11 +1,11 @@
-"""A structure loss within a training step: its own objective, and its term in the generator's."""
+"""The structure loss in a training step: its own objective, and its term in the generator's."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.optim import OptimWrapperDict
-from torch import Tensor, nn
+from torch import Tensor
 
 from sesim_mmagic.losses import LearnedStructureLoss
 
@@ -28,7 +28,7 @@ class Lesson(NamedTuple):
 
 
 def learn_structure(
-    loss: nn.Module | None, optim_wrapper: OptimWrapperDict, lessons: Iterable[Lesson]
+    loss: Any, optim_wrapper: OptimWrapperDict, lessons: Iterable[Lesson]
 ) -> dict[str, Tensor]:
     """One update of a structure loss that has an objective and an optimizer of its own.
 
@@ -36,7 +36,7 @@ def learn_structure(
         loss (nn.Module, optional): The structure loss, maybe in a distributed wrapper.
         optim_wrapper (OptimWrapperDict): With ``structure_loss`` if the loss learns; otherwise
             nothing happens here.
-        lessons (Iterable[Lesson]): One a direction; the objective is their mean.
+        lessons (Iterable[Lesson]): One per direction; the objective is their mean.
 
     Returns:
         dict[str, Tensor]: ``loss_contrastive``, detached, if there is an update.
@@ -51,17 +51,18 @@ def learn_structure(
     return dict(loss_contrastive=objective.detach())
 
 
-def structure_distance(loss: nn.Module, source: Features, translated: Features) -> Tensor:
+def structure_distance(loss: Any, source: Features, translated: Features) -> Tensor:
     """The structure loss's term in the generator's objective, a scalar.
 
-    Called through the wrapper only where parameters of the loss train by this: a wrapper waits
-    for their gradients.
+    The loss is called through its distributed wrapper only if its own parameters train with the
+    generator: the wrapper would otherwise wait for gradients that never come.
     """
-    reached = loss if unwrapped(loss).trains_with_generator else unwrapped(loss)
-    return reached(source, translated, mode='features')
+    if not unwrapped(loss).trains_with_generator:
+        loss = unwrapped(loss)
+    return loss(source, translated, mode='features')
 
 
-def check_optimizers(loss: nn.Module | None, optim_wrapper: OptimWrapperDict) -> None:
+def check_optimizers(loss: Any, optim_wrapper: OptimWrapperDict) -> None:
     """Raise ``ValueError`` unless a structure loss has the optimizers that it needs."""
     loss = unwrapped(loss)
     learns = isinstance(loss, LearnedStructureLoss)

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from mmagic.structures import DataSample
-from mmengine.model import ExponentialMovingAverage
+from mmengine.model import BaseModel, ExponentialMovingAverage
 from torch import Tensor, nn
 
 from sesim_mmagic.losses import StructureLoss
@@ -20,12 +20,12 @@ from .one_channel import adapt_channels
 from .padding import pad_to_multiple
 
 
-class Translator:
+class Translator(BaseModel):
     """The interface of a translation model: which domains it knows, how it translates images.
 
-    A subclass has ``generators`` by their target domain and what stands below.
-
     Attributes:
+        generators (DomainNetworks): By their target domain, maybe in a distributed wrapper.
+        discriminators (DomainNetworks, optional): Likewise; None for inference only.
         domains (dict[str, str]): Source domain by target domain, the default target first.
         size_divisor (int): Sides of the images that the generators take are multiples of this.
         smallest_side (int): No side is shorter.
@@ -36,6 +36,8 @@ class Translator:
         num_styles (int): Translations of a source in a test; 0 where there are no styles.
     """
 
+    generators: Any
+    discriminators: Any
     domains: dict[str, str]
     size_divisor: int
     smallest_side: int
@@ -91,7 +93,7 @@ class Translator:
             self.generator_ema.update_parameters(unwrapped(self.generators))
 
     @property
-    def inference_generators(self) -> nn.ModuleDict:
+    def inference_generators(self) -> Any:
         """What translates, by target domain: moving averages where there are some."""
         if self.generator_ema is None:
             return unwrapped(self.generators)
@@ -166,7 +168,7 @@ class Translator:
         yield translated[:, None]
 
     @contextmanager
-    def inference_mode(self, network: nn.Module) -> Iterator[nn.Module]:
+    def inference_mode(self, network: nn.Module) -> Iterator[Any]:
         """A network in eval mode; the modes of its modules are put back."""
         modes = {module: module.training for module in network.modules()}
         network.eval()

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from mmengine.optim import AmpOptimWrapper
 
-from sesim_mmagic.translators.one_sided import Batch
+from sesim_mmagic.translators.one_sided import ImageFeatures, Images
 from sesim_mmagic.translators.padding import pad_to_multiple
 from tests.test_translators.tiny import batch, one_sided, optim_wrappers
 from tests.tiny import TINY_FSESIM, TINY_VGG
@@ -82,9 +82,9 @@ def test_gan_losses(gan_type, generator_loss, fake_loss, real_loss):
     judge = model.discriminators['zebra']
     with torch.no_grad():
         translated = model.generators(source, domain='zebra')
-        images = Batch(source, target, translated)
+        images = Images(source, target, translated)
         found_d = model._discriminator_losses(images)['loss_gan_d']
-        found_g = model._generator_losses(images, Batch(), mirrored=False)['loss_gan_g']
+        found_g = model._generator_losses(images, ImageFeatures(), mirrored=False)['loss_gan_g']
         fake, real = judge(translated), judge(target)
     expected_d = 0.5 * (fake_loss(fake).mean() + real_loss(real).mean())
     torch.testing.assert_close(found_d, expected_d)
@@ -97,7 +97,7 @@ def test_gradient_penalty_pulls_the_norm_to_one():
     assert log_vars['loss_gradient_penalty'] > 0
     model.discriminators['zebra'] = torch.nn.Sequential(torch.nn.Flatten(), UnitSlope(3 * 32 * 32))
     images = torch.rand(2, 3, 32, 32)
-    losses = model._discriminator_losses(Batch(target=images, translated=images.flip(3)))
+    losses = model._discriminator_losses(Images(images, images, images.flip(3)))
     assert losses['loss_gradient_penalty'].item() == pytest.approx(0, abs=1e-6)
 
 
@@ -110,7 +110,8 @@ def test_the_gradient_penalty_sees_what_the_discriminator_sees():
         buffer.images = torch.full((1, 3, 32, 32), 0.5)
         np.random.seed(next(s for s in range(9) if np.random.RandomState(s).random() < 0.5))
         torch.manual_seed(0)
-        images = Batch(target=torch.zeros(1, 3, 32, 32), translated=translated)
+        target = torch.zeros(1, 3, 32, 32)
+        images = Images(target, target, translated)
         losses = model._discriminator_losses(images)
         assert torch.equal(buffer.images, translated)
         penalties.append(losses['loss_gradient_penalty'])
