@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from mmengine.dist import get_rank
+from mmengine.dist import broadcast, get_rank
 from mmengine.logging import MessageHub
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -79,6 +79,7 @@ class LSeSimLoss(FSeSimLoss, LearnedStructureLoss):
         self.use_augmented_view = use_augmented_view
         self.colour_map = colour_map
         self._calls = 0
+        self._views_seed: int | None = None
         self.heads_file = heads
         self.heads = nn.ModuleDict(
             {
@@ -190,7 +191,12 @@ class LSeSimLoss(FSeSimLoss, LearnedStructureLoss):
         """
         # MMEngine's runner publishes seed and iteration; without a runner, calls are counted.
         run = MessageHub.get_current_instance().runtime_info
-        moment = run.get('seed', 0), run.get('iter', self._calls)
+        if self._views_seed is None:
+            # Ranks may have seeds of their own, and after a resume all have that of the first.
+            seed = torch.tensor(run.get('seed', 0))
+            broadcast(seed)
+            self._views_seed = int(seed)
+        moment = self._views_seed, run.get('iter', self._calls)
         self._calls += 1
         views = []
         for role, images in enumerate(batches):

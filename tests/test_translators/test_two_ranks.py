@@ -63,7 +63,8 @@ class RecordingOptimWrapper(OptimWrapper):
 def gradients(name, rank=0, world_size=1):
     """Gradients of every network in each step, and the names in the checkpoint."""
     torch.set_num_threads(1)
-    MessageHub.get_current_instance().update_info('iter', 0)  # views follow from it
+    for name_of_info, value in dict(seed=7 + rank, iter=0).items():  # views follow from these
+        MessageHub.get_current_instance().update_info(name_of_info, value)
     model = BUILDERS[name]().double()
     if world_size > 1:
         model = MMSeparateDistributedDataParallel(model)
