@@ -71,17 +71,18 @@ class _Memory:
     """
 
     def __init__(self) -> None:
-        self.files: dict[str, list] = {}
+        self.files: dict[str, list[int]] = {}
         self.path: Path | None = None
 
     def pixels(self, file: str, decoded: bool = False) -> int | None:
         """Pixels of a file that was good, and decoded if asked for, and has not changed since."""
         entry = self.files.get(os.path.abspath(file))
         try:
-            known = entry and entry[:2] == _size_and_time(file) and entry[3] >= decoded
+            if entry and entry[:2] == _size_and_time(file) and entry[3] >= decoded:
+                return entry[2]
         except OSError:
-            return None
-        return entry[2] if known else None
+            pass  # it is gone
+        return None
 
     def save(self) -> None:
         if self.path is not None and is_main_process():
@@ -158,10 +159,15 @@ def _check(title: str, paths: Sequence[str], limit: int, decode: bool) -> dict[s
         return None
 
     is_shown = is_main_process() and sys.stderr.isatty() and len(paths) > 100
-    console = Console(stderr=True)
     # Most of the decoding does not hold Python's lock.
     with ThreadPoolExecutor(_WORKERS) as pool:
         reasons = pool.map(reason, paths)
-        bar = dict(total=len(paths), transient=True, disable=not is_shown, console=console)
-        reasons = track(reasons, title, **bar)
-        return {path: text for path, text in zip(paths, reasons, strict=True) if text}
+        shown_reasons = track(
+            reasons,
+            title,
+            total=len(paths),
+            transient=True,
+            disable=not is_shown,
+            console=Console(stderr=True),
+        )
+        return {path: text for path, text in zip(paths, shown_reasons, strict=True) if text}

@@ -49,11 +49,11 @@ def render_mode(labels: np.ndarray, mode: int) -> np.ndarray:
         raise ValueError(f'mode must be a number from 0 to {len(MODES) - 1}, got {mode!r}')
     height, width = labels.shape
     bright = np.zeros(labels.shape, dtype=np.intp)
-    if MODES[mode].texture is not None:
+    paint = MODES[mode].texture
+    if paint is not None:
         rows, columns = np.mgrid[:height, :width] + 0.5
         unit = max(height, width) / 64  # textures scale with the picture
-        texture = MODES[mode].texture((rows - height / 2) / unit, (columns - width / 2) / unit)
-        bright = texture.astype(np.intp)
+        bright = paint((rows - height / 2) / unit, (columns - width / 2) / unit).astype(np.intp)
     return mode_colours(mode)[labels, bright]
 
 
@@ -84,6 +84,7 @@ def _dots(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
 
 
 _TEXTURES = dict(
+    none=None,
     rows=lambda rows, columns: _is_line(rows),
     columns=lambda rows, columns: _is_line(columns),
     dots=_dots,
@@ -92,9 +93,9 @@ _TEXTURES = dict(
 )
 # A dataset of N modes has the first N. To change one is to raise the dataset's version.
 MODES = tuple(
-    Mode(name, palette, _TEXTURES.get(texture), 64 if texture else 0)
+    Mode(name, palette, _TEXTURES[texture], 64 if _TEXTURES[texture] else 0)
     for name, texture, palette in (
-        ('night', None, ((24, 32, 84), (250, 214, 72), (84, 214, 226), (246, 150, 190))),
+        ('night', 'none', ((24, 32, 84), (250, 214, 72), (84, 214, 226), (246, 150, 190))),
         ('wood', 'rows', ((44, 96, 52), (215, 140, 60), (176, 150, 215), (215, 215, 140))),
         ('wine', 'dots', ((120, 36, 52), (110, 215, 150), (120, 175, 220), (220, 195, 90))),
         ('sea', 'checks', ((32, 96, 110), (220, 125, 150), (220, 205, 80), (180, 220, 205))),

@@ -35,12 +35,12 @@ class SceneLayout(NamedTuple):
     """How scenes of one domain are composed.
 
     Args:
-        count: Fewest and most shapes in a scene.
+        shapes: Fewest and most of them in a scene.
         radius: Smallest and largest radius, as a share of the picture's side. A shape of radius
             ``r`` covers about as much area as a disk of that radius, whatever its class.
     """
 
-    count: tuple[int, int]
+    shapes: tuple[int, int]
     radius: tuple[float, float]
 
 
@@ -76,7 +76,7 @@ def sample_scene(layout: SceneLayout, rng: np.random.Generator, size: int = 64) 
         list[Shape]: Shapes in drawing order (a later shape covers an earlier one).
     """
     shapes: list[Shape] = []
-    for _ in range(rng.integers(layout.count[0], layout.count[1] + 1)):
+    for _ in range(rng.integers(layout.shapes[0], layout.shapes[1] + 1)):
         label = int(rng.integers(1, len(CLASSES)))
         radius = rng.uniform(*layout.radius) * size * _CIRCUMRADIUS[label]
         for spacing in np.linspace(1.05, _SMALLEST_SPACING, _PLACEMENT_ATTEMPTS):

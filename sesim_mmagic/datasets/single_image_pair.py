@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from mmengine.dataset import Compose
@@ -100,10 +100,9 @@ class SingleImagePairDataset(Dataset):
         self.max_image_pixels = max_image_pixels
         #: Seed of the samples' randomness; the sampler sets it.
         self.sample_seed: int | None = None
-        self._drawn_seed: int | None = None
         self.paths = {name: _one_picture(name, path) for name, path in dict(A=A, B=B).items()}
         self._pictures = self._load()
-        self._group = (None, {})
+        self._group: tuple[tuple[int, int] | None, dict[str, list[Crop]]] = (None, {})
         self.pipeline = Compose(pipeline)
         # Packing draws nothing, and seeding the generators takes a third of the time of a sample.
         self._pipeline_may_draw = any(
@@ -112,9 +111,11 @@ class SingleImagePairDataset(Dataset):
 
     def _load(self) -> dict[str, Image.Image]:
         """Both pictures, as Pillow's for its resampling; their channels stay BGR."""
-        limit = dict(max_pixels=self.max_image_pixels)
-        pixels = {name: load_picture(path, **limit) for name, path in self.paths.items()}
-        if np.array_equal(*pixels.values()):
+        pixels = {
+            name: load_picture(path, max_pixels=self.max_image_pixels)
+            for name, path in self.paths.items()
+        }
+        if np.array_equal(pixels['A'], pixels['B']):
             raise ValueError(
                 'SingleImagePairDataset: A and B hold the same pixels, there is nothing to '
                 f'translate: {" and ".join(map(repr, self.paths.values()))}; give two pictures'
@@ -140,9 +141,9 @@ class SingleImagePairDataset(Dataset):
                 raise IndexError(f'the split {self.split!r} has one sample, there is no {index}')
             return self.pipeline(self._results({n: np.array(p) for n, p in self._pictures.items()}))
         index = index % self.length if index < 0 else index
-        if self.sample_seed is None and self._drawn_seed is None:
-            self._drawn_seed = int(np.random.randint(2**31))
-        seed = self._drawn_seed if self.sample_seed is None else self.sample_seed
+        if self.sample_seed is None:
+            self.sample_seed = int(np.random.randint(2**31))
+        seed = self.sample_seed
         group, number = divmod(index, self.crops_per_zoom)
         crops = self._crops_of(seed, group)
         results = self._results(
@@ -171,7 +172,7 @@ class SingleImagePairDataset(Dataset):
 
     def _results(self, pixels: dict[str, np.ndarray]) -> dict:
         """What a pipeline with ``LoadPicture`` would have at this point."""
-        results = {}
+        results: dict[str, Any] = {}
         for name, picture in pixels.items():
             width, height = self._pictures[name].size
             results[f'img_{name}_path'] = self.paths[name]
@@ -198,10 +199,11 @@ def draw_crops(
         list[Crop]: They lie inside the zoomed picture, which is the same for all.
     """
     factors = rng.uniform(min_zoom, 1, 2)
-    zoomed = tuple(
+    width, height = (
         max(crop_size, round(side * float(factor)))
         for side, factor in zip(size, factors, strict=True)
     )
+    zoomed = width, height
     flips = (rng.random(count) < 0.5).tolist()
     corners = islice(_corners(rng, zoomed, crop_size), count)
     return [Crop(zoomed, *corner, flip) for corner, flip in zip(corners, flips, strict=True)]

@@ -204,7 +204,7 @@ class UnpairedFolderDataset(CheckedPictures, UnpairedImageDataset):
         """
         info = super().get_data_info(idx)
         info['max_image_pixels'] = self.max_image_pixels
-        domains = self.domain_a, self.domain_b
+        domains = [self.domain_a, self.domain_b]
         read = {
             f'img_{domain}_path': folder.readable(info[f'img_{domain}_path'])
             for domain, folder in zip(domains, self.folders, strict=True)
@@ -221,8 +221,10 @@ class UnpairedFolderDataset(CheckedPictures, UnpairedImageDataset):
     def prepare_data(self, idx: int) -> dict:
         """A sample through the pipeline of its pass."""
         begins = len(self) * (idx // len(self))  # samples before this pass
-        late = self.late_pipeline is not None and begins >= self.late_after
-        return (self.late_pipeline if late else self.pipeline)(self.get_data_info(idx))
+        pipeline = self.pipeline
+        if self.late_pipeline is not None and begins >= self.late_after:
+            pipeline = self.late_pipeline
+        return pipeline(self.get_data_info(idx))
 
     def __getitem__(self, index: int) -> dict:
         """A sample; ``index`` may count on through passes (see ``ResumableSampler``)."""

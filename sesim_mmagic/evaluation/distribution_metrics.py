@@ -126,9 +126,9 @@ class DistributionScores(TranslationMetric):
         """Raise ``ValueError`` if there are too few pictures for the scores."""
         real = pictures.get(self.target_domain)
         if self.real_folder is not None:
-            real = self._real_files()
-        sources = pictures.get(self.source_domain)
-        if None not in (real, sources):
+            real = self._real_files(self.real_folder)
+        sources = pictures.get(str(self.source_domain))
+        if real is not None and sources is not None:
             self._check_numbers(len(real), len(sources))
 
     def entries(self, data_samples: Sequence[dict]) -> list[Entry]:
@@ -145,7 +145,7 @@ class DistributionScores(TranslationMetric):
 
     def _real(self, sample: dict) -> Picture | None:
         if self.real_folder is not None:
-            self._real_files()  # errors come with the first sample
+            self._real_files(self.real_folder)  # errors come with the first sample
             return None
         key = f'img_{self.target_domain}'
         return self._real_picture(sample.get(f'{key}_path'), self.picture(sample, key))
@@ -161,11 +161,11 @@ class DistributionScores(TranslationMetric):
         batch = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None]
         return self.feature_net.to(self.device)(batch)[0].cpu().numpy()
 
-    def _real_files(self) -> list[str]:
+    def _real_files(self, folder: str) -> list[str]:
         """Pictures of ``real_folder``, checked when they are first asked for."""
         if self._files is None:
             try:
-                paths = list_pictures(self.real_folder)
+                paths = list_pictures(folder)
             except (FileNotFoundError, ValueError) as error:
                 raise FileNotFoundError(
                     f'DistributionScores: real_folder: {error}; name a folder of real pictures'
@@ -174,13 +174,13 @@ class DistributionScores(TranslationMetric):
             self._files = [path for path in paths if path not in broken]
         return self._files
 
-    def _read_folder(self, size: tuple[int, int]) -> list[Picture]:
+    def _read_folder(self, folder: str, size: tuple[int, int]) -> list[Picture]:
         """The pictures of ``real_folder``, bicubic with antialiasing.
 
         One that turned bad since it was checked is left out, with an error in the log.
         """
         pictures = []
-        for path in self._real_files():
+        for path in self._real_files(folder):
             try:
                 pixels = load_picture(path, max_pixels=self.max_image_pixels)
             except (OSError, ValueError) as error:
@@ -195,14 +195,14 @@ class DistributionScores(TranslationMetric):
         """Scores of the pictures of all ranks; the main process reads ``real_folder``."""
         fakes = [fake for fake, _ in results if fake is not None]
         if self.real_folder is None:
-            reals = [real for _, real in results]
+            reals = [real for _, real in results if real is not None]
         else:
-            reals = self._read_folder(self.real_size or only_size(fakes))
+            reals = self._read_folder(self.real_folder, self.real_size or only_size(fakes))
         real, fake = features_once(reals), features_once(fakes)
         self._check_numbers(len(real), len(fake))
         scores = {}
         if 'fid' in self.scores:
-            self._warn_of_few(*real.shape, len(fake))
+            self._warn_of_few(len(real), len(fake), real.shape[1])
             scores['fid'] = set_scores.fid(real, fake)
         if 'kid' in self.scores:
             subset_size = min(self.kid_subset_size, len(real), len(fake))
@@ -212,9 +212,10 @@ class DistributionScores(TranslationMetric):
             scores['kid'], scores['kid_std'] = kid
         if {'density', 'coverage'} & set(self.scores):
             both = set_scores.density_and_coverage(real, fake, self.num_neighbours)
-            both = dict(zip(('density', 'coverage'), both, strict=True))
-            scores |= {name: value for name, value in both.items() if name in self.scores}
-        return {f'{score}_{self.feature_net.name}': value for score, value in scores.items()}
+            scores['density'], scores['coverage'] = both
+        # KID comes with its deviation; whoever asks for one of the last two gets that alone.
+        keys = [key for key in scores if key.removesuffix('_std') in self.scores]
+        return {f'{key}_{self.feature_net.name}': scores[key] for key in keys}
 
     def _check_numbers(self, num_real: int, num_fake: int) -> None:
         for score in self.scores:
@@ -226,7 +227,7 @@ class DistributionScores(TranslationMetric):
                     'test on more pictures, or leave it out of scores'
                 )
 
-    def _warn_of_few(self, num_real: int, num_features: int, num_fake: int) -> None:
+    def _warn_of_few(self, num_real: int, num_fake: int, num_features: int) -> None:
         if min(num_real, num_fake) < num_features and not self._has_warned:
             print_log(
                 f'FID of {num_real} real pictures and {num_fake} translations in {num_features} '

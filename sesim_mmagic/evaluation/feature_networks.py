@@ -110,11 +110,11 @@ class InceptionFeatures(FeatureNetwork):
         """See :func:`~sesim_mmagic.networks.state_dicts.load_pretrained` for the errors."""
         if self._is_ready:
             return
-        if self.pretrained is None:
-            draw_he_normal(self.network, self.seed)
-        else:
+        if self.pretrained is not None:
             source = 'Inception weights', URL_INCEPTION_V3, 'download', SHA256_INCEPTION
             load_pretrained(self.network, self.pretrained, *source)
+        elif self.seed is not None:
+            draw_he_normal(self.network, self.seed)
         self._is_ready = True
 
     @torch.no_grad()

@@ -1,9 +1,11 @@
 """LPIPS (R. Zhang et al., CVPR 2018): distance in features weighted by what people see."""
 
+from typing import Literal
+
 import numpy as np
 import torch
 import torchvision
-from torch import Tensor, nn
+from torch import Tensor
 from torchmetrics.functional.image.lpips import _NoTrainLpips
 
 from sesim_mmagic.networks.state_dicts import check_pretrained, load_pretrained
@@ -35,7 +37,7 @@ class LPIPSDistance:
 
     def __init__(
         self,
-        net: str = 'alex',
+        net: Literal['alex', 'vgg'] = 'alex',
         pretrained: str | None = 'torchvision',
         seed: int | None = None,
         device: str = 'cpu',
@@ -47,7 +49,7 @@ class LPIPSDistance:
         self.pretrained = pretrained
         self.seed = seed
         self.device = device
-        self.network: nn.Module | None = None
+        self._network: _NoTrainLpips | None = None
 
     def init_weights(self) -> None:
         """Read or draw the weights; once. The first picture does it, unless done before.
@@ -56,8 +58,12 @@ class LPIPSDistance:
             FileNotFoundError: If the backbone's file is missing or cannot be downloaded.
             ValueError: If the file holds another network.
         """
-        if self.network is not None:
-            return
+        self._weighted()
+
+    def _weighted(self) -> _NoTrainLpips:
+        """The network with its weights."""
+        if self._network is not None:
+            return self._network
         # PyTorch's global generator belongs to the training that is evaluated.
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(self.seed or 0)
@@ -72,7 +78,8 @@ class LPIPSDistance:
                 # torchmetrics groups torchvision's layers: slice1.0.weight, slice2.3.weight, ...
                 name_in_file=lambda name: f'features.{name.partition(".")[2]}',
             )
-        self.network = network.to(self.device)
+        self._network = network.to(self.device)
+        return self._network
 
     @torch.no_grad()
     def features(self, picture: np.ndarray) -> list[Tensor]:
@@ -91,16 +98,16 @@ class LPIPSDistance:
                 f'LPIPS: pictures must have {LEAST_SIDE} x {LEAST_SIDE} pixels or more, got '
                 f'{picture.shape[0]} x {picture.shape[1]}'
             )
-        self.init_weights()
+        network = self._weighted()
         images = to_batch(picture, self.device) / 127.5 - 1
-        maps = self.network.net(self.network.scaling_layer(images))
+        maps = network.net(network.scaling_layer(images))
         # The constant of LPIPS as published, so that distances are its own to the last digits.
         return [f / (f.norm(dim=1, keepdim=True) + 1e-10) for f in maps]
 
     @torch.no_grad()
     def compare(self, first: list[Tensor], second: list[Tensor]) -> float:
         """LPIPS of the features of two pictures of one size."""
-        layers = zip(self.network.lins, first, second, strict=True)
+        layers = zip(self._weighted().lins, first, second, strict=True)
         return float(sum(lin((f - s).square()).mean() for lin, f, s in layers))
 
     def __call__(self, first: np.ndarray, second: np.ndarray) -> float:

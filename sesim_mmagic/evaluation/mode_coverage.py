@@ -66,7 +66,7 @@ class ModeCoverage(TranslationMetric):
         check_modes(modes, least=2)
         self.modes = modes
 
-    def measure(self, sample: Mapping) -> dict[str, np.ndarray]:
+    def measure(self, sample: Mapping) -> dict[str, Any]:
         """Of each translation of a source its mode, distances and structure.
 
         Raises:
@@ -162,7 +162,7 @@ def _colour_and_texture(pictures: np.ndarray, regions: list[np.ndarray]) -> np.n
             _root_mean_square(right[:, region[:, 1:] & region[:, :-1]]),
         )
         values.append([pictures[:, region].mean(axis=1) / 255, np.stack(texture, axis=1)])
-    return np.moveaxis(values, 2, 0)
+    return np.moveaxis(np.array(values), 2, 0)
 
 
 def _root_mean_square(values: np.ndarray) -> np.ndarray:

@@ -54,7 +54,7 @@ class PairedScores(TranslationMetric):
             ValueError: If it has no translation or no truth, or they do not fit.
         """
         paths = [sample.get(f'img_{d}_path') for d in (self.source_domain, self.target_domain)]
-        if all(paths) and len({Path(path).stem for path in paths}) > 1:
+        if len({Path(path).stem for path in paths if path}) > 1:
             raise ValueError(
                 f'{type(self).__name__}: {paths[0]} and {paths[1]} are no pair; name source and '
                 'truth alike (dataset option paired=True checks it at the start)'
@@ -67,8 +67,8 @@ class PairedScores(TranslationMetric):
 
     def structure(self, truth: np.ndarray, picture: np.ndarray) -> dict[str, Any]:
         """Scores of the structure; both pictures RGB, uint8, (H, W, 3)."""
-        edges = [scores.picture_edges(image) for image in (truth, picture)]
-        return dict(boundary_f1=scores.boundary_f1(*edges))
+        true, given = (scores.picture_edges(image) for image in (truth, picture))
+        return dict(boundary_f1=scores.boundary_f1(true, given))
 
 
 @METRICS.register_module()
@@ -87,11 +87,11 @@ class SyntheticScores(PairedScores):
 
     def structure(self, truth: np.ndarray, picture: np.ndarray) -> dict[str, Any]:
         """Scores of the structure, the confusion matrix and the style."""
-        labels = [scores.segment_by_palette(image, PALETTE) for image in (truth, picture)]
-        boundaries = [scores.label_boundaries(label_map) for label_map in labels]
+        true, given = (scores.segment_by_palette(image, PALETTE) for image in (truth, picture))
+        boundary, given_boundary = map(scores.label_boundaries, (true, given))
         return dict(
-            confusion=scores.confusion_matrix(*labels, len(PALETTE)),
-            boundary_f1=scores.boundary_f1(*boundaries),
+            confusion=scores.confusion_matrix(true, given, len(PALETTE)),
+            boundary_f1=scores.boundary_f1(boundary, given_boundary),
             style=scores.style_share(picture, PALETTE),
         )
 

@@ -72,8 +72,8 @@ class PatchDistance(TranslationMetric):
         **kwargs: Any,
     ) -> None:
         super().__init__(target_domain, **kwargs)
-        counts = dict(max_levels=max_levels, num_patches=num_patches, num_directions=num_directions)
-        check_ints(self, 1, **counts)
+        check_ints(self, 1, max_levels=max_levels, num_patches=num_patches)
+        check_ints(self, 1, num_directions=num_directions)
         self.max_levels = max_levels
         self.num_patches = num_patches
         self.num_directions = num_directions
@@ -113,8 +113,8 @@ class PatchDistance(TranslationMetric):
         levels = [level / deviation for level in (real, fake)]
         windows = [windows_of(level) for level in levels]
         count = min(self.num_patches, *(window.shape[:2].numel() for window in windows))
-        patches = (draw_patches(window, count, generator).to(self.device) for window in windows)
-        return sliced_wasserstein(*patches, directions.to(self.device))
+        first, second = (draw_patches(w, count, generator).to(self.device) for w in windows)
+        return sliced_wasserstein(first, second, directions.to(self.device))
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Mean of every level over the pictures of all ranks that are large enough for it."""
@@ -138,7 +138,7 @@ def laplacian_pyramid(picture: np.ndarray, num_levels: int) -> list[np.ndarray]:
     """
     # OpenCV continues the picture at its borders, as the paper's code. MMagic's pyramid pads with
     # zeros, which draws a frame into every level, and needs sides that halve without a rest.
-    levels, current = [], picture.astype(np.float32)
+    levels, current = [], np.asarray(picture, np.float32)
     for _ in range(num_levels - 1):
         smaller = cv2.pyrDown(current)
         levels.append(current - cv2.pyrUp(smaller, dstsize=current.shape[1::-1]))

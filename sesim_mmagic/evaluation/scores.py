@@ -39,7 +39,7 @@ def confusion_matrix(truth: np.ndarray, labels: np.ndarray, num_classes: int) ->
 
 def pixel_accuracy(confusion: np.ndarray) -> float:
     """Share of pixels that have their true class."""
-    return float(np.diag(confusion).sum() / confusion.sum())
+    return float(np.divide(np.trace(confusion), confusion.sum()))
 
 
 def class_accuracy(confusion: np.ndarray) -> float:

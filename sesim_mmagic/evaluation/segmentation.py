@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -82,8 +82,8 @@ class SegmentationScores(TranslationMetric):
 
     def check_pictures(self, pictures: Mapping[str, Sequence[str]]) -> None:
         """Raise ``FileNotFoundError`` if a source has no labels."""
-        for path in pictures.get(self.source_domain, ()):
-            self._label_file({f'img_{self.source_domain}_path': path})
+        for path in pictures.get(str(self.source_domain), ()):
+            self._label_file(path)
 
     def measure(self, sample: Mapping) -> dict[str, np.ndarray]:
         """Confusion matrix of one translation, int64.
@@ -95,7 +95,13 @@ class SegmentationScores(TranslationMetric):
         picture = self.picture(sample, f'fake_{self.target_domain}')
         if self.size is not None:
             picture = _resized(picture, self.size, Image.Resampling.BICUBIC)
-        truth = self._read_labels(self._label_file(sample), picture.shape[:2])
+        key = f'img_{self.source_domain}_path'
+        if not sample.get(key):
+            raise ValueError(
+                f'SegmentationScores: a sample has no {key}, only {sorted(sample)}; the test '
+                'pipeline must pack the path of its source (meta_keys of PackInputs)'
+            )
+        truth = self._read_labels(self._label_file(sample[key]), picture.shape[:2])
         given = self._segment(picture)
         counts = truth != self.ignore_index
         return dict(
@@ -130,14 +136,8 @@ class SegmentationScores(TranslationMetric):
             files.setdefault(path.stem, []).append(path)
         return files
 
-    def _label_file(self, sample: Mapping) -> Path:
-        key = f'img_{self.source_domain}_path'
-        if not sample.get(key):
-            raise ValueError(
-                f'SegmentationScores: a sample has no {key}, only {sorted(sample)}; the test '
-                'pipeline must pack the path of its source (meta_keys of PackInputs)'
-            )
-        source = PurePath(sample.get(key))
+    def _label_file(self, source_path: str) -> Path:
+        source = Path(source_path)
 
         def shared_folders(path: Path) -> int:
             """Number of folders in ``label_folder``; -1 if the source's are called otherwise."""

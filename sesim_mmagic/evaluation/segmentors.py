@@ -30,6 +30,9 @@ class NetworkSegmentor(nn.Module):
         ValueError: If ``pretrained`` and ``seed`` do not fit.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self,
         network: dict,
@@ -61,11 +64,11 @@ class NetworkSegmentor(nn.Module):
         """
         if self._is_ready:
             return
-        if self.pretrained is None:
-            draw_he_normal(self.network, self.seed)
-        else:
+        if self.pretrained is not None:
             advice = "set segmentor.pretrained to the path of the network's state dict"
             copy_weights(self.network, self.pretrained, 'weights of the segmentor', advice)
+        elif self.seed is not None:
+            draw_he_normal(self.network, self.seed)
         self._is_ready = True
 
     def forward(self, pictures: Tensor) -> Tensor:

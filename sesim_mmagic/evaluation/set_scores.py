@@ -6,6 +6,7 @@ Features have shape (pictures, C). The estimators are those of torchmetrics and 
 import io
 import warnings
 from contextlib import redirect_stdout
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +28,9 @@ def fid(real: np.ndarray, fake: np.ndarray) -> float:
     Returns:
         float: Non-negative but for rounding; computed in float64 with unbiased covariances.
     """
-    return float(_computed(FrechetInceptionDistance, real, fake))
+    # Only the main process computes; torchmetrics would wait for the other ranks.
+    distance = FrechetInceptionDistance(_Given(real), sync_on_compute=False)
+    return float(_computed(distance, real, fake))
 
 
 def kid(
@@ -48,16 +51,22 @@ def kid(
     """
     with warnings.catch_warnings(), seeded_generators(seed):
         warnings.filterwarnings('ignore', 'Metric `Kernel Inception Distance` will save')
-        options = dict(subsets=subsets, subset_size=subset_size)
-        mean, deviation = _computed(KernelInceptionDistance, real, fake, **options)
+        distance = KernelInceptionDistance(
+            _Given(real), subsets=subsets, subset_size=subset_size, sync_on_compute=False
+        )
+        mean, deviation = _computed(distance, real, fake)
     return float(mean), float(deviation)
 
 
-def _computed(kind: type[Metric], real: np.ndarray, fake: np.ndarray, **options: int) -> object:
-    network = nn.Identity()  # torchmetrics wants one; ours has already run
-    network.num_features = real.shape[1]
-    # Only the main process computes; torchmetrics would wait for the other ranks.
-    metric = kind(network, sync_on_compute=False, **options)
+class _Given(nn.Identity):
+    """torchmetrics wants a network; ours has already run."""
+
+    def __init__(self, features: np.ndarray) -> None:
+        super().__init__()
+        self.num_features = features.shape[1]
+
+
+def _computed(metric: Metric, real: np.ndarray, fake: np.ndarray) -> Any:
     metric.update(torch.from_numpy(real).double(), real=True)
     metric.update(torch.from_numpy(fake).double(), real=False)
     return metric.compute()

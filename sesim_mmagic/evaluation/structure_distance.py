@@ -94,7 +94,7 @@ class StructureDistance(TranslationMetric):
         pictures = self.pair(sample, self.source_domain)
         source, translated = (self._network_input(picture) for picture in pictures)
         self.loss.to(self.device)
-        tiles = cut_tiles(*source.shape[2:], self.tile_size)
+        tiles = cut_tiles(source.shape[2], source.shape[3], self.tile_size)
         distances = [self._compare(source[tile], translated[tile]) for tile in tiles]
         pixels = [source[tile].numel() for tile in tiles]
         return dict(distance=float(np.average(distances, weights=pixels)))

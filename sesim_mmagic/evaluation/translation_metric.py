@@ -110,7 +110,8 @@ class TranslationMetric(BaseSampleWiseMetric):
             domain = others.pop() if len(others) == 1 else None
         path = sample.get(f'img_{domain}_path')
         is_new = path not in self._seen and not is_repeated(sample, domain)
-        self._seen.update({path} - {None})
+        if path is not None:
+            self._seen.add(path)
         return path, is_new
 
     def measure(self, sample: Mapping) -> Any:
@@ -160,7 +161,7 @@ class TranslationMetric(BaseSampleWiseMetric):
 
     def _of_each_source(self, entries: Sequence[Entry]) -> list:
         """What was measured of every source, once."""
-        sources = {}
+        sources: dict[int | str, Any] = {}
         for number, entry in enumerate(entries):
             if entry.measured is not None:
                 sources.setdefault(number if entry.source is None else entry.source, entry.measured)
@@ -189,21 +190,21 @@ class TranslationMetric(BaseSampleWiseMetric):
             )
         return to_rgb(images)
 
-    def pair(self, sample: Mapping, domain: str) -> tuple[np.ndarray, np.ndarray]:
+    def pair(self, sample: Mapping, domain: str | None) -> tuple[np.ndarray, np.ndarray]:
         """The picture ``img_{domain}``, then the translation that is compared with it.
 
         Raises:
             ValueError: If the sample lacks one of them, or their sizes differ.
         """
         keys = f'img_{domain}', f'fake_{self.target_domain}'
-        pictures = [self.picture(sample, key) for key in keys]
-        sizes = ['{} x {}'.format(*picture.shape[:2]) for picture in pictures]
+        first, translated = (self.picture(sample, key) for key in keys)
+        sizes = ['{} x {}'.format(*picture.shape[:2]) for picture in (first, translated)]
         if sizes[0] != sizes[1]:
             raise ValueError(
                 f'{type(self).__name__}: {keys[1]} has {sizes[1]} pixels, {keys[0]} '
                 f'({sample.get(f"{keys[0]}_path")}) has {sizes[0]}; they must have one size'
             )
-        return tuple(pictures)
+        return first, translated
 
     def translations(self, sample: Mapping) -> np.ndarray:
         """All translations of a source as they would be saved: (N, H, W, 3).
