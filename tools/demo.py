@@ -82,7 +82,7 @@ def write_pictures(out, trainings, header, lines):
     rows = list(translated_scenes(trainings, 'textured', 'flat'))
     title = 'The synthetic shapes: textured to flat'
     write_report(out / 'index.html', title, columns, rows, tables=[('Scores', header, lines)])
-    write_grid(out / 'demo.png', columns, rows[:4])
+    write_grid(out / 'demo.png', columns, [('', paths) for _, paths in rows[:4]])
 
 
 @command_line.command('the same command goes on from here')
