@@ -96,12 +96,13 @@ class SegmentationScores(TranslationMetric):
         if self.size is not None:
             picture = _resized(picture, self.size, Image.Resampling.BICUBIC)
         key = f'img_{self.source_domain}_path'
-        if not sample.get(key):
+        path = sample.get(key)
+        if not path:
             raise ValueError(
                 f'SegmentationScores: a sample has no {key}, only {sorted(sample)}; the test '
                 'pipeline must pack the path of its source (meta_keys of PackInputs)'
             )
-        truth = self._read_labels(self._label_file(sample[key]), picture.shape[:2])
+        truth = self._read_labels(self._label_file(path), picture.shape[:2])
         given = self._segment(picture)
         counts = truth != self.ignore_index
         return dict(
