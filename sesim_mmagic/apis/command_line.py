@@ -18,6 +18,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 #: Environment variable; with any value, errors show their traceback.
 DEBUG = 'SESIM_DEBUG'
@@ -190,7 +191,7 @@ def create_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def add_out(parser: argparse.ArgumentParser, **options: object) -> None:
+def add_out(parser: argparse.ArgumentParser, **options: Any) -> None:
     """Add ``--out`` and the ``--overwrite`` of :func:`check_out`; ``options`` as argparse's."""
     parser.add_argument('--out', **options)
     parser.add_argument('--overwrite', action='store_true', help='replace --out if it exists')
@@ -257,7 +258,7 @@ def _interrupt_at_once(number: int, frame: FrameType | None) -> None:
     os._exit(130)
 
 
-def _terminate_by_exception() -> object:
+def _terminate_by_exception() -> Any:
     """Let SIGTERM unwind the stack, so that temporary files go; the handler that was there.
 
     None where there is nothing to put back: only the main thread may set handlers.

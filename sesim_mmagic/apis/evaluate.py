@@ -8,12 +8,14 @@ from typing import Any
 import torch
 
 from sesim_mmagic.datasets.checking import find_broken
+from sesim_mmagic.evaluation import DistributionScores, PairedScores, StructureDistance
+from sesim_mmagic.evaluation.structure_distance import ALL_POSITIONS
 from sesim_mmagic.networks.state_dicts import WeightsMissing
 from sesim_mmagic.utils.images import FolderListing, check_picture, list_images, read_picture, shown
 from sesim_mmagic.utils.names import pictures_by_name
 
 _RANDOM = 'random'
-_DOMAINS = dict(target_domain='translation', source_domain='source')
+_DOMAINS: dict[str, Any] = dict(target_domain='translation', source_domain='source')
 
 
 def evaluate_folder(
@@ -81,14 +83,25 @@ def evaluate_folder(
         for key, folder in (('img_translation', truth), ('img_source', source))
         if folder is not None
     }
-    metrics = {}
+    metrics: dict[str, Any] = {}
     if real is not None:
-        settings = dict(real_size=real_size, scores=scores, max_image_pixels=max_image_pixels)
-        metrics['inception'] = _distribution(real, inception, resize, **settings)
+        metrics['inception'] = DistributionScores(
+            **_DOMAINS,
+            real_folder=str(real),
+            real_size=real_size,
+            scores=scores,
+            max_image_pixels=max_image_pixels,
+            feature_net=dict(
+                type='sesim_mmagic.InceptionFeatures', resize=resize, **_weights(inception)
+            ),
+        )
     if truth is not None:
-        metrics['lpips'] = _pairs(lpips)
+        lpips_net = None if lpips is None else _weights(lpips)
+        metrics['lpips'] = PairedScores('translation', lpips=lpips_net)
     if source is not None:
-        metrics['vgg16'] = _structure(vgg16)
+        net = dict(type='sesim_mmagic.VGG16Features', **_weights(vgg16))
+        loss = {**ALL_POSITIONS, 'feature_net': net}
+        metrics['vgg16'] = StructureDistance(**_DOMAINS, loss=loss)
     if not metrics:
         raise ValueError(
             'Nothing to compare the translations with: give real (FID, KID), truth (PSNR, SSIM) '
@@ -96,7 +109,6 @@ def evaluate_folder(
         )
     _check_sizes(files, partners, real is not None and real_size is None, max_image_pixels)
     _prepare(metrics, files)
-    metrics = list(metrics.values())
     for number, file in enumerate(progress(files)):
         # The translation's own file tells one source from another.
         sample = dict(fake_translation=_tensor(file, max_image_pixels), img_source_path=str(file))
@@ -104,9 +116,10 @@ def evaluate_folder(
             sample[key] = _tensor(paths[number], max_image_pixels)
             if key == 'img_translation':
                 sample[f'{key}_path'] = str(paths[number])
-        for metric in metrics:
+        for metric in metrics.values():
             metric.process(None, [sample])
-    return {k: v for metric in metrics for k, v in metric.evaluate(len(files)).items()}
+    results = [metric.evaluate(len(files)) for metric in metrics.values()]
+    return {name: score for result in results for name, score in result.items()}
 
 
 def _listed(folder: str | Path, note: Callable[[str], None]) -> FolderListing:
@@ -175,28 +188,6 @@ def _prepare(metrics: dict[str, Any], files: list[Path]) -> None:
             )
     if missing:
         raise FileNotFoundError('; '.join(missing))
-
-
-def _distribution(real: str | Path, inception: str, resize: str, **settings: Any) -> Any:
-    from sesim_mmagic.evaluation import DistributionScores
-
-    net = dict(type='sesim_mmagic.InceptionFeatures', resize=resize)
-    net.update(_weights(inception))
-    return DistributionScores(**_DOMAINS, real_folder=str(real), feature_net=net, **settings)
-
-
-def _pairs(lpips: str | None) -> Any:
-    from sesim_mmagic.evaluation import PairedScores
-
-    return PairedScores('translation', lpips=None if lpips is None else _weights(lpips))
-
-
-def _structure(vgg16: str) -> Any:
-    from sesim_mmagic.evaluation import StructureDistance
-    from sesim_mmagic.evaluation.structure_distance import ALL_POSITIONS
-
-    net = dict(type='sesim_mmagic.VGG16Features', **_weights(vgg16))
-    return StructureDistance(**_DOMAINS, loss={**ALL_POSITIONS, 'feature_net': net})
 
 
 def _weights(pretrained: str) -> dict:

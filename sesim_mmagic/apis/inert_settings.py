@@ -164,7 +164,7 @@ def _problem(value: Any, kind: Any) -> str:
         fits = type(value) is str and value in kind
     elif isinstance(kind, re.Pattern):
         words = 'a name of letters, digits, blanks, - and _'
-        fits = type(value) is str and kind.fullmatch(value)
+        fits = type(value) is str and kind.fullmatch(value) is not None
     else:
         words, fits = 'True or False', type(value) is bool
     return '' if fits else f' must be {words}, not {shown(value)}'

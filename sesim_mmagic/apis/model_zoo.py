@@ -161,8 +161,12 @@ def _released(entry: dict, where: str) -> ReleasedModel:
             f"not '{weights}'."
         )
     return ReleasedModel(
-        *(entry[key] for key in ('Name', 'In Collection', 'Config', 'Weights', 'Metadata')),
-        entry.get('Results', []),
+        name=entry['Name'],
+        collection=entry['In Collection'],
+        config=entry['Config'],
+        weights=weights,
+        metadata=entry['Metadata'],
+        results=entry.get('Results', []),
     )
 
 

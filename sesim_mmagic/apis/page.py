@@ -9,14 +9,13 @@ import cv2
 import numpy as np
 import torch
 from mmengine.device import get_device
-from torch import nn
 
 from sesim_mmagic.apis.inference.inferencer import SeSimInferencer
 from sesim_mmagic.apis.model_zoo import check_model
 from sesim_mmagic.engine.map_figure import Cell, draw_maps
 from sesim_mmagic.engine.pictures import to_model_range
+from sesim_mmagic.losses import FSeSimLoss
 from sesim_mmagic.networks.state_dicts import WeightsMissing
-from sesim_mmagic.registry import MODELS
 from sesim_mmagic.translators.styles import draw_styles
 from sesim_mmagic.utils.images import list_images, read_picture
 from sesim_mmagic.utils.names import printable
@@ -56,8 +55,10 @@ class Workshop:
         for model in models:
             check_model(model)
         labels = ['/'.join(Path(m).parts[-2:]) if Path(m).suffix else m for m in models]
-        # Folders of trainings often hold files of the same names.
-        labels = labels if len(set(labels)) == len(labels) else models
+        if len(set(labels)) < len(
+            labels
+        ):  # folders of trainings often hold files of the same names
+            labels = list(models)
         #: Checkpoints by what a visitor sees.
         self.models = dict(zip(labels, models, strict=True))
         if len(self.models) < len(models):
@@ -130,11 +131,11 @@ class Workshop:
         return figures
 
     @cached_property
-    def _loss(self) -> nn.Module:
+    def _loss(self) -> FSeSimLoss:
         is_random = self.feature_net == 'random'
         weights = dict(pretrained=None, seed=0) if is_random else dict(pretrained=self.feature_net)
         net = dict(type='sesim_mmagic.VGG16Features', **weights)
-        loss = MODELS.build(dict(type='sesim_mmagic.FSeSimLoss', feature_net=net))
+        loss = FSeSimLoss(feature_net=net)
         try:
             loss.init_weights()
         except WeightsMissing as error:

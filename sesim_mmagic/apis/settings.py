@@ -3,7 +3,7 @@
 import inspect
 import re
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from mmengine import registry
 from mmengine.config import Config
@@ -53,7 +53,7 @@ _COMPONENTS = {
 _OPTIMIZER = r'optim_wrapper(\.\w+)?\.optimizer\.'
 _HOOK = r'(default_hooks|custom_hooks)\.\w+\.'
 #: Values that others accept although they make no sense: place, check and its bounds.
-_RANGES = [
+_RANGES: list[tuple[str, Callable[..., None], dict]] = [
     (r'train_cfg\.(max_iters|max_epochs|val_interval)', check_ints, dict(least=1)),
     (r'train_cfg\.val_begin|\w+_dataloader\.num_workers', check_ints, dict(least=0)),
     (r'\w+_dataloader\.(batch_size|prefetch_factor)', check_ints, dict(least=1, also=(None,))),
@@ -161,7 +161,8 @@ def _wrong_sections(settings: dict) -> Iterator[str]:
         for path, given in sections(content, section):
             yield from wrong_arguments(given, path, accepted, section)
     hooks = settings.get('default_hooks')
-    for name, hook in hooks.items() if isinstance(hooks, dict) else ():
+    hooks = hooks if isinstance(hooks, dict) else {}
+    for name, hook in hooks.items():
         if isinstance(hook, dict) and 'type' not in hook:
             yield f'default_hooks.{name} has no type{nearest(name, set(hooks) - {name})}'
 
@@ -190,6 +191,10 @@ def _components(settings: dict) -> Iterator[tuple[str, object, Registry, str | N
     for name, hook in (settings.get('default_hooks') or {}).items():
         if hook is not None:
             yield f'default_hooks.{name}', hook, registry.HOOKS, None
+    yield from _optimizer_components(settings)
+
+
+def _optimizer_components(settings: dict) -> Iterator[tuple[str, object, Registry, str | None]]:
     wrapper = settings.get('optim_wrapper') or {}
     # Constructors of others have settings of their own beside the optimizers.
     is_usual = wrapper.get('constructor') in (None, 'MultiOptimWrapperConstructor')
@@ -200,7 +205,7 @@ def _components(settings: dict) -> Iterator[tuple[str, object, Registry, str | N
         if is_usual or (isinstance(part, dict) and 'optimizer' in part):
             path = f'optim_wrapper.{name}'.strip('.')
             yield path, part, registry.OPTIM_WRAPPERS, 'OptimWrapper'
-    schedulers = settings.get('param_scheduler') or []
+    schedulers: typing.Any = settings.get('param_scheduler') or []
     by_name = isinstance(schedulers, dict) and 'type' not in schedulers
     for name, part in schedulers.items() if by_name else [('', schedulers)]:
         yield f'param_scheduler.{name}'.strip('.'), part, registry.PARAM_SCHEDULERS, None

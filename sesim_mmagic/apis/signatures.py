@@ -133,7 +133,8 @@ def _find_component(name: str, kinds: Registry, scope: str) -> object:
 
 def _registered_names(kinds: Registry, scope: str, with_scope: bool) -> set[str]:
     """Names that a config of some scope may use."""
-    names, registries = set(), [kinds]
+    names: set[str] = set()
+    registries = [kinds]
     for child in registries:
         registries += child.children.values()
         if with_scope:

@@ -193,9 +193,9 @@ class LSeSimLoss(FSeSimLoss, LearnedStructureLoss):
         run = MessageHub.get_current_instance().runtime_info
         if self._views_seed is None:
             # Ranks may have seeds of their own, and after a resume all have that of the first.
-            seed = torch.tensor(run.get('seed', 0))
-            broadcast(seed)
-            self._views_seed = int(seed)
+            first = torch.tensor(run.get('seed', 0))
+            broadcast(first)
+            self._views_seed = int(first)
         moment = self._views_seed, run.get('iter', self._calls)
         self._calls += 1
         views = []

@@ -78,7 +78,7 @@ def export_translator(
         if file_format == 'onnx':
             exported = to_onnx(exported, opset)
     except Exception as error:  # each exporter has its own
-        reason = error
+        reason: BaseException = error
         while reason.__cause__:
             reason = reason.__cause__
         raise ValueError(
@@ -141,12 +141,13 @@ def time_export(
     """
     run, metadata = load_exported(path, threads=1)
     image, *styles = _example(model, metadata['fixed_size'] or size)
-    functions = (
-        lambda: model.translate(image, metadata['target_domain'], *styles),
-        lambda: run(image, *styles),
-    )
-    timers = [Timer('function()', globals=dict(function=f), num_threads=1) for f in functions]
-    return tuple(timer.timeit(runs).mean for timer in timers)
+
+    def mean(function: Callable[[], Tensor]) -> float:
+        timer = Timer('function()', globals=dict(function=function), num_threads=1)
+        return timer.timeit(runs).mean
+
+    target = metadata['target_domain']
+    return mean(lambda: model.translate(image, target, *styles)), mean(lambda: run(image, *styles))
 
 
 def _check_request(path: Path, file_format: str, opset: int) -> None:

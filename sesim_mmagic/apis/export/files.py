@@ -30,7 +30,7 @@ def to_onnx(program: ExportedProgram, opset: int) -> Any:
     sides = {2: 'height', 3: 'width'} if program.range_constraints else None  # else fixed
     with warnings.catch_warnings():  # of what happens inside; the file is compared afterwards
         warnings.simplefilter('ignore')
-        return torch.onnx.export(
+        exported: Any = torch.onnx.export(
             program,
             dynamo=True,
             opset_version=opset,
@@ -38,7 +38,8 @@ def to_onnx(program: ExportedProgram, opset: int) -> Any:
             output_names=[OUTPUT],
             dynamic_shapes=(sides, *[None] * (len(names) - 1)),
             verbose=False,
-        ).model_proto
+        )
+    return exported.model_proto
 
 
 def to_bytes(exported: Any, metadata: dict) -> bytes:

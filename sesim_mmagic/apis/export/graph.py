@@ -28,7 +28,7 @@ class TranslationGraph(nn.Module):
         self, generator: nn.Module, divisor: int, encoder: nn.Module | None = None
     ) -> None:
         super().__init__()
-        self.generator = generator
+        self.generator: Any = generator
         self.divisor = divisor
         self.encoder = encoder
 
@@ -106,7 +106,7 @@ def _fix_noise(graph: nn.Module, inputs: tuple[Tensor, ...]) -> None:
 
     def keep(layer: UpsampleConv, args: tuple, output: Tensor) -> None:
         layer.register_buffer('fixed_noise', layer.draw_noise(output))
-        layer.draw_noise = lambda features: layer.fixed_noise
+        layer.draw_noise = lambda features: layer.get_buffer('fixed_noise')  # type: ignore[method-assign]  # for this copy alone
 
     hooks = [layer.register_forward_hook(keep) for layer in noisy_layers(graph)]
     graph(*inputs)
@@ -149,6 +149,6 @@ def _normalized(
 
     centered = input - mean(input)
     normalized = centered / (mean(centered.square()) + eps).sqrt()
-    if weight is None:
+    if weight is None or bias is None:
         return normalized
     return normalized * weight[:, None, None] + bias[:, None, None]

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -60,16 +61,16 @@ def translations(
     height, width = images.shape[2:]
     if strip_pixels is None or height * width <= strip_pixels:
         return model.translations(images, target, styles)
-    decoder, encoder = model.inference_generators[target], None
-    networks = [decoder]
+    decoder: Any = model.inference_generators[target]
+    encoder, networks = None, [decoder]
     if model.style_channels:
         if styles is None:
             styles = draw_styles(1, model.style_channels, model.seed)
-        styles = styles.to(images)
         encoder = model.content_encoder(target).content_encoder
-        networks = [encoder, StyledDecoder(decoder, styles[:1])]
+        networks = [StyledDecoder(decoder, style[None]) for style in styles.to(images)]
+    kinds = networks[:1] if encoder is None else [encoder, networks[0]]
     with model.inference_mode(decoder):  # a layer may depend on the mode
-        in_strips = all(map(can_run_in_strips, networks))
+        in_strips = all(map(can_run_in_strips, kinds))
     if not in_strips:
         warnings.warn(
             f'{type(decoder).__name__} cannot be computed in strips: pictures are translated in '
@@ -81,6 +82,5 @@ def translations(
     content, rows = model.pad(images).cpu(), max(64, strip_pixels // width)
     if encoder is not None:
         content = run_in_strips(encoder, content, rows)
-        networks = (StyledDecoder(decoder, style[None]) for style in styles)
     strips = (run_in_strips(network, content, rows) for network in networks)
     return (part[:, None, :, :height, :width].to(images.device) for part in strips)

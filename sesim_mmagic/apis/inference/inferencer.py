@@ -200,7 +200,9 @@ class SeSimInferencer:
         for name, value in self.model.inference_generators.state_dict().items():
             weights.update(name.encode())
             weights.update(value.cpu().contiguous().flatten().view(torch.uint8).numpy())
-        made_by = dict(model=weights.hexdigest(), target_domain=target, precision=self.precision)
+        made_by: dict[str, Any] = dict(
+            model=weights.hexdigest(), target_domain=target, precision=self.precision
+        )
         if styles is not None:
             made_by['styles'] = styles.tolist()
         elif self.model.style_channels:
@@ -241,7 +243,7 @@ class SeSimInferencer:
         try:
             for read in batch:
                 outputs.begin(read.item)
-            pictures = [read.picture for read in batch]
+            pictures = [read.picture for read in batch if read.picture is not None]
             for index, style, picture in self._translate(pictures, target, styles):
                 outputs.put(batch[index].item, style, batch[index].with_alpha(picture))
         except Exception as error:
@@ -257,7 +259,8 @@ class SeSimInferencer:
     def _translate_video(
         self, video: Input, target: str, styles: Tensor | None, size: int, outputs: Outputs
     ) -> None:
-        group = []
+        assert isinstance(video.content, Path)
+        group: list[np.ndarray] = []
         try:
             outputs.begin(video)
             fps, frames = read_video(video.content)

@@ -176,7 +176,9 @@ def _matches(pattern: Path, out: Path | None) -> FolderListing:
     fixed = next(i for i, part in enumerate(pattern.parts) if glob.has_magic(part))
     root = Path(*pattern.parts[:fixed])
     _check_apart(root, out)
-    files, left_out, seen = [], Counter(), set()
+    files: list[Path] = []
+    left_out: Counter[str] = Counter()
+    seen: set[Path] = set()
     paths = map(Path, glob.glob(str(pattern), recursive=True))
     for path in sorted(paths, key=lambda path: (len(path.parts), path)):
         folder = Path(os.path.realpath(path.parent))
@@ -190,7 +192,7 @@ def _matches(pattern: Path, out: Path | None) -> FolderListing:
             left_out['broken link'] += 1
         elif not path.is_file():
             left_out[kind_of(path.stat().st_mode)] += 1
-        elif is_picture_name(path.relative_to(root), VIDEO_SUFFIXES):
+        elif is_picture_name(str(path.relative_to(root)), VIDEO_SUFFIXES):
             files.append(path)
         else:
             left_out[suffix_of(path) or 'without suffix'] += 1
@@ -215,5 +217,5 @@ def _named(inputs: list[Input]) -> list[Input]:
 
 
 def _same_file(left: Input, right: Input) -> bool:
-    contents = left.content, right.content
-    return all(isinstance(c, Path) for c in contents) and left.content.samefile(right.content)
+    first, second = left.content, right.content
+    return isinstance(first, Path) and isinstance(second, Path) and first.samefile(second)

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -44,16 +45,16 @@ class Outputs:
         styles: int | None = None,
         overwrite: bool = False,
     ) -> None:
-        self.folder = None if folder is None else Path(folder)
+        self.folder = folder = None if folder is None else Path(folder)
         self.styles, self.overwrite = styles, overwrite
         self.failures: dict[Input, str] = {}
         self._pictures: dict[Input, list[np.ndarray]] = {}
         self._made_by, self._sources = made_by, {}
         if folder is None:
             return
-        if self.folder.exists() and not self.folder.is_dir():
+        if folder.exists() and not folder.is_dir():
             raise NotADirectoryError(f"'{folder}' is a file: choose a folder for translations.")
-        self._record = self.folder / 'translations.jsonl'
+        self._record = folder / 'translations.jsonl'
         if self._record.is_file():
             try:
                 self._sources = _read_record(self._record, made_by)
@@ -138,7 +139,7 @@ class Outputs:
         existing = [file for file in self.files(item) if file.is_file()]
         source = _state(item)
         for file in existing:
-            if source[1:] != [None, None] and file.samefile(item.content):
+            if source[1:] != [None, None] and file.samefile(source[0]):
                 raise ValueError(
                     f"'{item}' would be overwritten by its translation. Choose another output "
                     'folder.'
@@ -157,11 +158,11 @@ class Outputs:
 
 def _state(item: Input) -> list:
     """Place, size and time of change of a file; None for what is unknown, and of arrays."""
-    try:
-        status = os.stat(item.content)
-    except (OSError, TypeError, ValueError):  # reading it will tell what is wrong
-        return [str(item), None, None]
-    return [os.path.abspath(item.content), status.st_size, status.st_mtime_ns]
+    if isinstance(item.content, Path):
+        with suppress(OSError, ValueError):  # reading it will tell what is wrong
+            status = item.content.stat()
+            return [os.path.abspath(item.content), status.st_size, status.st_mtime_ns]
+    return [str(item), None, None]
 
 
 def _read_record(path: Path, made_by: dict[str, Any]) -> dict[str, list]:

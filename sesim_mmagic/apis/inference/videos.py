@@ -69,7 +69,7 @@ def video_writer(path: Path, fps: float) -> Iterator[Callable[[np.ndarray], None
             path.parent.mkdir(parents=True, exist_ok=True)
             partial.touch()  # a folder that cannot be written to says so itself
             with _plain_path(partial) as plain:
-                code = cv2.VideoWriter_fourcc(*'mp4v')
+                code = cv2.VideoWriter.fourcc(*'mp4v')
                 writer.open(plain, code, fps, frame.shape[1::-1])
             if not writer.isOpened():
                 raise OSError(f"OpenCV cannot write the video '{path}'.")

@@ -104,7 +104,7 @@ def publish(
         )
     trained = read_checkpoint(checkpoint)
     cfg = Config.fromfile(config) if config else embedded_config(trained, checkpoint)
-    meta = released_meta(trained.get('meta', {}), config and Path(config).stem, date)
+    meta = released_meta(trained.get('meta', {}), Path(config).stem if config else None, date)
     model = init_translator(cfg if config else None, checkpoint, 'cpu')
     if not ema:
         model.generator_ema = None
@@ -214,7 +214,7 @@ def _translate_and_check(
     write_atomically(folder / f'{name}.pth', content)
     translated = dict(translations(model, sorted((folder / 'inputs').iterdir())))
     check_in_fresh_process(folder / f'{name}.pth', folder / 'inputs', translated, folder / 'out')
-    rows = []
+    rows: list[list[str]] = []
     for number, picture in enumerate(sources):
         beginning = f'{number}_{model.check_target(None)}_'
         shown = {key: value for key, value in translated.items() if key.startswith(beginning)}
