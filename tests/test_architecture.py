@@ -31,6 +31,7 @@ ARROWS = {
     'apis': {
         'registry',
         'networks',
+        'losses',
         'datasets',
         'evaluation',
         'engine',
