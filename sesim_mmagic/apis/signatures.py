@@ -198,7 +198,8 @@ def accepted_arguments(component: typing.Any) -> Arguments | None:
             source = inspect.getsource(inspect.unwrap(init))
         except OSError:
             return None
-        uses = len(re.findall(rf'\b{variable}\b', source)) - 1
+        # What is only read there is still the parent's to accept.
+        uses = len(re.findall(rf'\b{variable}\b(?!\.get\()', source)) - 1
         if not uses:  # what nothing reads is not accepted
             break
         if uses > 1 or not re.search(rf'super\(.*?\)\.__init__\([^;]*\*\*{variable}', source):

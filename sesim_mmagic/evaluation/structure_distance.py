@@ -69,7 +69,7 @@ class StructureDistance(TranslationMetric):
         self.loss = MODELS.build(loss).eval()
         name = type(self.loss).__name__
         learns = next(self.loss.parameters(), None) is not None
-        if learns or self.loss.needs_generator:
+        if learns or getattr(self.loss, 'needs_generator', False):
             raise ValueError(
                 f'StructureDistance: {name} compares by weights that a training learns, which the '
                 'metric does not have; take one with fixed features, as FSeSimLoss'

@@ -136,7 +136,7 @@ def test_views_follow_from_seed_iteration_and_number_of_the_picture(moment):
     everything = [*source, *target]
     for other in (dict(iteration=1), dict(seed=8)):
         moment(**other)
-        everything += [*loss.make_views(same, same)[0]]
+        everything += [*tiny_loss().make_views(same, same)[0]]
     assert all(not torch.equal(a, b) for i, a in enumerate(everything) for b in everything[:i])
     for rank in range(2):  # each has half of the batch
         moment(rank=rank)

@@ -137,7 +137,7 @@ def test_images_through_a_generator():
         generator.encode(source, LAYERS), generator.encode(translated, LAYERS)
     )  # fmt: skip
     assert torch.allclose(loss(source, translated, generator), expected)
-    with pytest.raises(ValueError, match='give it beside the images'):
+    with pytest.raises(ValueError, match='give it with the images'):
         loss(source, translated)
 
 

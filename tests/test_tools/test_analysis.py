@@ -483,7 +483,7 @@ def test_pictures_stand_in_rows(tools, capsys, tmp_path):
     assert all((figure == value).sum() >= 128 * 160 for value in (40, 90, 140, 240))
     out = tmp_path / 'other.png'
     message = refusal(tools, capsys, 'picture_rows', '--columns', 'left', *rows, '--out', out)
-    assert 'A figure of 1 columns' in message and not out.exists()
+    assert "the row 'first' has 2 pictures, --columns names 1" in message and not out.exists()
 
 
 class ClickedCanvas(FigureCanvasAgg):

@@ -15,7 +15,13 @@ def parse_args(argv=None):
     text = 'a label and a picture for each column; all get the shape of the first'
     row = dict(nargs='+', action='append', required=True, metavar='TEXT', help=text)
     parser.add_argument('--row', **row)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    for label, *paths in args.row:
+        if len(paths) != len(args.columns):
+            parser.error(
+                f"the row '{label}' has {len(paths)} pictures, --columns names {len(args.columns)}"
+            )
+    return args
 
 
 if __name__ == '__main__':
