@@ -43,7 +43,8 @@ def parse_args():
     parser.add_argument(
         '--layout', choices=('mismatch', 'matched'), default='mismatch', help='of the shapes'
     )
-    parser.add_argument('--seed', type=int, default=2022, help='seed of the trainings')
+    # With 2022 the training exchanges figure and ground, as some do (docs/results.md).
+    parser.add_argument('--seed', type=int, default=2023, help='seed of the trainings')
     parser.add_argument(
         '--scale',
         type=float,

@@ -140,7 +140,7 @@ def laplacian_pyramid(picture: np.ndarray, num_levels: int) -> list[np.ndarray]:
     # zeros, which draws a frame into every level, and needs sides that halve without a rest.
     levels, current = [], np.asarray(picture, np.float32)
     for _ in range(num_levels - 1):
-        smaller = cv2.pyrDown(current)
+        smaller = np.asarray(cv2.pyrDown(current), np.float32)
         levels.append(current - cv2.pyrUp(smaller, dstsize=current.shape[1::-1]))
         current = smaller
     return [*levels, current]

@@ -116,7 +116,7 @@ def read_batches(
         except (OSError, ValueError) as error:
             fail(item, str(error))
             continue
-        shapes = [np.shape(part.picture) for part in (read, *batch)]
+        shapes = [None if p.picture is None else p.picture.shape for p in (read, *batch)]
         if batch and (len(batch) == size or item.is_video or shapes[0] != shapes[1]):
             yield batch
             batch = []
