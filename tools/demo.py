@@ -32,7 +32,7 @@ Losses and scores of the training with FSeSim:
 Translate pictures with the trained model, here the test pictures:
   python tools/translate.py {out}/dataset/testB --model {model} --out {out}/translated
 Try it in a browser, and click where self-similarity is to be shown:
-  python tools/web_demo.py --model {model} --pictures {out}/dataset/testB
+  python tools/web_demo.py --model {model} --pictures {out}/dataset/testB --feature-net random
 Train on your own pictures: docs/guide/own_data.md"""
 
 
