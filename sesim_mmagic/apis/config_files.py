@@ -186,18 +186,20 @@ _EVERYWHERE = {'data_root': _set_data_root, 'max_iters': _set_max_iters}
 
 def _apply_variables(
     cfg: Config, file: Path, wanted: frozenset[str] = frozenset(), is_leaf: bool = True
-) -> None:
+) -> dict[str, Any]:
     """Put ``data_root`` and ``max_iters`` of a file where they belong; refuse what has no effect.
 
     Files have variables of their own, which they read themselves. Without effect is one that its
     file does not use, where a base file has used its own value of it already, or whose value
     stands nowhere in what the Runner reads.
+
+    Returns:
+        dict[str, Any]: What the file says, its base files included.
     """
     assigned, read, of_bases, bases = _variables(file)
     inherited: dict[str, Any] = {}
     for base in bases:
-        _apply_variables(cfg, base, wanted | of_bases, is_leaf=False)
-        inherited.update(Config.fromfile(base).to_dict())
+        inherited.update(_apply_variables(cfg, base, wanted | of_bases, is_leaf=False))
     values = Config.fromfile(file).to_dict()
     # Most files without an expression are written by MMEngine, with variables that others were
     # computed of: only those that are called like a setting can have been changed since.
@@ -221,6 +223,7 @@ def _apply_variables(
             print_log(f"config '{file}': {_unread(cfg, name, old)}", 'current', logging.WARNING)
         elif is_idle:
             raise ValueError(f"config '{file}': {_unread(cfg, name, old)}")
+    return values
 
 
 def _variables(file: Path) -> tuple[set[str], set[str], set[str], list[Path]]:
