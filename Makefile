@@ -5,7 +5,7 @@ VENV    ?= .venv
 # Processes that test, and what pytest is told beside (make test TESTS='-m quick').
 WORKERS ?= 2
 TESTS   ?=
-EXTRAS  := lite,tests,export,demo,mim
+EXTRAS  := lite,tests,export,demo,mim,weights,data
 PIP     := $(VENV)/bin/python -m pip --disable-pip-version-check
 # The tested set that is in place; newer than all it was made from.
 STAMP   := $(VENV)/installed

@@ -98,7 +98,7 @@ def test_version_is_the_package_s(metadata):
 
 def test_mmcv_is_the_user_s_choice(metadata):
     required = metadata.get_all('Requires-Dist')
-    extras = {'lite', 'full', 'tests', 'export', 'demo', 'mim', 'docs'}
+    extras = {'lite', 'full', 'tests', 'export', 'demo', 'mim', 'weights', 'data', 'docs'}
     assert set(metadata.get_all('Provides-Extra')) == extras
     always = [r for r in required if 'extra ==' not in r]
     assert any(r.startswith('mmagic') for r in always)
