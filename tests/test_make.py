@@ -177,6 +177,7 @@ def test_ci_tests_the_oldest_and_the_newest_beside_the_whole_suite(machine, ci):
         f'make install {settings[13]}',
         f'make test TESTS=-m quick {settings[13]}',
         f'make install {settings[11]}',
+        f'make lint {settings[11]}',
         f'make test {settings[11]}',
     ]
     assert 'Python 3.12: not run (neither the oldest nor the newest)' in ended.stdout
@@ -187,7 +188,9 @@ def test_ci_says_which_python_is_missing_and_takes_what_is_there(machine, ci):
     machine.add('python3.13')
     ended, asked = ci()
     assert ended.returncode == 0, ended.stderr
-    assert [line.split(' VENV')[0] for line in asked] == ['make install', 'make test']
+    assert [line.split(' VENV')[0] for line in asked] == [
+        'make install', 'make lint', 'make test',
+    ]  # fmt: skip
     for version in ('3.10', '3.11', '3.13'):
         assert f'Python {version}: not run (no interpreter found)' in ended.stdout
     assert 'Python 3.12: the whole suite' in ended.stdout
@@ -196,8 +199,9 @@ def test_ci_says_which_python_is_missing_and_takes_what_is_there(machine, ci):
 @pytest.mark.parametrize(
     ('failing', 'reason'),
     [
-        ('install*3.13*', 'failed: its tested set could not be installed'),
-        ('test*quick*3.13*', 'failed'),
+        ('install*3.13*', 'Python 3.13: failed: its tested set could not be installed'),
+        ('test*quick*3.13*', 'Python 3.13: failed'),
+        ('lint*', 'make lint: failed'),
         ('test*3.11*', ''),
     ],
 )
@@ -207,7 +211,7 @@ def test_ci_fails_with_any_of_them_after_the_rest_has_run(machine, ci, failing, 
     ended, asked = ci(failing)
     assert ended.returncode != 0
     assert asked[-1].startswith('make test VENV=.venv-ci-3.11')
-    assert not reason or f'Python 3.13: {reason}' in ended.stdout.splitlines()[-1]
+    assert not reason or reason in ended.stdout.splitlines()[-1]
     if failing.startswith('install'):
         assert sum('make install VENV=.venv-ci-3.13' in line for line in asked) == 3, 'two retries'
 
