@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import permutations
 from pathlib import PurePath
 from typing import Any
 
@@ -71,16 +72,19 @@ class SourceNames:
     """
 
     def __init__(self, datasets: Iterable[Any]) -> None:
-        self._relative: dict[str, PurePath] = {}
         self._names: dict[str, PurePath] = {}
+        self._pairs: set[tuple[str, str]] = set()
         #: Pictures by name that no data set lists.
         self._unlisted: dict[PurePath, str] = {}
         groups: dict[str, dict[str, PurePath]] = {}
-        for dataset in datasets:
-            for key, path, relative in _listed(dataset):
-                groups.setdefault(key, {})[path] = relative
+        # One that joins others (MMEngine's ConcatDataset) knows neither folders nor pairs.
+        for dataset in (part for d in datasets for part in getattr(d, 'datasets', [d])):
+            for paths in _listed(dataset):
+                for key, path in paths.items():
+                    groups.setdefault(key, {})[path] = _below(PurePath(path), _folders(dataset))
+                if getattr(dataset, 'paired', False):
+                    self._pairs.update(permutations(paths.values(), 2))
         for group in groups.values():
-            self._relative.update(group)
             taken: dict[PurePath, str] = {}
             for path, name in zip(group, output_names(list(group.values())), strict=True):
                 self._names[path] = _free(name, path, taken)
@@ -92,12 +96,9 @@ class SourceNames:
         (name,) = output_names([PurePath(path).name])
         return _free(name, path, self._unlisted).as_posix()
 
-    def are_partners(self, left: str, right: str) -> bool:
-        """Whether two pictures, each in its own folder, have one name, whatever the suffixes."""
-        return self._scene(left) == self._scene(right)
-
-    def _scene(self, path: str) -> PurePath:
-        return self._relative.get(path, PurePath(PurePath(path).name)).with_suffix('')
+    def are_pair(self, left: str, right: str) -> bool:
+        """Whether two pictures show one scene: of a paired data set, or halves of one file."""
+        return left == right or (left, right) in self._pairs
 
 
 def _free(name: PurePath, path: str, taken: dict[PurePath, str]) -> PurePath:
@@ -106,16 +107,21 @@ def _free(name: PurePath, path: str, taken: dict[PurePath, str]) -> PurePath:
     return name.with_name(f'{name.name}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}')
 
 
-def _listed(dataset: Any) -> Iterator[tuple[str, str, PurePath]]:
-    """Key, path and path below the data set's folder of each picture."""
-    if not hasattr(dataset, 'get_data_info'):
-        return
+def _listed(dataset: Any) -> Iterator[dict[str, str]]:
+    """Paths of the pictures of each sample by their keys."""
+    if hasattr(dataset, 'get_data_info'):
+        for info in map(dataset.get_data_info, range(len(dataset))):
+            yield {
+                key: str(path)
+                for key, path in info.items()
+                if key.endswith('_path') and isinstance(path, (str, PurePath))
+            }
+
+
+def _folders(dataset: Any) -> list[str | None]:
+    """Folders of a data set, which may lie in one another."""
     folders = [getattr(dataset, key, None) for key in ('dataroot_a', 'dataroot_b', 'data_root')]
-    folders += dict(getattr(dataset, 'data_prefix', None) or {}).values()
-    for index in range(len(dataset)):
-        for key, path in dataset.get_data_info(index).items():
-            if key.endswith('_path') and isinstance(path, (str, PurePath)):
-                yield key, str(path), _below(PurePath(path), folders)
+    return [*folders, *dict(getattr(dataset, 'data_prefix', None) or {}).values()]
 
 
 def _below(path: PurePath, folders: Iterable[str | None]) -> PurePath:

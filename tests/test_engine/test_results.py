@@ -54,6 +54,7 @@ def options(config, psnr, test_psnr=(50.0,), **more):
     ]
     return {
         'val_dataloader': loader,
+        'test_dataloader__dataset__paired': True,
         'val_cfg': dict(type='ValLoop'),
         'val_evaluator': evaluators[0],
         'test_evaluator': evaluators[1],

@@ -35,8 +35,8 @@ class Folders:
 
     dataroot_a, dataroot_b, data_root = '/data/testA', '/data/testB', '/data'
 
-    def __init__(self, *samples):
-        self.samples = samples
+    def __init__(self, *samples, paired=False):
+        self.samples, self.paired = samples, paired
 
     def __len__(self):
         return len(self.samples)
@@ -132,11 +132,22 @@ def test_pictures_are_clipped_rounded_and_bgr(run):
     assert (written == (0, 101, 255)).all()
 
 
-@pytest.mark.parametrize(('target', 'shown'), [('/data/testB/1.png', True), ('/b/2.png', False)])
-def test_truth_is_shown_where_the_test_set_is_paired(run, target, shown):
-    folder = run(sample('/data/testA/1.png', target))
-    assert ('truths/zebra/1.png' in files(folder)) == shown
-    assert ('truth' in (folder / 'index.html').read_text()) == shown
+@pytest.mark.parametrize(
+    ('target', 'paired', 'shown'),
+    [
+        ('/data/testB/1.png', False, False),  # names of unpaired pictures may be the same
+        ('/data/testB/1.png', True, True),
+        ('/data/testA/1.png', False, True),  # one file shows both
+    ],
+)
+def test_truth_is_shown_where_the_test_set_is_paired(run, target, paired, shown):
+    one, other = sample('/data/testA/1.png', target), sample('/data/testA/2.png')
+    datasets = [Folders(one, paired=paired), Folders(other)]
+    for number, sets in enumerate((datasets, [SimpleNamespace(datasets=datasets)])):
+        folder = run(one, other, datasets=sets, work=str(number))
+        truths = ['truths/zebra/1.png'] if shown else []
+        assert [name for name in files(folder) if name.startswith('truths')] == truths
+        assert ('truth' in (folder / 'index.html').read_text()) == shown
 
 
 def test_two_directions_have_folders_of_their_own(run):
@@ -163,11 +174,11 @@ def test_names_keep_folders_and_tell_suffixes_apart(run):
             ('2.png', '3.png'),
         )
     ]
-    folder = run(*samples, datasets=[Folders(*samples)])
+    folder = run(*samples, datasets=[Folders(*samples, paired=True)])
     names = ['2.jpg.png', '2.png.png', 'a/1.png', 'b/1.png']
     assert files(folder / 'translations/zebra') == names
     assert files(folder / 'inputs/horse') == names
-    assert files(folder / 'truths/zebra') == ['2.jpg.png', 'a/1.png']
+    assert files(folder / 'truths/zebra') == names
     page = (folder / 'index.html').read_text()
     assert '>a/1<' in page and '>b/1<' in page and '>2.jpg<' in page
 

@@ -167,7 +167,7 @@ def test_a_second_test_is_refused(trained, work, capsys):
     run('test', trained[0], work / 'iter_2.pth', '--work-dir', work)
     before = content(work)
     message = fails(capsys, 'test', trained[0], work / 'iter_2.pth', '--work-dir', work)
-    assert f"'{work / 'test'}' holds the 10 files of a test" in message and '--overwrite' in message
+    assert f"'{work / 'test'}' holds the 7 files of a test" in message and '--overwrite' in message
     assert content(work) == before
     (work / 'test/translations/b/old.png').write_text('old')
     run('test', trained[0], work / 'iter_2.pth', '--work-dir', work, '--overwrite')

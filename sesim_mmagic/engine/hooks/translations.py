@@ -23,13 +23,14 @@ class SaveTranslationsHook(Hook):
     """Save every translation of a test, named after its source, and a page that shows them.
 
     In ``test`` of the work directory appear ``translations/<target domain>/<name of the
-    source>.png``, ``inputs/<source domain>/...``, ``truths/<target domain>/...`` where the file
-    names of sources and targets are the same, and ``index.html`` (input | translation | truth,
-    below the metrics). Names keep the folders below the folder of the test set (see
-    :class:`~sesim_mmagic.engine.sources.SourceNames`). Where a model gives several translations of
-    a source (``fakes_<target>``), the others are in ``translations_2/<target domain>/...`` and so
-    on, and stand beside the first on the page. Each rank writes its own pictures, rank 0 the page.
-    What cannot be written, a picture or the page, is told in a warning: scores do not depend on it.
+    source>.png``, ``inputs/<source domain>/...``, ``truths/<target domain>/...`` where the data set
+    holds pairs (its attribute ``paired`` is true, or a file shows both pictures), and
+    ``index.html`` (input | translation | truth, below the metrics). Names keep the folders below
+    the folder of the test set (see :class:`~sesim_mmagic.engine.sources.SourceNames`). Where a
+    model gives several translations of a source (``fakes_<target>``), the others are in
+    ``translations_2/<target domain>/...`` and so on, and stand beside the first on the page. Each
+    rank writes its own pictures, rank 0 the page. What cannot be written, a picture or the page, is
+    told in a warning: scores do not depend on it.
 
     Samples need ``fake_<target>`` and ``img_<source>`` (tensors (3, H, W), BGR, [0, 255]) and the
     meta information ``img_<source>_path``; list it in ``meta_keys`` of ``PackInputs``.
@@ -159,7 +160,7 @@ class SaveTranslationsHook(Hook):
             'translation': (f'translations/{target}', sample.get(f'fake_{target}')),
         }
         partner = sample.get(f'img_{target}_path')
-        if partner is not None and self._names.are_partners(path, str(partner)):
+        if partner is not None and self._names.are_pair(path, str(partner)):
             pictures['truth'] = (f'truths/{target}', sample.get(f'img_{target}'))
         for number, other in enumerate(sample.get(f'fakes_{target}', ())[1:], start=2):
             pictures[f'translation {number}'] = (f'translations_{number}/{target}', other)
