@@ -15,65 +15,37 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Publish a trained model: checkpoint, model card, entry in the index.'
     )
-    parser.add_argument(
-        'checkpoint',
-        help='checkpoint, or work directory of a training: its best checkpoint, else the last',
-    )
-    parser.add_argument('--out', required=True, help='folder for checkpoint and model card')
-    parser.add_argument(
-        '--licence', required=True, help='licence of the weights; the data may decide it'
-    )
-    parser.add_argument('--config', help='config, if not the one that the checkpoint holds')
-    parser.add_argument(
-        '--no-ema', action='store_true', help='the trained generators, not their moving average'
-    )
-    parser.add_argument(
-        '--samples', nargs='+', default=[], metavar='PICTURE', help='pictures for the model card'
-    )
-    parser.add_argument('--base-url', help='address of the folder where the file can be had')
-    parser.add_argument(
+    add = parser.add_argument
+    add('checkpoint', help='checkpoint, or work directory: its best checkpoint, else the last')
+    add('--out', required=True, help='folder for checkpoint and model card')
+    add('--licence', required=True, help='licence of the weights; the data may decide it')
+    add('--config', help='config, if not the one that the checkpoint holds')
+    add('--no-ema', dest='ema', action='store_false', help='no moving average, if there is one')
+    add('--samples', nargs='+', default=[], metavar='PICTURE', help='sources for the model card')
+    add('--base-url', help='address of the folder where the file can be had')
+    add(
         '--root',
         metavar='REPOSITORY',
         help='folder with configs/ and model-index.yml, where the model is to be listed; by '
         'default nothing is written outside --out',
     )
-    parser.add_argument('--date', help='YYYYMMDD; by default when the checkpoint was written')
-    parser.add_argument('--data', help="training data; by default the name of the data's folder")
-    parser.add_argument(
-        '--resources', help='hardware and time of the training; by default what it noted'
-    )
-    parser.add_argument('--limits', default='', help='what the model cannot do, for the card')
-    parser.add_argument(
-        '--overwrite', action='store_true', help='replace this release if it is in --out already'
-    )
+    add('--date', help='YYYYMMDD; by default when the checkpoint was written')
+    add('--data', help="training data; by default the name of the data's folder")
+    add('--resources', help='hardware and time of the training; by default what it noted')
+    add('--limits', default='', help='what the model cannot do, for the model card')
+    add('--overwrite', action='store_true', help='replace this release if --out holds it already')
     return parser.parse_args(argv)
 
 
 @command_line.command()
 def main(argv: Sequence[str] | None = None) -> None:
     """Publish, and say what was written."""
-    args = parse_args(argv)
+    options = vars(parse_args(argv))
     from sesim_mmagic.apis.release.publish import choose_checkpoint, publish
 
-    checkpoint, why = choose_checkpoint(args.checkpoint)
-    print(f'checkpoint: {checkpoint} ({why})')
-    release = publish(
-        checkpoint,
-        args.out,
-        licence=args.licence,
-        config=args.config,
-        ema=not args.no_ema,
-        samples=args.samples,
-        base_url=args.base_url,
-        root=args.root,
-        date=args.date,
-        data=args.data,
-        resources=args.resources,
-        limits=args.limits,
-        overwrite=args.overwrite,
-    )
-    for path in (release.path, release.card, *release.index):
-        print(path)
+    options['checkpoint'], why = choose_checkpoint(options['checkpoint'])
+    print(f'checkpoint: {options["checkpoint"]} ({why})')
+    print(*publish(**options), sep='\n')
 
 
 if __name__ == '__main__':

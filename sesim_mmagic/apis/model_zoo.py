@@ -3,7 +3,6 @@
 import difflib
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,34 +23,17 @@ _MODEL = {
 }
 
 
-@dataclass(frozen=True)
-class ReleasedModel:
-    """One model of the index.
-
-    Attributes:
-        name (str): Name, that of its config.
-        collection (str): The method.
-        config (str): Path of the config below the folder of the index.
-        weights (str): Address of the checkpoint.
-        metadata (dict): Training data, iterations and so on, as the metafile has them; ``SHA256``
-            is the checksum of the checkpoint.
-        results (list[dict]): ``Task``, ``Dataset`` and ``Metrics`` of each test.
-    """
-
-    name: str
-    collection: str
-    config: str
-    weights: str
-    metadata: dict
-    results: list
-
-
-def list_models(index: str | Path | None = None) -> list[ReleasedModel]:
+def list_models(index: str | Path | None = None) -> list[dict[str, Any]]:
     """List the released models, in the order of the index.
 
     Args:
         index (str | Path, optional): A ``model-index.yml``. Defaults to None: the file that the
             environment variable ``SESIM_MMAGIC_MODEL_INDEX`` names, else the package's own.
+
+    Returns:
+        list[dict]: Models as their metafiles have them: ``Name``, ``In Collection`` (the method),
+        ``Config`` (its path below the folder of the index), ``Weights`` (the address of the
+        checkpoint), ``Metadata`` (with its checksum, ``SHA256``) and ``Results``, if there are any.
 
     Raises:
         FileNotFoundError: The index, or a metafile that it imports, does not exist.
@@ -59,11 +41,44 @@ def list_models(index: str | Path | None = None) -> list[ReleasedModel]:
     """
     index = find_index(index)
     models = []
-    for name in read_yaml(index).get('Import') or []:
+    for name in read_yaml(index).get('Import', []):
         path = index.parent / name
-        entries = read_yaml(path).get('Models') or []
-        models += [_released(entry, f"'{path}': Models[{i}]") for i, entry in enumerate(entries)]
+        for number, model in enumerate(read_yaml(path).get('Models', [])):
+            _check(model, f"'{path}': Models[{number}]")
+            models.append(model)
     return models
+
+
+def find_model(name_or_path: str | Path, index: str | Path | None = None) -> dict[str, Any] | None:
+    """The released model of a name, or of the beginning of a name where no other has it.
+
+    Args:
+        name_or_path (str | Path): The name; or file or URL of a checkpoint, of which files need not
+            exist.
+        index (str | Path, optional): As in :func:`list_models`. Defaults to None.
+
+    Returns:
+        dict | None: The model, see :func:`list_models`; None of a file or URL.
+
+    Raises:
+        ValueError: There is no such model, or the beginning fits several.
+    """
+    given, path = str(name_or_path), Path(name_or_path)
+    if '://' in given or path.name != given or path.suffix == '.pth' or path.is_file():
+        return None
+    models = list_models(index)
+    fitting = [model for model in models if model['Name'] == given]
+    fitting = fitting or [model for model in models if model['Name'].startswith(given)]
+    if len(fitting) == 1:
+        return fitting[0]
+    names = [model['Name'] for model in fitting or models]
+    if fitting:
+        raise ValueError(f"'{given}' may be any of {names}: write more of the name.")
+    near = difflib.get_close_matches(given, names, cutoff=0.3) or names
+    raise ValueError(
+        f"There is no file and no released model '{given}'. "
+        + (f'The nearest names: {near}.' if near else f"'{find_index(index)}' has no model yet.")
+    )
 
 
 def resolve_model(name_or_path: str | Path, index: str | Path | None = None) -> str:
@@ -73,8 +88,7 @@ def resolve_model(name_or_path: str | Path, index: str | Path | None = None) -> 
     every time.
 
     Args:
-        name_or_path (str | Path): A file or URL of a checkpoint, which stays what it is; or the
-            name of a released model, or the beginning of a name where no other has it.
+        name_or_path (str | Path): As in :func:`find_model`; a file or URL stays what it is.
         index (str | Path, optional): As in :func:`list_models`. Defaults to None.
 
     Returns:
@@ -82,31 +96,16 @@ def resolve_model(name_or_path: str | Path, index: str | Path | None = None) -> 
 
     Raises:
         FileNotFoundError: The model cannot be downloaded.
-        ValueError: There is no such model, the beginning fits several, or the file has another
-            sha256 than the index says; it is left where it is.
+        ValueError: As :func:`find_model`; or the file has another sha256 than the index says, and
+            is left where it is.
     """
-    given = str(name_or_path)
-    if _is_address(given):
-        return given
-    model = _find(given, list_models(index), find_index(index))
+    model = find_model(name_or_path, index)
+    if model is None:
+        return str(name_or_path)
     try:
-        return str(cached_download(model.weights, model.metadata['SHA256']))
+        return str(cached_download(model['Weights'], model['Metadata']['SHA256']))
     except (FileNotFoundError, ValueError) as error:
-        raise type(error)(f"Model '{model.name}': {error}") from None
-
-
-def check_model(name_or_path: str | Path, index: str | Path | None = None) -> None:
-    """Raise an error where :func:`resolve_model` could find nothing; nothing is downloaded.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: There is no such model, or the beginning of a name fits several.
-    """
-    given = str(name_or_path)
-    if not _is_address(given):
-        _find(given, list_models(index), find_index(index))
-    elif '://' not in given and not Path(given).expanduser().is_file():
-        raise FileNotFoundError(f"Checkpoint '{given}' does not exist.")
+        raise type(error)(f"Model '{model['Name']}': {error}") from None
 
 
 def find_index(index: str | Path | None = None) -> Path:
@@ -121,70 +120,39 @@ def find_index(index: str | Path | None = None) -> Path:
     raise FileNotFoundError(f"There is no index of models: '{places[-1]}' does not exist.")
 
 
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """Content of a metafile or an index.
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Content of a metafile or an index, without entries that hold nothing.
 
     Raises:
         FileNotFoundError: It does not exist.
         ValueError: It is no YAML, or what it holds has another shape.
     """
-    if not Path(path).is_file():
+    if not path.is_file():
         raise FileNotFoundError(f"Metafile '{path}' does not exist.")
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
+        content = yaml.safe_load(path.read_text(encoding='utf-8'))
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a wrong date, for example
         reason = ' '.join(str(error).split())
         raise ValueError(f"Metafile '{path}' cannot be read: {reason}") from None
     if not isinstance(content, dict):
         raise ValueError(f"Metafile '{path}' holds no mapping of Collections, Models or Import.")
     content = {key: value for key, value in content.items() if value is not None}
-    problem = misfit(content, _METAFILE)
-    if problem:
+    if problem := misfit(content, _METAFILE):
         raise ValueError(f"Metafile '{path}': {problem}.")
     return content
 
 
-def _released(entry: dict, where: str) -> ReleasedModel:
-    problem = misfit(entry, _MODEL, where)
-    if problem:
+def _check(model: dict[str, Any], where: str) -> None:
+    if problem := misfit(model, _MODEL, where):
         raise ValueError(
             f'{problem}: a model needs Name, In Collection, Config, Weights and Metadata with '
             'SHA256, as tools/publish_model.py writes them.'
         )
-    sha256, weights = entry['Metadata']['SHA256'], entry['Weights']
+    sha256, weights = model['Metadata']['SHA256'], model['Weights']
     if not re.fullmatch('[0-9a-f]{64}', sha256):
         raise ValueError(f"{where}: SHA256 must be 64 hexadecimal digits, not '{sha256}'.")
     # Its last part becomes the name of a file in the cache.
     if not re.fullmatch(r'\w+://.*/\w[^/]*', weights):
         raise ValueError(
-            f'{where}: Weights must be the address (https:// or file://) of a file, '
-            f"not '{weights}'."
+            f"{where}: Weights must be the address (https:// or file://) of a file, not '{weights}'"
         )
-    return ReleasedModel(
-        name=entry['Name'],
-        collection=entry['In Collection'],
-        config=entry['Config'],
-        weights=weights,
-        metadata=entry['Metadata'],
-        results=entry.get('Results', []),
-    )
-
-
-def _is_address(given: str) -> bool:
-    path = Path(given)
-    return '://' in given or path.name != given or path.suffix == '.pth' or path.is_file()
-
-
-def _find(given: str, models: list[ReleasedModel], index: Path) -> ReleasedModel:
-    fitting = [model for model in models if model.name == given]
-    fitting = fitting or [model for model in models if model.name.startswith(given)]
-    if len(fitting) == 1:
-        return fitting[0]
-    names = [model.name for model in (fitting or models)]
-    if fitting:
-        raise ValueError(f"'{given}' may be any of {names}: write more of the name.")
-    near = difflib.get_close_matches(given, names, cutoff=0.3) or names
-    raise ValueError(
-        f"There is no file and no released model '{given}'. "
-        + (f'The nearest names: {near}.' if near else f"'{index}' has no model yet.")
-    )

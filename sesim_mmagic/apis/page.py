@@ -11,7 +11,7 @@ import torch
 from mmengine.device import get_device
 
 from sesim_mmagic.apis.inference.inferencer import SeSimInferencer
-from sesim_mmagic.apis.model_zoo import check_model
+from sesim_mmagic.apis.model_zoo import find_model
 from sesim_mmagic.engine.map_figure import Cell, draw_maps
 from sesim_mmagic.engine.pictures import to_model_range
 from sesim_mmagic.losses import FSeSimLoss
@@ -53,7 +53,9 @@ class Workshop:
         if max_side < 16 or max_image_pixels < 1:
             raise ValueError('--max-side must be at least 16, --max-image-pixels at least 1')
         for model in models:
-            check_model(model)
+            is_file = find_model(model) is None and '://' not in model
+            if is_file and not Path(model).expanduser().is_file():
+                raise FileNotFoundError(f"Checkpoint '{model}' does not exist.")
         labels = ['/'.join(Path(m).parts[-2:]) if Path(m).suffix else m for m in models]
         if len(set(labels)) < len(
             labels

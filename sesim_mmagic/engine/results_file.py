@@ -15,6 +15,7 @@ _SHAPE = {
         **dict.fromkeys(('iterations', 'max_iterations', 'ranks', 'seconds'), NUMBER),
         **dict.fromkeys(('seconds_per_iteration', 'peak_memory_mb'), _AMOUNT),
         'memory_of': str,
+        'device?': str,
     },
     'validation?': {
         'split': str,

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -26,11 +27,16 @@ import sesim_mmagic
 from sesim_mmagic.apis.embedded_config import embedded_config
 from sesim_mmagic.apis.inference.loading import init_translator
 from sesim_mmagic.apis.model_zoo import list_models, resolve_model
-from sesim_mmagic.apis.release.content import released_config, released_meta, serialize
 from sesim_mmagic.apis.release.fresh_process import check_in_fresh_process, translations
 from sesim_mmagic.apis.release.metafile import index_files
 from sesim_mmagic.apis.release.model_card import read_resources, read_scores, write_card
-from sesim_mmagic.apis.release.publish import choose_checkpoint, publish
+from sesim_mmagic.apis.release.publish import (
+    choose_checkpoint,
+    publish,
+    released_config,
+    released_meta,
+    serialize,
+)
 from sesim_mmagic.engine import read_results
 from sesim_mmagic.engine.pictures import write_picture
 from sesim_mmagic.engine.plain_settings import read_settings
@@ -40,6 +46,13 @@ from tests.test_tools.test_command_line import fails
 from tests.test_translators import tiny as tiny_models
 
 NAME = 'fsesim_tiny'
+FACTS = dict(
+    **dict(name='a', model='OneSidedTranslator', source='a', target='b', iterations=2),
+    **dict(parameters=99, averaged=True, data='d', resources='r', licence='MIT', limits=''),
+    scores=[dict(split='test', pictures=3, metrics={'paired/psnr': 9.5})],
+    versions=dict(sesim_mmagic='1.0', torch='2.0'),
+    **dict(file='a.pth', weights='https://host/a.pth', sha256='ab' * 32),
+)
 README = """# FSeSim, tiny
 
 > [A paper](https://example.org/paper), 2021
@@ -107,7 +120,7 @@ def server(tmp_path_factory):
 @pytest.fixture(scope='module')
 def release(root, config, work_dir, sample, server):
     folder, address = server
-    return publish(
+    path, card, *index = publish(
         work_dir,
         folder,
         licence='CC0',
@@ -116,6 +129,11 @@ def release(root, config, work_dir, sample, server):
         base_url=f'{address}/',
         root=root,
         limits='Tiny.',
+    )
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    (score,) = read_scores(work_dir / 'iter_2.pth', 2)
+    return SimpleNamespace(
+        path=path, card=card, index=index, sha256=sha256, metrics=score['metrics']
     )
 
 
@@ -134,10 +152,8 @@ def test_the_file_holds_inference_alone(release, trained):
 
 
 def test_name_date_and_sum_belong_together(release, trained):
-    sha256 = hashlib.sha256(release.path.read_bytes()).hexdigest()
     date = tiny.load(trained)['meta']['time'][:8]
-    assert release.facts['sha256'] == sha256
-    assert release.path.name == f'{NAME}_{date}-{sha256[:8]}.pth'
+    assert release.path.name == f'{NAME}_{date}-{release.sha256[:8]}.pth'
     names = {path.name for path in release.path.parent.iterdir()}
     stem = release.path.stem
     assert names == {f'{stem}.pth', f'{stem}.md', f'{stem}_samples'}, 'no remains'
@@ -170,7 +186,7 @@ def test_the_same_training_gives_the_same_bytes(release, config, trained):
 
 def test_metafile_and_index(release, root, work_dir, server):
     metafile = root / 'configs/fsesim/metafile.yml'
-    assert release.index == (metafile, root / 'model-index.yml')
+    assert release.index == [metafile, root / 'model-index.yml']
     index = (root / 'model-index.yml').read_text()
     assert index == '# Models.\nImport:\n- configs/fsesim/metafile.yml\n'
     content = yaml.safe_load(metafile.read_text())
@@ -194,16 +210,16 @@ def test_metafile_and_index(release, root, work_dir, server):
     weights = tiny.load(release.path)['state_dict']
     assert metadata['Parameters'] == sum(v.numel() for v in weights.values())
     assert metadata['Training Data'] == 'data' and metadata['Iterations'] == 2
-    hours = results['training']['seconds'] / 3600
-    assert metadata['Training Resources'] == f'1 x CPU process, {hours:.2f} hours'
-    assert metadata['SHA256'] == release.facts['sha256']
+    minutes = results['training']['seconds'] / 60
+    assert metadata['Training Resources'] == f'1 x CPU, {minutes:.2g} minutes' and minutes > 0
+    assert metadata['SHA256'] == release.sha256
 
 
 def test_the_card(release, sample, monkeypatch, tmp_path):
     card = release.card.read_text()
     assert 'from **a** to **b**' in card and 'licence: CC0' in card and 'Tiny.' in card
-    assert release.facts['sha256'] in card and 'a moving average' in card
-    psnr = release.facts['scores'][0]['metrics']['paired/psnr']
+    assert release.sha256 in card and 'a moving average' in card
+    psnr = release.metrics['paired/psnr']
     assert f'| test, 3 | paired/psnr | {psnr:.4g} |' in card
     source, translation = re.findall(r'!\[\]\((.+?)\)', card)
     monkeypatch.chdir(release.card.parent)
@@ -213,13 +229,12 @@ def test_the_card(release, sample, monkeypatch, tmp_path):
     assert np.array_equal(cv2.imread(str(tmp_path / Path(source).name)), cv2.imread(translation))
 
 
-def test_markup_in_names_is_shown_as_it_is(release):
+def test_markup_in_names_is_shown_as_it_is():
     from markdown_it import MarkdownIt
 
     odd = '<script>alert(1)</script> **b** _i_ [x](javascript:y) `c` | # $z$ ![](http://x)'
     rows = [['a (1)/<b> "s.png', 'a (1)/t.png']]
-    plain = dict(release.facts, weights='https://a/b c/(d).pth', rows=rows, limits='')
-    plain.update(licence='MIT', data='d', resources='r')
+    plain = dict(FACTS, weights='https://a/b c/(d).pth', rows=rows)
     facts = dict.fromkeys(('data', 'resources', 'licence', 'source', 'target'), odd)
     scores = [dict(score, split=odd) for score in plain['scores']]
     facts = dict(plain, **facts, limits=f'{odd}\n\n## Head', scores=scores)
@@ -237,7 +252,7 @@ def test_it_is_found_by_its_name(release, root, tmp_path, monkeypatch):
     monkeypatch.setenv('TORCH_HOME', str(tmp_path))
     monkeypatch.setenv('no_proxy', '127.0.0.1')
     (model,) = list_models(root / 'model-index.yml')
-    path = resolve_model(model.name, root / 'model-index.yml')
+    path = resolve_model(model['Name'], root / 'model-index.yml')
     assert Path(path).read_bytes() == release.path.read_bytes()
 
 
@@ -274,8 +289,8 @@ def mim(release, root, tmp_path_factory):
 
 def test_mim_searches(mim, release):
     found = mim('search', 'sesim_mmagic', '--model', 'fsesim, tiny', '--display-width', '300')
-    assert f'config id: {NAME}' in found and release.facts['sha256'] in found
-    psnr = release.facts['scores'][0]['metrics']['paired/psnr']
+    assert f'config id: {NAME}' in found and release.sha256 in found
+    psnr = release.metrics['paired/psnr']
     assert re.search(rf'data, test/paired/psnr\s+{psnr}', found)
     assert NAME not in mim('search', 'sesim_mmagic', '--condition', f'psnr>{psnr + 1}')
 
@@ -291,22 +306,21 @@ def test_mim_downloads_and_tests(mim, release, config, tmp_path):
         'test', 'sesim_mmagic', f'{NAME}.py', '--checkpoint', checkpoint,
         '--work-dir', tmp_path / 'work', '--out', out,
     )  # fmt: skip
-    (score,) = release.facts['scores']
-    assert yaml.safe_load(out.read_text()) == pytest.approx(score['metrics'], rel=1e-6)
+    assert yaml.safe_load(out.read_text()) == pytest.approx(release.metrics, rel=1e-6)
 
 
 # ---- files of the index -----------------------------------------------------------------------
 
 
-def entry_files(root, method, facts, **more):
+def entry_files(root, method, **facts):
     """Write the metafile and index that a model gets; their texts."""
-    files = index_files(root, f'configs/{method}/a.py', {**facts, **more})
+    files = index_files(root, root / f'configs/{method}/a.py', {**FACTS, **facts})
     for path, text in files.items():
         path.write_text(text)
     return files.values()
 
 
-def test_a_model_replaces_the_one_of_its_name_alone(release, tmp_path):
+def test_a_model_replaces_the_one_of_its_name_alone(tmp_path):
     path = tmp_path / 'configs/m/metafile.yml'
     path.parent.mkdir(parents=True)
     path.write_text(
@@ -314,21 +328,21 @@ def test_a_model_replaces_the_one_of_its_name_alone(release, tmp_path):
         '- Name: a\n  Weights: other\nLibrary: x\n'
     )
     for _ in range(2):
-        text, _ = entry_files(tmp_path, 'm', release.facts, name='z', weights='new')
+        text, _ = entry_files(tmp_path, 'm', name='z', weights='new')
     assert text.startswith('# Kept.\n# Too.\nCollections:') and text.count('#') == 2
     content = yaml.safe_load(text)
     assert content['Collections'] == [dict(Name='Own')] and content['Library'] == 'x'
     new, other = content['Models']
     assert other == dict(Name='a', Weights='other')
     assert (new['Name'], new['In Collection'], new['Weights']) == ('z', 'Own', 'new')
-    text, _ = entry_files(tmp_path, 'm', release.facts, name='b')
+    text, _ = entry_files(tmp_path, 'm', name='b')
     assert [model['Name'] for model in yaml.safe_load(text)['Models']] == list('zab')
 
 
-def test_an_index_lists_each_metafile_once(release, tmp_path):
+def test_an_index_lists_each_metafile_once(tmp_path):
     for name in ('b', 'a', 'b'):
         (tmp_path / f'configs/{name}').mkdir(parents=True, exist_ok=True)
-        metafile, index = entry_files(tmp_path, name, release.facts)
+        metafile, index = entry_files(tmp_path, name)
     imports = [f'configs/{name}/metafile.yml' for name in 'ab']
     assert yaml.safe_load(index) == dict(Import=imports)
     # A method without a README has the name of its folder.
@@ -354,8 +368,8 @@ def test_models_of_several_domains_are_released_whole(build, tmp_path):
     released = init_translator(None, tmp_path / 'released.pth', 'cpu')
     assert released.generator_ema is None
     write_picture(tmp_path / 'p.png', np.random.default_rng(1).integers(0, 256, (32, 40, 3)))
-    before = dict(translations(trained, [tmp_path / 'p.png']))
-    after = dict(translations(released, [tmp_path / 'p.png']))
+    before = translations(trained, [tmp_path / 'p.png'])
+    after = translations(released, [tmp_path / 'p.png'])
     assert len(before) == dict(one_sided=1, multi_modal=6, cyclegan=2)[build]
     assert before.keys() == after.keys()
     assert all(np.array_equal(before[name], after[name]) for name in before)
@@ -414,7 +428,7 @@ def test_a_release_that_is_there_stays(
     assert {path: path.read_bytes() for path in folder.rglob('*') if path.is_file()} == before
     index = (root / 'model-index.yml').read_bytes()
     again = publish(work_dir, folder, **options, limits='Tiny.', overwrite=True)
-    assert again.index == () and (root / 'model-index.yml').read_bytes() == index
+    assert len(again) == 2 and (root / 'model-index.yml').read_bytes() == index
     assert {path: path.read_bytes() for path in folder.rglob('*') if path.is_file()} == before
 
 
@@ -438,7 +452,9 @@ def test_scores_and_resources_are_those_of_the_checkpoint(tmp_path):
         json.dumps(
             dict(
                 training=dict(
-                    **dict(iterations=2, max_iterations=2, ranks=8, seconds=5400),
+                    **dict(
+                        iterations=2, max_iterations=2, ranks=8, seconds=5400, device='NVIDIA H100'
+                    ),
                     **dict(seconds_per_iteration=1, peak_memory_mb=1),
                     memory_of='tensors on the GPU',
                 ),
@@ -457,11 +473,10 @@ def test_scores_and_resources_are_those_of_the_checkpoint(tmp_path):
         dict(split='test', pictures=9, metrics=dict(fid=8.0)),
     ]
     assert read_scores(tmp_path / 'c.pth', 3) == []
-    assert read_resources(tmp_path) == '8 x GPU, 1.50 hours'
-    log = tmp_path / '20260101_000000/20260101_000000.log'
-    log.parent.mkdir()
-    log.write_text('System environment:\n    CUDA available: True\n    GPU 0,1: NVIDIA H100\n')
-    assert read_resources(tmp_path) == '8 x NVIDIA H100, 1.50 hours'
+    assert read_resources(tmp_path) == '8 x NVIDIA H100, 1.5 hours'
+    text = (tmp_path / 'results.json').read_text()
+    (tmp_path / 'results.json').write_text(text.replace('5400', '47.3'))
+    assert read_resources(tmp_path) == '8 x NVIDIA H100, 0.79 minutes'
     assert read_resources(tmp_path / 'empty') is None
 
 
@@ -604,17 +619,15 @@ def test_the_fresh_process_runs_no_code_and_compares_pictures(release, sample, t
     bad, mark = tmp_path / 'bad.pth', tmp_path / 'mark'
     torch.save(dict(meta=Malicious(mark)), bad)
     with pytest.raises(ValueError, match='a fresh process cannot use the file'):
-        check_in_fresh_process(bad, tmp_path, {}, tmp_path)
+        check_in_fresh_process(bad, [], {})
     assert not mark.exists()
 
-    inputs, outputs = tmp_path / 'in', tmp_path / 'out'
-    outputs.mkdir()
-    write_picture(inputs / '0.png', cv2.imread(str(sample)))
-    model = init_translator(None, release.path, 'cpu')
-    expected = dict(translations(model, [inputs / '0.png']))
+    checkpoint = tmp_path / 'released.pth'
+    checkpoint.write_bytes(release.path.read_bytes())
+    expected = translations(init_translator(None, checkpoint, 'cpu'), [sample])
     expected['0_b_0'][3, 4, 1] ^= 1
     with pytest.raises(ValueError, match="picture '0_b_0' is another"):
-        check_in_fresh_process(release.path, inputs, expected, outputs)
+        check_in_fresh_process(checkpoint, [sample], expected)
 
 
 def test_the_command_line_says_what_is_wrong(capsys, trained, config, tmp_path):

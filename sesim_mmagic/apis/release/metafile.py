@@ -2,6 +2,7 @@
 
 import os
 import re
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -9,86 +10,80 @@ import yaml
 
 from sesim_mmagic.apis.model_zoo import INDEX, read_yaml
 
-TASK = 'Image-to-Image Translation'
 
-
-def find_config(root: str | Path, name: str, config: str | Path | None = None) -> str:
-    """Path of a model's config below a repository: ``configs/<method>/<name>.py``.
-
-    Raises:
-        ValueError: It does not lie in a folder of ``<root>/configs``, or is not the only one.
-    """
-    configs = Path(root, 'configs').resolve()
-    paths = sorted(configs.glob(f'*/{name}.py')) if config is None else [Path(config).resolve()]
-    if len(paths) != 1 or paths[0].parent.parent != configs:
-        raise ValueError(
-            f"A model of the index needs its config as '{configs}/<method>/{name}.py', found "
-            f'{[str(path) for path in paths]}. Give the config, or write no index.'
-        )
-    return paths[0].relative_to(configs.parent).as_posix()
-
-
-def index_files(root: str | Path, config: str, facts: dict[str, Any]) -> dict[Path, str]:
+def index_files(
+    root: str | Path, config: str | Path | None, facts: dict[str, Any]
+) -> dict[Path, str]:
     """New texts of the files of a repository that a released model changes.
 
-    The metafile comes before the index that names it.
+    Args:
+        root (str | Path): The repository.
+        config (str | Path, optional): The model's config; None for the one of its name.
+        facts (dict): What is known of the model, see ``publish``.
+
+    Returns:
+        dict[Path, str]: The metafile, and the index that names it.
 
     Raises:
-        ValueError: One of them cannot be read.
+        ValueError: The config does not lie in a folder of ``<root>/configs`` or is not the only
+            one, or one of the files cannot be read.
         PermissionError: One of them cannot be written.
     """
-    name = Path(config).with_name('metafile.yml').as_posix()
-    metafile, index = Path(root, name), Path(root, INDEX)
+    folder = Path(root, 'configs').resolve()
+    configs = [Path(config).resolve()] if config else sorted(folder.glob(f'*/{facts["name"]}.py'))
+    if len(configs) != 1 or configs[0].parent.parent != folder:
+        raise ValueError(
+            f"A model of the index needs its config as '{folder}/<method>/{facts['name']}.py', "
+            f'found {[str(path) for path in configs]}. Give the config, or write no index.'
+        )
+    metafile, index = configs[0].with_name('metafile.yml'), folder.with_name(INDEX)
     for path in (metafile, index):
         if not os.access(path.parent, os.W_OK):
             raise PermissionError(f"'{path}' cannot be written: its folder is read-only.")
-    content = read_yaml(index) if index.is_file() else {}
-    imports = sorted({*(content.get('Import') or []), name})
+    listing = read_yaml(index) if index.is_file() else {}
+    imports = {*listing.get('Import', []), metafile.relative_to(index.parent).as_posix()}
     return {
-        metafile: _metafile_with(metafile, _entry(facts, config)),
-        index: _dump(index, {**content, 'Import': imports}),
+        metafile: _with_model(metafile, configs[0].name, facts),
+        index: _dump(index, {**listing, 'Import': sorted(imports)}),
     }
 
 
-def _entry(facts: dict[str, Any], config: str) -> dict:
-    """Entry of a model in a metafile."""
+def _with_model(metafile: Path, config: str, facts: dict[str, Any]) -> str:
+    """A metafile with a model in the place of the one of its name, or at the end."""
+    content = read_yaml(metafile) if metafile.is_file() else {}
+    collections = content.get('Collections') or [_collection(metafile.parent)]
     metadata = {
         'Training Data': facts['data'],
         'Iterations': facts['iterations'],
         'Training Resources': facts['resources'],
         'Parameters': facts['parameters'],
-        'sesim_mmagic': facts['version'],
+        'sesim_mmagic': facts['versions']['sesim_mmagic'],
         'SHA256': facts['sha256'],
     }
-    data = facts['data'] or facts['name']
     # The split is part of the name: one metric of two splits is two columns of mim's table.
     results = [
-        dict(Task=TASK, Dataset=f'{data}, {score["split"]}', Metrics=score['metrics'])
+        {
+            'Task': 'Image-to-Image Translation',
+            'Dataset': f'{facts["data"] or facts["name"]}, {score["split"]}',
+            'Metrics': score['metrics'],
+        }
         for score in facts['scores']
     ]
-    return dict(
-        Name=facts['name'],
-        Config=config,
-        Metadata={key: value for key, value in metadata.items() if value is not None},
-        Weights=facts['weights'],
-        **(dict(Results=results) if results else {}),
-    )
+    models = {model['Name']: model for model in content.get('Models', [])}
+    models[facts['name']] = {
+        'Name': facts['name'],
+        'In Collection': collections[0]['Name'],
+        'Config': f'configs/{metafile.parent.name}/{config}',
+        'Metadata': {key: value for key, value in metadata.items() if value is not None},
+        'Weights': facts['weights'],
+        **({'Results': results} if results else {}),
+    }
+    content = {**content, 'Collections': collections, 'Models': list(models.values())}
+    return _dump(metafile, content)
 
 
-def _metafile_with(path: Path, entry: dict) -> str:
-    """A metafile with a model in the place of the one of its name, or at the end.
-
-    The collection, if there is none yet, gets its title and paper from the method's README.
-    """
-    content = read_yaml(path) if path.is_file() else {}
-    collections = content.get('Collections') or [_collection(path.parent)]
-    entry = {'Name': entry['Name'], 'In Collection': collections[0]['Name'], **entry}
-    models = {model['Name']: model for model in content.get('Models') or []}
-    models[entry['Name']] = entry
-    return _dump(path, {**content, 'Collections': collections, 'Models': list(models.values())})
-
-
-def _collection(folder: Path) -> dict:
+def _collection(folder: Path) -> dict[str, Any]:
+    """A collection with title and paper of the method's README."""
     readme = folder / 'README.md'
     text = readme.read_text(encoding='utf-8') if readme.is_file() else ''
     title = re.search(r'^# (.+)$', text, re.MULTILINE)
@@ -100,9 +95,8 @@ def _collection(folder: Path) -> dict:
     }
 
 
-def _dump(path: Path, content: dict) -> str:
+def _dump(path: Path, content: dict[str, Any]) -> str:
     """YAML after the comments that the file begins with."""
-    lines = path.read_text(encoding='utf-8').splitlines() if path.is_file() else []
-    end = next((i for i, line in enumerate(lines) if not line.startswith('#')), len(lines))
-    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
-    return '\n'.join([*lines[:end], text])
+    text = path.read_text(encoding='utf-8') if path.is_file() else ''
+    comments = ''.join(takewhile(lambda line: line.startswith('#'), text.splitlines(True)))
+    return comments + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)

@@ -47,14 +47,9 @@ def read_resources(work_dir: Path) -> str | None:
     training = (read_results(work_dir) or {}).get('training')
     if not training:
         return None
-    device = 'CPU process'
-    if training['memory_of'] != 'process':
-        device = 'GPU'
-        for log in sorted(work_dir.glob('*/*.log')):  # MMEngine names it at their beginning
-            with log.open(errors='replace') as file:
-                gpu = re.search(r'^\s*GPU [\d,]+: (.+)$', file.read(20000), re.MULTILINE)
-            device = gpu[1].strip() if gpu else device
-    return f'{training["ranks"]} x {device}, {training["seconds"] / 3600:.2f} hours'
+    minutes = training['seconds'] / 60
+    time = f'{minutes / 60:.3g} hours' if minutes >= 60 else f'{minutes:.2g} minutes'
+    return f'{training["ranks"]} x {training.get("device", "unknown device")}, {time}'
 
 
 def write_card(facts: dict[str, Any]) -> str:

@@ -1,47 +1,37 @@
 """Publish a trained model: one file with what inference needs, checked in a fresh process."""
 
 import hashlib
+import io
 import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import mmagic
+import mmengine
 import numpy as np
+import torch
 from mmengine.config import Config
 
+import sesim_mmagic
 from sesim_mmagic.apis.embedded_config import embedded_config
 from sesim_mmagic.apis.inference.loading import init_translator
-from sesim_mmagic.apis.release.content import released_meta, serialize
 from sesim_mmagic.apis.release.fresh_process import check_in_fresh_process, translations
-from sesim_mmagic.apis.release.metafile import find_config, index_files
+from sesim_mmagic.apis.release.metafile import index_files
 from sesim_mmagic.apis.release.model_card import read_resources, read_scores, write_card
 from sesim_mmagic.engine import read_results
 from sesim_mmagic.engine.pictures import write_picture
+from sesim_mmagic.engine.plain_settings import read_settings
 from sesim_mmagic.translators import Translator
 from sesim_mmagic.utils.checkpoints import last_checkpoint, read_checkpoint
 from sesim_mmagic.utils.files import write_atomically
 from sesim_mmagic.utils.images import read_picture
 
-
-@dataclass(frozen=True)
-class Release:
-    """A released model.
-
-    Attributes:
-        path (Path): The checkpoint.
-        card (Path): The model card.
-        index (tuple[Path, ...]): Metafile and index that were written.
-        facts (dict): What card and metafile say of the model; ``sha256`` is the file's checksum.
-    """
-
-    path: Path
-    card: Path
-    index: tuple[Path, ...]
-    facts: dict[str, Any]
+# Settings of one run on one machine.
+_OF_THE_RUN = ('work_dir', 'load_from', 'resume', 'launcher')
 
 
 def publish(
@@ -59,7 +49,7 @@ def publish(
     resources: str | None = None,
     limits: str = '',
     overwrite: bool = False,
-) -> Release:
+) -> list[Path]:
     """Write a released checkpoint ``<config>_<date>-<sha8>.pth`` and its model card.
 
     The file holds the generators, the config and versions of packages. The same checkpoint and
@@ -87,6 +77,9 @@ def publish(
         limits (str): What the model cannot do, for the model card. Defaults to ''.
         overwrite (bool): Whether a release of this name in ``out`` is replaced. Defaults to False.
 
+    Returns:
+        list[Path]: What was written: checkpoint, model card and, with ``root``, metafile and index.
+
     Raises:
         FileNotFoundError: A file does not exist.
         FileExistsError: ``out`` holds this release already.
@@ -99,9 +92,7 @@ def publish(
         if not Path(path).is_file():
             raise FileNotFoundError(f"'{path}' does not exist.")
     if base_url is not None and not re.match(r'\w+://', base_url):
-        raise ValueError(
-            f"The base address is one such as 'https://host/folder', got '{base_url}'."
-        )
+        raise ValueError(f"The base address is one such as 'https://host/folder', not '{base_url}'")
     trained = read_checkpoint(checkpoint)
     cfg = Config.fromfile(config) if config else embedded_config(trained, checkpoint)
     meta = released_meta(trained.get('meta', {}), Path(config).stem if config else None, date)
@@ -110,23 +101,33 @@ def publish(
         model.generator_ema = None
     content = serialize(model, cfg, meta)
     sha256 = hashlib.sha256(content).hexdigest()
-    name = f'{meta["experiment_name"]}_{meta["time"][:8]}-{sha256[:8]}'
-    out = Path(out).resolve()
+    name, out = f'{meta["experiment_name"]}_{meta["time"][:8]}-{sha256[:8]}', Path(out).resolve()
     if not overwrite and (out / f'{name}.pth').exists():
         raise FileExistsError(f"'{out / name}.pth' exists: give --overwrite to replace it.")
-    facts = _facts(model, meta, cfg, checkpoint) | dict(
+    target, source = next(iter(model.domains.items()))
+    facts = dict(
+        name=meta['experiment_name'],
+        model=type(model).__name__,
+        source=source,
+        target=target,
+        iterations=meta['iter'],
+        parameters=sum(p.numel() for p in model.generators.parameters()),
+        averaged=model.generator_ema is not None,
+        data=data or _data_name(cfg),
+        resources=resources or read_resources(checkpoint.parent),
+        scores=read_scores(checkpoint, meta['iter']),
+        versions={k[:-8]: v for k, v in meta.items() if k.endswith('_version')},
         file=f'{name}.pth',
         weights=f'{(base_url or out.as_uri()).rstrip("/")}/{name}.pth',
         sha256=sha256,
         licence=licence,
         limits=limits,
     )
-    facts['data'], facts['resources'] = data or facts['data'], resources or facts['resources']
-    index = index_files(root, find_config(root, facts['name'], config), facts) if root else {}
+    index = index_files(root, config, facts) if root else {}
     _write(out, name, content, facts, model, samples)
     for path, text in index.items():  # the index names no file that is not there
         write_atomically(path, text)
-    return Release(out / f'{name}.pth', out / f'{name}.md', tuple(index), facts)
+    return [out / f'{name}.pth', out / f'{name}.md', *index]
 
 
 def choose_checkpoint(path: str | Path) -> tuple[Path, str]:
@@ -154,30 +155,79 @@ def choose_checkpoint(path: str | Path) -> tuple[Path, str]:
     return Path(last), 'last'
 
 
+def released_meta(meta: dict, name: str | None = None, date: str | None = None) -> dict:
+    """All that a released file says besides its config: plain strings and numbers.
+
+    Config's name, iteration, date and versions; what is not given is that of the training's
+    ``meta``.
+
+    Raises:
+        ValueError: Name or date is neither given nor in ``meta``, or cannot be one.
+    """
+    name = name or re.sub(r'_\d{8}_\d{6}$', '', str(meta.get('experiment_name', '')))
+    if not re.fullmatch(r'\w[\w.+-]*', name):
+        raise ValueError(f"The checkpoint names no config ('{name}'): give the config file.")
+    time = date or str(meta.get('time', ''))
+    if not re.fullmatch(r'\d{8}(_\d{6})?', time):
+        raise ValueError(f"The date of a release has eight digits, got '{time}': give it (--date).")
+    packages = sesim_mmagic, mmagic, mmengine, torch
+    versions = {f'{package.__name__}_version': str(package.__version__) for package in packages}
+    return dict(experiment_name=name, iter=meta.get('iter'), time=time, **versions)
+
+
+def serialize(model: Translator, cfg: Config, meta: dict) -> bytes:
+    """Bytes of a released file; the same model, config and packages give the same bytes."""
+    # Copies hold their own numbers alone, in the plain order of memory.
+    weights = {
+        f'generators.{name}': tensor.cpu().contiguous().clone()
+        for name, tensor in model.inference_generators.state_dict().items()
+    }
+    file = io.BytesIO()
+    torch.save(dict(meta=dict(meta, cfg=released_config(cfg)), state_dict=weights), file)
+    return file.getvalue()
+
+
+def released_config(cfg: Config) -> str:
+    """Text of a config for a released file.
+
+    Without a moving average, settings of the run and folders of this machine: of an absolute path
+    the last part stays.
+
+    Raises:
+        ValueError: The config is more than plain settings, or MMEngine cannot write it as text.
+    """
+    settings = {k: v for k, v in cfg.to_dict().items() if k not in _OF_THE_RUN}
+    if 'ema' in settings['model']:
+        settings['model']['ema'] = None
+    settings = _without_folders(settings)
+    try:
+        text = Config(settings).pretty_text
+        if read_settings(text) == settings:
+            return text
+        reason = 'as text it says something else'
+    except (ValueError, SyntaxError) as error:
+        reason = ' '.join(str(error).split())
+    raise ValueError(f'The config cannot be released, it is more than plain settings: {reason}.')
+
+
+def _without_folders(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_folders(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_without_folders, value))
+    if isinstance(value, str) and (os.path.isabs(value) or value.startswith('~')):
+        return Path(value).name
+    return value
+
+
 def _data_name(cfg: Config) -> str | None:
-    dataset = cfg.get('train_dataloader')
-    while isinstance(dataset, dict) and 'data_root' not in dataset:  # such as RepeatDataset
-        dataset = dataset.get('dataset')
-    root = dataset['data_root'] if isinstance(dataset, dict) else None
-    return Path(root).name if isinstance(root, str) and root else None
-
-
-def _facts(model: Translator, meta: dict, cfg: Config, checkpoint: Path) -> dict[str, Any]:
-    target, source = next(iter(model.domains.items()))
-    return dict(
-        name=meta['experiment_name'],
-        model=type(model).__name__,
-        source=source,
-        target=target,
-        iterations=meta['iter'],
-        parameters=sum(p.numel() for p in model.generators.parameters()),
-        averaged=model.generator_ema is not None,
-        data=_data_name(cfg),
-        resources=read_resources(checkpoint.parent),
-        scores=read_scores(checkpoint, meta['iter']),
-        version=meta['sesim_mmagic_version'],
-        versions=', '.join(f'{k[:-8]} {v}' for k, v in meta.items() if k.endswith('_version')),
-    )
+    match cfg.get('train_dataloader'):
+        case (
+            {'dataset': {'data_root': str(root)}}
+            | {'dataset': {'dataset': {'data_root': str(root)}}}  # of RepeatDataset
+        ):
+            return Path(root).name or None
+    return None
 
 
 def _write(
@@ -189,37 +239,30 @@ def _write(
     samples: Sequence[str | Path],
 ) -> None:
     """Write checkpoint, samples and card into a folder inside ``out``, and move them if all fit."""
+    noise = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    pictures = [read_picture(path) for path in samples] or [noise]
     out.mkdir(parents=True, exist_ok=True)
     try:
         with TemporaryDirectory(prefix='.publishing-', dir=out) as folder:
-            facts['rows'] = _translate_and_check(model, content, samples, Path(folder), name)
-            write_atomically(Path(folder, f'{name}.md'), write_card(facts))
-            for path in (*sum(facts['rows'], []), f'{name}.md', f'{name}.pth'):
+            checkpoint, shown = Path(folder, f'{name}.pth'), Path(folder, f'{name}_samples')
+            write_atomically(checkpoint, content)
+            sources = [shown / f'{number}_source.png' for number in range(len(pictures))]
+            for source, picture in zip(sources, pictures, strict=True):
+                write_picture(source, picture)
+            translated = translations(model, sources)
+            check_in_fresh_process(checkpoint, sources, translated)
+            rows = []
+            for number, source in enumerate(sources[: len(samples)]):
+                beginning = f'{number}_{facts["target"]}_'
+                keys = [key for key in translated if key.startswith(beginning)]
+                for key in keys:
+                    write_picture(shown / f'{key}.png', translated[key])
+                rows.append([f'{name}_samples/{key}.png' for key in (source.stem, *keys)])
+            write_atomically(Path(folder, f'{name}.md'), write_card(dict(facts, rows=rows)))
+            for path in (*sum(rows, []), f'{name}.md', f'{name}.pth'):
                 (out / path).parent.mkdir(exist_ok=True)
                 os.replace(Path(folder, path), out / path)
     except BaseException:
         with suppress(OSError):  # it holds something
             out.rmdir()
         raise
-
-
-def _translate_and_check(
-    model: Translator, content: bytes, samples: Sequence[str | Path], folder: Path, name: str
-) -> list[list[str]]:
-    """Write file and samples, compare translations; paths of each source and its translations."""
-    noise = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
-    sources = [read_picture(str(path)) for path in samples]
-    for number, picture in enumerate(sources or [noise]):
-        write_picture(folder / f'inputs/{number}.png', picture)
-    write_atomically(folder / f'{name}.pth', content)
-    translated = dict(translations(model, sorted((folder / 'inputs').iterdir())))
-    check_in_fresh_process(folder / f'{name}.pth', folder / 'inputs', translated, folder / 'out')
-    rows: list[list[str]] = []
-    for number, picture in enumerate(sources):
-        beginning = f'{number}_{model.check_target(None)}_'
-        shown = {key: value for key, value in translated.items() if key.startswith(beginning)}
-        rows.append([])
-        for key, value in {f'{number}_source': picture, **shown}.items():
-            rows[-1].append(f'{name}_samples/{key}.png')
-            write_picture(folder / rows[-1][-1], value)
-    return rows

@@ -36,9 +36,10 @@ class ResultsHook(Hook):
     the test follows the training or is a run of its own. They hold
 
     * ``config``, ``sesim_mmagic`` (version), ``seed``;
-    * ``training``: ``iterations`` so far and ``max_iterations``, ``ranks``, ``seconds`` (all
-      iterations, with the time to load data and write checkpoints), ``seconds_per_iteration``
-      (median), ``peak_memory_mb`` of rank 0 and what it is of (``memory_of``);
+    * ``training``: ``iterations`` so far and ``max_iterations``, ``ranks`` and the ``device`` of
+      rank 0, ``seconds`` (all iterations, with the time to load data and write checkpoints),
+      ``seconds_per_iteration`` (median), ``peak_memory_mb`` of rank 0 and what it is of
+      (``memory_of``);
     * ``validation``: ``split``, ``pictures`` and ``history``, the ``metrics`` by ``iteration``;
     * ``best``: ``key``, ``rule``, ``value``, ``iteration`` and ``checkpoint`` for each score of
       ``save_best``;
@@ -173,6 +174,7 @@ class ResultsHook(Hook):
                 iterations=runner.iter,
                 max_iterations=runner.max_iters,
                 ranks=get_world_size(),
+                device=torch.cuda.get_device_name() if torch.cuda.is_available() else 'CPU',
                 seconds=float(times.sum()),
                 seconds_per_iteration=float(np.median(times)) if len(times) else None,
                 peak_memory_mb=max(memory, earlier.get('peak_memory_mb', 0)),
