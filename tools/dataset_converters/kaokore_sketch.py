@@ -42,18 +42,16 @@ def split(names, num_test, limit, seed):
     Raises:
         ValueError: If nothing would be left to train on.
     """
-    import numpy as np
+    from sesim_mmagic.utils.random import deal
 
-    names = np.random.default_rng(seed).permutation(sorted(names)).tolist()
-    test, rest = names[:num_test], names[num_test:]
-    each = len(rest) // 2 if limit is None else min(limit, len(rest) // 2)
+    left = (len(names) - num_test) // 2
+    each = left if limit is None else min(limit, left)
     if min(num_test, each) < 1:
         raise ValueError(
             f'{len(names)} pictures cannot be dealt to {num_test} test pairs, sketches and '
             'paintings, one of each at least; give more pictures or another --test or --limit'
         )
-    parts = dict(test=test, trainA=rest[:each], trainB=rest[each : 2 * each])
-    return {name: sorted(part) for name, part in parts.items()}
+    return deal(names, dict(test=num_test, trainA=each, trainB=each), seed)
 
 
 def usable(folder, skip_broken):
@@ -116,17 +114,15 @@ def parse_args():
 def main():
     """Write the data set; its folder appears once it is complete."""
     args = parse_args()
-    from sesim_mmagic.utils.files import is_free, new_folder
+    from sesim_mmagic.utils.files import new_folder
 
     if args.size < 16:
         raise ValueError(f'--size must be at least 16 pixels, got {args.size}')
     if not Path(args.pictures).is_dir():
         raise FileNotFoundError(f'{args.pictures!r} is not a folder; give that of the pictures')
-    if not is_free(args.out):
-        raise FileExistsError(f'{args.out!r} exists; choose another --out, or delete it first')
-    paths = usable(args.pictures, args.skip_broken)
-    parts = split(list(paths), args.test, args.limit, args.seed)
     with new_folder(args.out) as folder:
+        paths = usable(args.pictures, args.skip_broken)
+        parts = split(list(paths), args.test, args.limit, args.seed)
         write_pictures(folder, parts, paths, args.size)
     print(
         f'\n{args.out}: {len(parts["trainA"])} sketches and {len(parts["trainB"])} paintings to '
