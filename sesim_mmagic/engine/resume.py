@@ -10,6 +10,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 
 from sesim_mmagic.engine.checks import check_hooks
+from sesim_mmagic.engine.feature_weights import check_features
 from sesim_mmagic.engine.models import unwrapped
 from sesim_mmagic.engine.settings_diff import SettingsDiff
 from sesim_mmagic.engine.work_dir import check_start, overwrite_training
@@ -106,6 +107,7 @@ class ResumeFromConfig(Hook):
         had_schedule = diff.saved is None or 'param_scheduler' in diff.saved
         _check_state(checkpoint, path, runner.param_schedulers is not None and had_schedule)
         _check_weights(runner, checkpoint, path)
+        check_features(unwrapped(runner.model), checkpoint, path)
         iteration = checkpoint['meta']['iter']
         for line in diff.lines():
             runner.logger.warning(f'Resume at iteration {iteration}: {line}.')

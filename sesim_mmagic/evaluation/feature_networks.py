@@ -134,9 +134,9 @@ class InceptionFeatures(FeatureNetwork):
 class PooledFeatures(FeatureNetwork):
     """Spatial means of the feature maps of any network, its layers one after the other.
 
-    Figures from it compare with each other, not with anybody's FID. Its name is that of the
-    network's type in small letters without ``features``, e.g. ``'vgg16'``; where that network has
-    a ``seed``, its weights are random and the name ends in ``_random``.
+    Figures from it compare with each other, not with anybody's FID. Its name is the network's
+    ``name``, e.g. ``'vgg16'`` or ``'tf_efficientnet_lite0'``, or its type in small letters; where
+    that network has a ``seed``, its weights are random and the name ends in ``_random``.
 
     Args:
         network (dict): Config of a network such as ``VGG16Features``, which takes images
@@ -146,7 +146,7 @@ class PooledFeatures(FeatureNetwork):
 
     def __init__(self, network: Mapping[str, Any]) -> None:
         built = MODELS.build(dict(network))
-        name = type(built).__name__.lower().removesuffix('features')
+        name = getattr(built, 'name', type(built).__name__.lower())
         super().__init__(name, getattr(built, 'seed', None))
         self.network = built.eval()  # no running statistics change
 

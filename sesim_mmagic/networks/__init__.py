@@ -5,6 +5,7 @@ from .drn import DRN22
 from .munit_generator import MUNITGenerator
 from .resnet_generator import ResNetBlurGenerator
 from .stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
+from .timm_features import TimmFeatures
 from .vgg16 import VGG16Features
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     'ResNetBlurGenerator',
     'StyleGAN2Discriminator',
     'StyleGAN2Generator',
+    'TimmFeatures',
     'VGG16Features',
 ]

@@ -141,7 +141,7 @@ def draw_he_normal(network: nn.Module, seed: int) -> None:
 
 
 def freeze(network: Network) -> Network:
-    """Turn parameters into buffers outside of checkpoints; the network works as before.
+    """Turn parameters and buffers into buffers outside of checkpoints; it works as before.
 
     No optimizer finds them then, no gradient is computed for them, and a checkpoint does not grow
     by weights whose source its config names.
@@ -150,4 +150,6 @@ def freeze(network: Network) -> Network:
         for name, parameter in list(module.named_parameters(recurse=False)):
             delattr(module, name)
             module.register_buffer(name, parameter.detach(), persistent=False)
+        for name, buffer in list(module.named_buffers(recurse=False)):
+            module.register_buffer(name, buffer, persistent=False)
     return network

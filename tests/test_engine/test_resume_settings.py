@@ -222,6 +222,13 @@ def test_what_cannot_go_on_is_refused(trained, tmp_path, options, message):
     assert not list(tmp_path.glob('*.pth'))
 
 
+def test_features_of_other_weights_are_refused(trained, tmp_path):
+    """They are not in the checkpoint; their checksum is."""
+    message = r'other weights of structure_loss\.feature_net .*set load_from='
+    with pytest.raises(ValueError, match=message):
+        resumed(trained, tmp_path, model__structure_loss__feature_net__seed=1)
+
+
 def test_a_config_that_cannot_be_read_counts_too(trained, tmp_path):
     content = tiny.load(trained[1])
     content['meta']['cfg'] = 'import os'

@@ -110,7 +110,7 @@ def test_the_usual_loss():
     """Built without its weights, which are read with the first picture."""
     metric = StructureDistance(TARGET, SOURCE)
     loss = metric.loss
-    assert type(loss).__name__ == 'FSeSimLoss' and loss.feature_net.stack is None
+    assert type(loss).__name__ == 'FSeSimLoss' and loss.feature_net.network is None
     assert (loss.num_patches, loss.distance, loss.normalize, loss.loss_weight) == (-1, 'cos', 1, 1)
     assert loss.patch_size == 64 and loss.feature_net.layers == ('relu3_1', 'relu4_1', 'relu4_3')
     assert loss.feature_net.pretrained == 'torchvision'

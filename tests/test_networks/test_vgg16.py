@@ -49,7 +49,7 @@ def test_stops_at_the_deepest_layer():
     network = VGG16Features(['relu3_1', 'relu2_2'], pretrained=None, seed=0)
     shapes = {k: tuple(v.shape) for k, v in network(torch.zeros(1, 3, 16, 24)).items()}
     assert shapes == {'relu3_1': (1, 256, 4, 6), 'relu2_2': (1, 128, 8, 12)}
-    assert [n for n, _ in network.stack.named_buffers() if 'weight' in n] == [
+    assert [n for n, _ in network.network.named_buffers() if 'weight' in n] == [
         f'{i}.weight' for i in (0, 2, 5, 7, 10)
     ]
     assert network.out_channels == {'relu3_1': 256, 'relu2_2': 128}
@@ -110,7 +110,7 @@ def test_foreign_weights(tmp_path):
             dict(layers='relu6_1', pretrained=None, seed=0),
             r"layers must be among .* got \['relu6_1'\]",
         ),
-        (dict(layers=(), pretrained=None, seed=0), 'layers must be among'),
+        (dict(layers=(), pretrained=None, seed=0), 'layers must name'),
         (dict(layers='relu1_1', pretrained=None), 'pretrained=None and a seed'),
         (dict(layers='relu1_1', pretrained='x.pth', seed=0), 'pretrained=None and a seed'),
         (dict(layers='relu1_1', pretrained='x.pth', width=0.5), 'width must be'),

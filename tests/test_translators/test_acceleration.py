@@ -43,7 +43,7 @@ def test_channels_last_computes_the_same(build):
     for name, parameter in fast.named_parameters():
         if parameter.dim() == 4:
             assert parameter.is_contiguous(memory_format=torch.channels_last), name
-    assert fast.structure_loss.feature_net.stack[0].weight.stride()[1] == 1
+    assert fast.structure_loss.feature_net.network[0].weight.stride()[1] == 1
     found, expected = trained(fast), trained(plain)
     assert set(found) == set(expected)
     for name, value in expected.items():

@@ -65,7 +65,7 @@ class AuthorsStep:
 
     def parts(self) -> dict[str, torch.nn.Module]:
         """Modules by what they are in the step."""
-        names = {'generators': 'netG', 'discriminators': 'netD', 'VGG16': 'netPre'}
+        names = {'generators': 'netG', 'discriminators': 'netD', 'features': 'netPre'}
         if self.spec['mode'] == 'learned':
             names['structure_loss'] = 'netF'
         return {part: getattr(self.model, name) for part, name in names.items()}

@@ -76,10 +76,10 @@ class OurStep:
 
     def parts(self) -> dict[str, torch.nn.Module]:
         """Modules by what they are in the step; a weight counts for the first that holds it."""
-        from sesim_mmagic.networks import VGG16Features
+        from sesim_mmagic.networks.frozen_features import FrozenFeatures
 
-        networks = (m for m in self.model.modules() if isinstance(m, VGG16Features))
-        return {'VGG16': torch.nn.ModuleList(networks), **dict(self.model.named_children())}
+        networks = (m for m in self.model.modules() if isinstance(m, FrozenFeatures))
+        return {'features': torch.nn.ModuleList(networks), **dict(self.model.named_children())}
 
 
 class PartCounter(TorchDispatchMode):

