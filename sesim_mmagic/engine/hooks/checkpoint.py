@@ -10,7 +10,6 @@ from mmengine.hooks import CheckpointHook, EMAHook
 from mmengine.runner import Runner
 from torch import nn
 
-from sesim_mmagic.engine.feature_weights import KEY, feature_checksums
 from sesim_mmagic.engine.hooks.best_score import (
     GREATER_IS_BETTER,
     LESS_IS_BETTER,
@@ -20,6 +19,7 @@ from sesim_mmagic.engine.hooks.best_score import (
 from sesim_mmagic.engine.models import unwrapped
 from sesim_mmagic.engine.storage import RemoveLater
 from sesim_mmagic.registry import HOOKS
+from sesim_mmagic.translators.feature_weights import KEY, feature_checksums
 from sesim_mmagic.utils.checkpoints import (
     POINTER,
     TrainingStopped,
