@@ -6,6 +6,7 @@ python tools/evaluate.py TRANSLATIONS [--real FOLDER] [--truth FOLDER] [--source
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from functools import partial
 
 from sesim_mmagic.apis import command_line
@@ -14,26 +15,21 @@ from sesim_mmagic.utils.files import write_atomically
 SCORES = ('fid', 'kid', 'density', 'coverage')
 
 
-def parse_args(argv=None):
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('translations', help='folder of translations')
-    parser.add_argument('--real', help='folder of real pictures: FID, KID, density, coverage')
-    parser.add_argument('--truth', help='folder of truths of the same names: PSNR, SSIM, F1')
-    parser.add_argument('--source', help='folder of sources of the same names: structure distance')
-    parser.add_argument(
-        '--scores',
-        nargs='+',
-        choices=SCORES,
-        default=SCORES,
-        help='scores of the real pictures (default: all)',
-    )
-    weights = "'random' (seed 0) or a path"
-    parser.add_argument('--inception', default='download', help=f"'download', {weights}")
-    parser.add_argument('--resize', choices=('clean', 'legacy'), default='clean')
-    parser.add_argument('--vgg16', default='torchvision', help=f"'torchvision', {weights}")
-    parser.add_argument('--lpips', help=f"LPIPS to the truth; AlexNet 'torchvision', {weights}")
-    parser.add_argument(
+    parser = argparse.ArgumentParser(description='Score a folder of translations.')
+    add, weights = parser.add_argument, "'random' (seed 0) or a path"
+    add('translations', help='folder of translations')
+    add('--real', help='folder of real pictures: FID, KID, density, coverage')
+    add('--truth', help='folder of truths of the same names: PSNR, SSIM, F1')
+    add('--source', help='folder of sources of the same names: structure distance')
+    scores = 'scores of the real pictures (default: all)'
+    add('--scores', nargs='+', choices=SCORES, default=SCORES, help=scores)
+    add('--inception', default='download', help=f"'download', {weights}")
+    add('--resize', choices=('clean', 'legacy'), default='clean')
+    add('--vgg16', default='torchvision', help=f"'torchvision', {weights}")
+    add('--lpips', help=f"LPIPS to the truth; AlexNet 'torchvision', {weights}")
+    add(
         '--real-size',
         nargs=2,
         type=int,
@@ -46,21 +42,20 @@ def parse_args(argv=None):
 
 
 @command_line.command()
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     """Print the scores, and write them if asked to."""
-    args = parse_args(argv)
-    command_line.check_out(args.out, args.overwrite)
+    options = vars(parse_args(argv))
+    out = options.pop('out')
+    command_line.check_out(out, options.pop('overwrite'))
     from rich.progress import track
 
     from sesim_mmagic.apis import evaluate_folder
 
-    options = {k: v for k, v in vars(args).items() if k not in ('translations', 'out', 'overwrite')}
-    options.update(progress=track, note=partial(print, file=sys.stderr))
-    scores = evaluate_folder(args.translations, **options)
+    scores = evaluate_folder(**options, progress=track, note=partial(print, file=sys.stderr))
     for name, value in scores.items():
         print(f'{name}: {value:.4f}')
-    if args.out:
-        write_atomically(args.out, json.dumps(scores, indent=2) + '\n')
+    if out:
+        write_atomically(out, json.dumps(scores, indent=2) + '\n')
 
 
 if __name__ == '__main__':

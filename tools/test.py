@@ -1,9 +1,12 @@
 """Test a checkpoint: python tools/test.py CONFIG CHECKPOINT [--out metrics.json]."""
 
+import argparse
+from collections.abc import Sequence
+
 from sesim_mmagic.apis import command_line
 
 
-def parse_args(argv=None):
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line; it is MMagic's."""
     parser = command_line.create_parser('Test a model: metrics, translated pictures and a page.')
     parser.add_argument('config', help='config file')
@@ -13,7 +16,7 @@ def parse_args(argv=None):
 
 
 @command_line.command()
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     """Check the settings, then test."""
     args = parse_args(argv)
     from sesim_mmagic.apis import config_files, launch

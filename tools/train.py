@@ -1,9 +1,12 @@
 """Train a model: python tools/train.py CONFIG [--resume | --overwrite] [--amp] [--work-dir DIR]."""
 
+import argparse
+from collections.abc import Sequence
+
 from sesim_mmagic.apis import command_line
 
 
-def parse_args(argv=None):
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line; it is MMagic's."""
     parser = command_line.create_parser('Train a model.')
     parser.add_argument('config', help='config file')
@@ -33,7 +36,7 @@ def parse_args(argv=None):
 
 
 @command_line.command('the same command with --resume goes on from the last checkpoint')
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     """Check the settings, then train."""
     args = parse_args(argv)
     from sesim_mmagic.apis import config_files, launch

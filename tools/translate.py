@@ -9,7 +9,10 @@ pictures (--reference PICTURE ...), or some between two of them (--interpolate N
 
 import argparse
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from sesim_mmagic.apis import command_line
 from sesim_mmagic.apis.inference import PRECISIONS, STRIP_PIXELS
@@ -17,49 +20,43 @@ from sesim_mmagic.apis.inference import PRECISIONS, STRIP_PIXELS
 _MOST_REASONS = 20
 
 
-def parse_args(argv=None):
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description='Translate pictures and videos.')
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         'inputs',
         nargs='+',
         metavar='INPUT',
         help="picture, video, folder (with those inside it) or pattern such as 'photos/**/*.jpg'",
     )
-    parser.add_argument(
-        '--model', required=True, help='name of a released model, file or URL of a checkpoint'
-    )
-    parser.add_argument('--config', help='config of the checkpoint, if it does not hold its own')
-    parser.add_argument(
-        '--out', required=True, help='folder for the translations, named after their sources'
-    )
-    parser.add_argument(
-        '--target-domain', help='domain to translate into, where the model has several'
-    )
-    parser.add_argument(
-        '--overwrite', action='store_true', help='translate again what --out holds already'
-    )
+    add('--model', required=True, help='name of a released model, file or URL of a checkpoint')
+    add('--config', help='config of the checkpoint, if it does not hold its own')
+    add('--out', required=True, help='folder for the translations, named after their sources')
+    add('--target-domain', help='domain to translate into, where the model has several')
+    add('--overwrite', action='store_true', help='translate again what --out holds already')
     _add_speed(parser.add_argument_group('speed and memory'))
-    _add_styles(parser.add_argument_group('styles of a multi-modal model'))
+    add = parser.add_argument_group('styles of a multi-modal model').add_argument
+    add('--styles', type=int, metavar='N', help='draw N styles from N(0, I)')
+    add('--seed', type=int, default=0, help='fixes the styles that are drawn')
+    add('--reference', nargs='+', metavar='PICTURE', help='styles of pictures of the target domain')
+    add('--interpolate', type=int, metavar='N', help='N styles from the first of two to the second')
     return parser.parse_args(argv)
 
 
-def _add_speed(group):
-    group.add_argument(
-        '--device', help="for example 'cpu' or 'cuda:1'; by default the accelerator if there is one"
-    )
-    group.add_argument(
+def _add_speed(group: Any) -> None:
+    add = group.add_argument
+    add('--device', help="such as 'cpu' or 'cuda:1'; by default the accelerator if there is one")
+    add(
         '--precision',
         choices=PRECISIONS,
         default='float32',
         help='what to compute in where it is safe; float16 needs an accelerator',
     )
-    group.add_argument(
-        '--batch-size', type=int, default=1, metavar='N', help='pictures of one size at once'
-    )
-    group.add_argument('--channels-last', action='store_true', help='memory layout of images')
-    group.add_argument('--compile', action='store_true', help='compile the generator')
-    group.add_argument(
+    add('--batch-size', type=int, default=1, metavar='N', help='pictures of one size at once')
+    add('--channels-last', action='store_true', help='memory layout of images')
+    add('--compile', action='store_true', help='compile the generator')
+    add(
         '--strip-pixels',
         type=int,
         default=STRIP_PIXELS,
@@ -70,18 +67,7 @@ def _add_speed(group):
     command_line.add_max_image_pixels(group)
 
 
-def _add_styles(group):
-    group.add_argument('--styles', type=int, metavar='N', help='draw N styles from N(0, I)')
-    group.add_argument('--seed', type=int, default=0, help='fixes the styles that are drawn')
-    group.add_argument(
-        '--reference', nargs='+', metavar='PICTURE', help='styles of pictures of the target domain'
-    )
-    group.add_argument(
-        '--interpolate', type=int, metavar='N', help='N styles from the first of two to the second'
-    )
-
-
-def choose_styles(inferencer, args):
+def choose_styles(inferencer: Any, args: argparse.Namespace) -> Any:
     """The styles that the arguments ask for, shape (N, style_channels); None for none."""
     import torch
 
@@ -90,90 +76,71 @@ def choose_styles(inferencer, args):
     for name in ('styles', 'interpolate'):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             raise ValueError(f'--{name} must be positive, got {getattr(args, name)}')
-    if not (args.styles or args.reference or args.interpolate):
-        return None
+    if args.styles and args.reference:
+        raise ValueError('--styles draws styles, --reference reads them: give one of the two')
     if args.reference:
-        if args.styles:
-            raise ValueError('--styles draws styles, --reference reads them: give one of the two')
         styles = [inferencer.encode_style(path, args.target_domain) for path in args.reference]
         styles = torch.stack(styles)
-    else:
+    elif args.styles or args.interpolate:
         inferencer.model.check_styled()
         styles = draw_styles(args.styles or 2, inferencer.model.style_channels, args.seed)
-    if args.interpolate:
-        if len(styles) != 2:
-            raise ValueError(f'--interpolate goes between two styles, not {len(styles)}')
-        styles = interpolate_styles(*styles, args.interpolate)
-    return styles
+    else:
+        return None
+    if not args.interpolate:
+        return styles
+    if len(styles) != 2:
+        raise ValueError(f'--interpolate goes between two styles, not {len(styles)}')
+    return interpolate_styles(*styles, args.interpolate)
 
 
-def write_sheet(out, predictions, count, max_image_pixels=None):
-    """One page: each picture, copied beside it, and its translations; return whether it is there.
+def write_sheet(page: Path, predictions: list[dict], count: int, max_pixels: int | None) -> None:
+    """Write one page: each picture, copied beside it, and its translations.
 
-    The copies lie in a hidden folder: what looks for pictures in ``out`` takes none of them for a
-    translation.
+    The copies lie in a hidden folder: what looks for translations takes none of them for one.
     """
     from sesim_mmagic.engine import write_report
-    from sesim_mmagic.engine.report import page_failure
-
-    page = Path(out, 'index.html')
-    try:
-        rows = _copied(out, predictions, max_image_pixels)
-        columns = ('input', *(f'style {i + 1}' for i in range(count)))
-        write_report(page, 'Translations', columns, rows)
-        return True
-    except Exception as error:  # whatever a page meets, the translations are there
-        print(page_failure(page, error), file=sys.stderr)
-        return False
-
-
-def _copied(out, predictions, max_image_pixels):
-    """Name and files of each picture and its translations, the picture copied below ``out``."""
     from sesim_mmagic.engine.pictures import write_picture
     from sesim_mmagic.utils.images import read_picture
 
-    rows = []
+    out, rows = page.parent, []
     for found in predictions:
         files = [Path(file) for file in found['outputs']]
         if found['status'] == 'failed' or files[0].suffix != '.png':
             continue
         # Beside the page, so that it can be moved; without the number of the style.
         name = files[0].relative_to(out).with_name(f'{files[0].stem.removesuffix("_1")}.png')
-        copy = Path(out, '.inputs', name)
-        write_picture(copy, read_picture(found['source'], max_pixels=max_image_pixels))
+        copy = out / '.inputs' / name
+        write_picture(copy, read_picture(found['source'], max_pixels=max_pixels))
         rows.append((name.with_suffix('').as_posix(), [copy, *files]))
-    return rows
+    columns = ('input', *(f'style {i + 1}' for i in range(count)))
+    write_report(page, 'Translations', columns, rows)
 
 
-def summarize(predictions, out, count):
-    """Say what was done and what could not be; return the exit code."""
-    number = {status: 0 for status in ('translated', 'skipped', 'failed')}
-    for found in predictions:
-        number[found['status']] += 1
+def summarize(predictions: list[dict], out: Path, count: int | None) -> None:
+    """Say what was done and what could not be."""
+    from sesim_mmagic.utils.listing import FAILURES
+
+    number = Counter(found['status'] for found in predictions)
     each = '' if count is None else f', each in {count} styles'
     there = f' ({number["skipped"]} were there already)' if number['skipped'] else ''
     print(f'{number["translated"]} inputs translated{each}{there}: {out}')
-    if not number['failed']:
-        return 0
-    failed = [found for found in predictions if found['status'] == 'failed']
-    lines = [f'  {found["source"]}: {found["reason"]}' for found in failed[:_MOST_REASONS]]
-    if len(failed) > _MOST_REASONS:
-        lines.append(f'  and {len(failed) - _MOST_REASONS} more')
-    print(
-        f'{len(failed)} could not be translated, see {Path(out, "failed.json")}:',
-        *lines,
-        sep='\n',
-        file=sys.stderr,
-    )
-    return 1
+    if number['failed']:
+        failed = [found for found in predictions if found['status'] == 'failed']
+        lines = [f'  {found["source"]}: {found["reason"]}' for found in failed[:_MOST_REASONS]]
+        if len(failed) > _MOST_REASONS:
+            lines.append(f'  and {len(failed) - _MOST_REASONS} more')
+        head = f'{len(failed)} could not be translated, see {out / FAILURES}:'
+        print(head, *lines, sep='\n', file=sys.stderr)
 
 
 @command_line.command('the same command goes on from here')
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Translate; return the exit code."""
     args = parse_args(argv)
     from sesim_mmagic.apis import SeSimInferencer
     from sesim_mmagic.apis.inference.inputs import find_inputs
+    from sesim_mmagic.engine.report import page_failure
+    from sesim_mmagic.utils.listing import SHEET
 
     # Mistakes, and what is left out, are told before the model is loaded.
     for note in find_inputs(args.inputs, args.out)[1]:
@@ -188,18 +155,25 @@ def main(argv=None):
         strip_pixels=args.strip_pixels or None,
         max_image_pixels=args.max_image_pixels,
     )
-    styles = choose_styles(inferencer, args)
+    styles, out = choose_styles(inferencer, args), Path(args.out)
     count = None if styles is None else len(styles)
     predictions = inferencer(
         args.inputs,
-        args.out,
+        out,
         target_domain=args.target_domain,
         styles=styles,
         batch_size=args.batch_size,
         overwrite=args.overwrite,
     )['predictions']
-    is_shown = count is None or write_sheet(args.out, predictions, count, args.max_image_pixels)
-    return max(summarize(predictions, args.out, count), 0 if is_shown else 1)
+    code = max(found['status'] == 'failed' for found in predictions)
+    if count is not None:
+        try:
+            write_sheet(out / SHEET, predictions, count, args.max_image_pixels)
+        except Exception as error:  # whatever a page meets, the translations are there
+            print(page_failure(out / SHEET, error), file=sys.stderr)
+            code = 1
+    summarize(predictions, out, count)
+    return int(code)
 
 
 if __name__ == '__main__':

@@ -4,6 +4,7 @@ python tools/translate_single.py SOURCE STYLE_IMAGE --out DIR [--config CONFIG] 
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from sesim_mmagic.apis import command_line
@@ -13,7 +14,7 @@ PAPER = 'fsesim_stylegan2_1xb16-50kiters_pair.py'
 SMALL = 'fsesim_stylegan2-w4_1xb8-4kiters_pair.py'
 
 
-def parse_args(argv=None):
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(
         description='Translate one picture into the style of another. The same command again '
@@ -40,7 +41,7 @@ def parse_args(argv=None):
 
 
 @command_line.command('the same command goes on from the last checkpoint')
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     """Check the pictures, train, translate."""
     args = parse_args(argv)
     from mmengine.device import get_device

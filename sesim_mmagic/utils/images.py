@@ -18,6 +18,7 @@ from .listing import (
     is_picture_name,
     kind_of,
     list_images,
+    list_matches,
     shown,
     suffix_of,
 )
@@ -30,6 +31,7 @@ __all__ = [
     'check_picture',
     'is_picture_name',
     'list_images',
+    'list_matches',
     'open_regular',
     'picture_of_array',
     'read_numbers',

@@ -1,9 +1,10 @@
 """Which files of a folder are pictures: ONE rule for every folder."""
 
+import glob
 import os
 import stat
 from collections import Counter, deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +34,8 @@ def _is_there(image_format: str) -> bool:
 
 #: Formats that are opened, by Pillow's names, and no other.
 FORMATS = tuple(name for name in _SUFFIXES if _is_there(name))
+#: What translating notes beside the translations: of which sources and how, failures, a page.
+RECORD, FAILURES, SHEET = 'translations.json', 'failed.json', 'index.html'
 #: How names of pictures end, in small letters.
 PICTURE_SUFFIXES = tuple(suffix for name in FORMATS for suffix in _SUFFIXES[name])
 
@@ -90,10 +93,10 @@ def suffix_of(name: str | Path) -> str:
     return Path(name).suffix.casefold()
 
 
-def is_picture_name(name: str, extra_suffixes: Collection[str] = ()) -> bool:
+def is_picture_name(name: str) -> bool:
     """Whether a file of this name, relative to its folder, counts: not hidden, a known suffix."""
     hidden = any(part.startswith('.') for part in Path(name).parts)
-    return not hidden and suffix_of(name) in (*PICTURE_SUFFIXES, *extra_suffixes)
+    return not hidden and suffix_of(name) in PICTURE_SUFFIXES
 
 
 def list_images(
@@ -106,7 +109,8 @@ def list_images(
 
     Pictures are regular files with a suffix of ``PICTURE_SUFFIXES`` in any case. Links are
     followed, each folder is entered once, however many links lead there, and under its own name
-    where it lies inside ``folder``. Hidden files and folders are left out.
+    where it lies inside ``folder``. Hidden files and folders are left out; what translating notes
+    in a folder of translations does not count.
 
     Args:
         folder (str | Path): The folder.
@@ -126,12 +130,46 @@ def list_images(
     if not folder.is_dir():
         raise FileNotFoundError(f'{shown(folder)} is not a folder')
     entered = {_identity(path) for path in exclude if os.path.exists(path)}
+    return _listing(folder, _scan(folder, recursive, entered), extra_suffixes)
+
+
+def list_matches(
+    pattern: Path, extra_suffixes: Collection[str] = (), exclude: Path | None = None
+) -> FolderListing:
+    """List the pictures that fit a pattern, of :func:`list_images`' kinds.
+
+    Args:
+        pattern (Path): As of :func:`glob.glob`; ``**`` crosses folders.
+        extra_suffixes (Collection[str]): As in :func:`list_images`.
+        exclude (Path, optional): Absolute folder whose files are passed over. Defaults to None.
+
+    Returns:
+        FolderListing: Of the part of the pattern that is fixed; each file once, however many links
+        lead to its folder.
+    """
+    fixed = next(i for i, part in enumerate(pattern.parts) if glob.has_magic(part))
+    root = Path(*pattern.parts[:fixed])
+    matches: dict[Path, Path] = {}
+    paths = map(Path, glob.glob(str(pattern), recursive=True))
+    for path in sorted(paths, key=lambda path: (len(path.parts), path)):
+        folder = Path(os.path.realpath(path.parent))
+        if not (exclude and folder.is_relative_to(exclude)):
+            matches.setdefault(folder / path.name, path)
+    kinds = ((path.relative_to(root).as_posix(), _kind(path)) for path in matches.values())
+    return _listing(root, [pair for pair in kinds if pair[1] != _FOLDER], extra_suffixes)
+
+
+def _listing(
+    folder: Path, kinds: Iterable[tuple[str, str | None]], extra_suffixes: Collection[str]
+) -> FolderListing:
+    """Pictures among the files of a folder, which come with their kinds, None for regular ones."""
     names: list[str] = []
     left_out: Counter = Counter()
-    for name, kind in _scan(folder, recursive, entered):
+    notes = (RECORD, FAILURES, SHEET) if (folder / RECORD).is_file() else ()
+    for name, kind in kinds:
         if kind is None and suffix_of(name) in (*PICTURE_SUFFIXES, *extra_suffixes):
             names.append(name)
-        else:
+        elif name not in notes:
             left_out[kind or suffix_of(name) or 'without suffix'] += 1
     hidden = left_out.pop(_HIDDEN, 0)
     return FolderListing(folder, [folder / name for name in sorted(names)], left_out, hidden)
@@ -164,15 +202,17 @@ def _scan(
             continue
         for entry in entries:
             name = f'{below}/{entry.name}' if below else entry.name
-            kind = _HIDDEN if entry.name.startswith('.') else _kind(entry)
+            kind = _kind(entry)
             if kind == _FOLDER and recursive:
                 (linked if entry.is_symlink() else inside).append(name)
             else:
                 yield name, kind
 
 
-def _kind(entry: os.DirEntry) -> str | None:
+def _kind(entry: os.DirEntry | Path) -> str | None:
     """What an entry is where it is no regular file, links followed."""
+    if entry.name.startswith('.'):
+        return _HIDDEN
     try:
         if entry.is_file():
             return None

@@ -69,7 +69,7 @@ def test_folders_keep_their_structure(folder, inferencer, tmp_path):
     out = tmp_path / 'out'
     result = inferencer(folder, out)
     wanted = ['0.png', '1.png', '2.png', '3.png', 'in/0.png', 'in/deep/5.png']
-    assert tree(out) == [*wanted, 'translations.jsonl']
+    assert tree(out) == [*wanted, 'translations.json']
     outputs = [Path(file) for found in result['predictions'] for file in found['outputs']]
     assert outputs == [out / name for name in wanted]
     json.dumps(result['predictions'])
@@ -229,16 +229,15 @@ def test_a_killed_run_goes_on(folder, model, whole, tmp_path, monkeypatch, at):
     done = pictures_of(out)
     assert 2 <= len(done) <= 3
     assert_same(done, {name: whole[name] for name in done})
-    with (out / 'translations.jsonl').open('a') as record:
-        record.write('{"output": "in/0.png", "sou')  # killed while it noted
     result = SeSimInferencer(model)(folder, out)
     assert statuses(result).count('skipped') == len(done)
     assert_same(pictures_of(out), whole)
     assert not list(out.rglob('*.tmp'))
-    record = out / 'translations.jsonl'
-    record.write_text('[1]\n')
-    with pytest.raises(ValueError, match="jsonl' is no record of translations, its first line"):
-        SeSimInferencer(model)(folder, out)
+    record = out / 'translations.json'
+    for text, problem in (('[1]', 'it should be a mapping'), ('{', 'it is no JSON')):
+        record.write_text(text)
+        with pytest.raises(ValueError, match=rf"json' is no record of translations \({problem}"):
+            SeSimInferencer(model)(folder, out)
 
 
 def test_translations_of_something_else_are_not_taken_for_ones_own(folder, inferencer, tmp_path):
@@ -257,7 +256,7 @@ def test_translations_of_something_else_are_not_taken_for_ones_own(folder, infer
     write(out / '1.png')
     with pytest.raises(ValueError, match="1.png' is where .* it is no translation of this model"):
         inferencer(folder, out)
-    assert tree(out) == ['0.png', '1.png', 'translations.jsonl']
+    assert tree(out) == ['0.png', '1.png', 'translations.json']
     assert np.array_equal(cv2.imread(str(out / '0.png')), old)
     write(tmp_path / 'foreign/1.png')
     with pytest.raises(ValueError, match=r'no translation of this model: .*\(--overwrite\)'):
@@ -338,7 +337,7 @@ def test_a_full_disk_ends_the_run_at_once(folder, model, tmp_path):
             SeSimInferencer(model)(folder, out)
 
     assert in_a_process(run) == 0
-    assert tree(out) == ['0.png', 'translations.jsonl']  # nothing half, nothing temporary
+    assert tree(out) == ['0.png', 'translations.json']  # nothing half, nothing temporary
     assert statuses(SeSimInferencer(model)(folder, out)) == ['skipped', *['translated'] * 5]
 
 
@@ -351,7 +350,7 @@ def test_an_interrupt_leaves_nothing_half(folder, inferencer, model, whole, tmp_
 
     with Calls(model.generators['b'], interrupt), pytest.raises(KeyboardInterrupt):
         inferencer(folder, out)
-    assert tree(out) == ['0.png', '1.png', 'translations.jsonl']
+    assert tree(out) == ['0.png', '1.png', 'translations.json']
     assert statuses(inferencer(folder, out)) == ['skipped'] * 2 + ['translated'] * 4
     assert_same(pictures_of(out), whole)
     # What was made of an earlier state of a picture is not taken for what was interrupted.

@@ -63,7 +63,7 @@ def test_every_frame_is_translated(model, video, tmp_path, batch_size):
     with Calls(model.generators['b']) as calls:
         result = SeSimInferencer(model)(tmp_path / 'in', out, batch_size=batch_size)
     assert [shape[0] for shape in calls] == ([1] * 8 if batch_size == 1 else [1, 3, 3, 1])
-    assert tree(out) == ['0.png', 'translations.jsonl', 'walk.mp4']
+    assert tree(out) == ['0.png', 'translations.json', 'walk.mp4']
     assert statuses(result) == ['translated'] * 2
     assert read_video(out / 'walk.mp4')[0] == 12.5
     assert frames_of(out / 'walk.mp4')[0].shape == (48, 64, 3)
@@ -104,7 +104,7 @@ def test_damaged_videos(model, video, tmp_path, capfd):
     whole.write_bytes(whole.read_bytes()[: whole.stat().st_size * 3 // 5])
     write(folder / 'z.png')
     result = SeSimInferencer(model)(folder, tmp_path / 'out')
-    assert tree(tmp_path / 'out') == ['failed.json', 'translations.jsonl', 'walk.mp4', 'z.png']
+    assert tree(tmp_path / 'out') == ['failed.json', 'translations.json', 'walk.mp4', 'z.png']
     listed = json.loads((tmp_path / 'out/failed.json').read_text())
     failed = {item['source']: item['reason'] for item in listed}
     assert sorted(failed) == [str(folder / name) for name in ('half.mp4', 'long.mkv', 'text.mp4')]
@@ -121,7 +121,7 @@ def test_nothing_half_is_left(model, video, tmp_path):
 
     with Calls(model.generators['b'], interrupt), pytest.raises(KeyboardInterrupt):
         SeSimInferencer(model)(video, out)
-    assert tree(out) == ['translations.jsonl']
+    assert tree(out) == ['translations.json']
 
     def full_disk():
         import resource
@@ -132,7 +132,7 @@ def test_nothing_half_is_left(model, video, tmp_path):
             SeSimInferencer(model)(video, out)
 
     assert in_a_process(full_disk) == 0
-    assert tree(out) == ['translations.jsonl']
+    assert tree(out) == ['translations.json']
     assert statuses(SeSimInferencer(model)(video, out)) == ['translated']
 
 
@@ -153,4 +153,4 @@ def test_names_that_are_no_utf8(model, video, tmp_path):
     assert found['status'] == 'translated'
     (written,) = (Path(file) for file in found['outputs'])
     assert written.name == odd.name and len(frames_of(written)) == len(frames_of(odd)) == 7
-    assert tree(tmp_path / 'out') == [odd.name, 'translations.jsonl']
+    assert tree(tmp_path / 'out') == [odd.name, 'translations.json']

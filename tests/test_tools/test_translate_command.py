@@ -65,7 +65,7 @@ def test_names_that_are_no_utf8_and_what_is_left_out(folder, tmp_path, capsys):
     stems = ['1.jpg', '1.png', 'in/2', f'{odd}.png']
     wanted = [f'{stem}_{i}.png' for stem in stems for i in (1, 2)]
     assert [name for name in tree(out) if not name.startswith('.inputs')] == sorted(
-        [*wanted, 'failed.json', 'translations.jsonl']
+        [*wanted, 'failed.json', 'translations.json']
     )
     ((failed),) = json.loads((out / 'failed.json').read_text())
     assert failed['source'] == f'{folder}/{odd}.jpg' and 'BytesIO' not in failed['reason']
@@ -130,7 +130,7 @@ def test_it_ends_with_2_where_it_cannot_work(model, folder, tmp_path, capsys):
         ('--max-image-pixels 0', 'a whole number of at least 1 is expected'),
     ):
         assert reason in fails(capsys, 'translate', folder, *options, *setting.split())
-    assert tree(out) == ['0.png', 'translations.jsonl']
+    assert tree(out) == ['0.png', 'translations.json']
 
     def full_disk():
         import resource
@@ -140,7 +140,7 @@ def test_it_ends_with_2_where_it_cannot_work(model, folder, tmp_path, capsys):
         assert 'File too large' in fails(capsys, 'translate', folder, *options)
 
     assert in_a_process(full_disk) == 0
-    assert tree(out) == ['0.png', 'translations.jsonl']
+    assert tree(out) == ['0.png', 'translations.json']
 
 
 def test_an_interrupted_run_says_how_to_go_on(model, folder, tmp_path, capsys, monkeypatch):

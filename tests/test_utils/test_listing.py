@@ -37,6 +37,13 @@ def test_other_suffixes_where_asked_for(tmp_path):
     assert listing.left_out == {'.gif': 1}
 
 
+def test_notes_beside_translations_do_not_count(tmp_path):
+    make(tmp_path, 'a.png', 'failed.json', 'index.html', 'b/index.html')
+    assert list_images(tmp_path).left_out == {'.html': 2, '.json': 1}, 'it is any folder'
+    make(tmp_path, 'translations.json')
+    assert list_images(tmp_path).left_out == {'.html': 1}
+
+
 def test_nothing_left_out_is_no_note(tmp_path):
     make(tmp_path, 'a.png', '.hidden.png')
     assert list_images(tmp_path).note() is None

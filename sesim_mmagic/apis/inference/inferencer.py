@@ -156,21 +156,21 @@ class SeSimInferencer:
             styles_of_images(styles, 1, self.model.style_channels)
             if styles.dim() != 2:
                 raise ValueError(f'styles must have the shape (N, S), got {tuple(styles.shape)}')
-        found, left_out = find_inputs(inputs, out_dir)
+        items, left_out = find_inputs(inputs, out_dir)
         made_by = {} if out_dir is None else self._made_by(target, styles)
-        outputs = Outputs(out_dir, made_by, None if styles is None else len(styles), overwrite)
-        remaining = outputs.remaining(found)
+        number = None if styles is None else len(styles)
+        outputs = Outputs(out_dir, items, made_by, number, overwrite)
         is_shown = self.show_progress and sys.stderr.isatty()
         console = Console(stderr=True)
-        tracked = track(remaining, 'translating', console=console, disable=not is_shown)
-        for batch in read_batches(tracked, batch_size, outputs.fail, self.max_image_pixels):
-            if batch[0].item.is_video:
-                self._translate_video(batch[0].item, target, styles, batch_size, outputs)
-            else:
-                self._translate_batch(batch, target, styles, outputs)
-        new = set(remaining)
-        predictions = [outputs.prediction(item, item in new) for item in found]
-        visualization = [] if out_dir is not None else [outputs.arrays(item) for item in found]
+        remaining = sorted(outputs.remaining, key=lambda item: item.is_video)
+        tracked = iter(track(remaining, 'translating', console=console, disable=not is_shown))
+        pictures = islice(tracked, sum(not item.is_video for item in remaining))
+        for batch in read_batches(pictures, batch_size, outputs.fail, self.max_image_pixels):
+            self._translate_batch(batch, target, styles, outputs)
+        for video in tracked:
+            self._translate_video(video, target, styles, batch_size, outputs)
+        visualization = [] if out_dir is not None else [outputs.arrays(item) for item in items]
+        predictions = outputs.predictions(items)
         return dict(predictions=predictions, visualization=visualization, left_out=left_out)
 
     def encode_style(self, picture: str | Path | np.ndarray, domain: str | None = None) -> Tensor:
@@ -241,9 +241,7 @@ class SeSimInferencer:
     ) -> None:
         """Translate pictures of one size; one by one if they cannot be together."""
         try:
-            for read in batch:
-                outputs.begin(read.item)
-            pictures = [read.picture for read in batch if read.picture is not None]
+            pictures = [read.picture for read in batch]
             for index, style, picture in self._translate(pictures, target, styles):
                 outputs.put(batch[index].item, style, batch[index].with_alpha(picture))
         except Exception as error:
@@ -262,7 +260,6 @@ class SeSimInferencer:
         assert isinstance(video.content, Path)
         group: list[np.ndarray] = []
         try:
-            outputs.begin(video)
             fps, frames = read_video(video.content)
             with ExitStack() as stack:
                 files = outputs.files(video)

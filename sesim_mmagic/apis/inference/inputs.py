@@ -1,8 +1,6 @@
 """What is to be translated: files, folders, patterns, videos and arrays."""
 
 import glob
-import os
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
@@ -13,13 +11,12 @@ import numpy as np
 from sesim_mmagic.utils.images import (
     PICTURE_SUFFIXES,
     FolderListing,
-    is_picture_name,
     list_images,
+    list_matches,
     picture_of_array,
     read_picture_and_alpha,
     suffix_of,
 )
-from sesim_mmagic.utils.listing import kind_of
 from sesim_mmagic.utils.names import output_names
 
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg')
@@ -57,6 +54,18 @@ class Input:
         return read_picture_and_alpha(self.content, max_pixels=max_image_pixels)
 
 
+class Read(NamedTuple):
+    """A picture that was read: (H, W, 3), BGR, uint8, and its alpha."""
+
+    item: Input
+    picture: np.ndarray
+    alpha: np.ndarray | None
+
+    def with_alpha(self, translation: np.ndarray) -> np.ndarray:
+        """A translation as transparent as its source."""
+        return translation if self.alpha is None else np.dstack([translation, self.alpha])
+
+
 def find_inputs(inputs: Any, out_dir: str | Path | None = None) -> tuple[list[Input], list[str]]:
     """Find what is to be translated, in the order given; inside folders in that of the names.
 
@@ -79,24 +88,27 @@ def find_inputs(inputs: Any, out_dir: str | Path | None = None) -> tuple[list[In
         FileNotFoundError: A file or folder does not exist, or there is nothing to translate.
         ValueError: An input is something else, or two would have the same translation.
     """
-    notes: list[str] = []
+    if isinstance(inputs, str | Path | np.ndarray) or not isinstance(inputs, Iterable):
+        inputs = [inputs]
     out = None if out_dir is None else Path(out_dir).resolve()
-    found = list(_each(inputs, out, notes.append))
+    found: list[Input] = []
+    notes: list[str] = []
+    for number, item in enumerate(inputs):
+        if isinstance(item, np.ndarray):
+            found.append(Input(item, PurePath(f'{number:06}')))
+        elif not isinstance(item, str | Path):
+            raise ValueError(f'A picture is a path or an array, got {type(item).__name__}.')
+        elif Path(item).is_file():
+            found.append(Input(Path(item), PurePath(Path(item).name)))
+        else:
+            listing = _listed(Path(item), out)
+            names = map(PurePath, listing.names)
+            found += map(Input, listing.files, names)
+            if note := listing.note():
+                notes.append(f"'{listing.folder}': {note}")
     if not found:
         raise FileNotFoundError('There is nothing to translate.')
     return (found if out is None else _named(found)), notes
-
-
-class Read(NamedTuple):
-    """An input that was read: (H, W, 3), BGR, uint8, and its alpha; frames of a video are not."""
-
-    item: Input
-    picture: np.ndarray | None = None
-    alpha: np.ndarray | None = None
-
-    def with_alpha(self, translation: np.ndarray) -> np.ndarray:
-        """A translation as transparent as its source."""
-        return translation if self.alpha is None else np.dstack([translation, self.alpha])
 
 
 def read_batches(
@@ -105,19 +117,18 @@ def read_batches(
     fail: Callable[[Input, str], None],
     max_image_pixels: int | None = None,
 ) -> Iterator[list[Read]]:
-    """At most ``size`` neighbouring pictures of one size, or one video, at a time.
+    """At most ``size`` neighbouring pictures of one size at a time.
 
     ``fail`` is told which input cannot be read, and why.
     """
     batch: list[Read] = []
     for item in inputs:
         try:
-            read = Read(item) if item.is_video else Read(item, *item.read(max_image_pixels))
+            read = Read(item, *item.read(max_image_pixels))
         except (OSError, ValueError) as error:
             fail(item, str(error))
             continue
-        shapes = [None if p.picture is None else p.picture.shape for p in (read, *batch)]
-        if batch and (len(batch) == size or item.is_video or shapes[0] != shapes[1]):
+        if batch and (len(batch) == size or read.picture.shape != batch[0].picture.shape):
             yield batch
             batch = []
         batch.append(read)
@@ -125,97 +136,41 @@ def read_batches(
         yield batch
 
 
-def _each(inputs: Any, out: Path | None, note: Callable, number: int = 0) -> Iterator[Input]:
-    if isinstance(inputs, np.ndarray):
-        yield Input(inputs, PurePath(f'{number:06}'))
-    elif isinstance(inputs, str | Path):
-        yield from _of_path(Path(inputs), out, note)
-    elif isinstance(inputs, Iterable):
-        for i, item in enumerate(inputs):
-            if not isinstance(item, str | Path | np.ndarray):
-                raise ValueError(f'A picture is a path or an array, got {type(item).__name__}.')
-            yield from _each(item, out, note, i)
-    else:
-        raise ValueError(f'A picture is a path or an array, got {type(inputs).__name__}.')
-
-
-def _of_path(path: Path, out: Path | None, note: Callable) -> Iterable[Input]:
-    if path.is_file():
-        return [Input(path, PurePath(path.name))]
+def _listed(path: Path, out: Path | None) -> FolderListing:
+    """What lies in a folder or fits a pattern, at least one file."""
     if path.is_dir():
-        _check_apart(path, out)
-        exclude = () if out is None else (out,)
-        listing = list_images(path, extra_suffixes=VIDEO_SUFFIXES, exclude=exclude)
+        listing = list_images(path, extra_suffixes=VIDEO_SUFFIXES, exclude=[out] if out else [])
     elif path.exists():
         raise ValueError(f"'{path}' is neither a regular file nor a folder.")
     elif glob.has_magic(str(path)):
-        listing = _matches(path, out)
+        listing = list_matches(path, extra_suffixes=VIDEO_SUFFIXES, exclude=out)
     else:
         raise FileNotFoundError(f"'{path}' does not exist: give pictures, folders or videos.")
-    left_out = listing.note()
-    if not listing.files:
-        suffixes = ' '.join((*PICTURE_SUFFIXES, *VIDEO_SUFFIXES))
-        reason = f'; {left_out}' if left_out else '.'
-        raise FileNotFoundError(f"'{path}' holds no picture or video ({suffixes}){reason}")
-    if left_out:
-        note(f"'{listing.folder}': {left_out}")
-    pairs = zip(listing.files, listing.names, strict=True)
-    return [Input(file, PurePath(name)) for file, name in pairs]
-
-
-def _check_apart(folder: Path, out: Path | None) -> None:
-    if folder.resolve() == out:
+    if listing.folder.resolve() == out:
         raise ValueError(
-            f"Pictures in '{folder}' would be overwritten by their translations or mixed with "
-            'them. Choose another output folder.'
+            f"Pictures in '{listing.folder}' would be overwritten by their translations or mixed "
+            'with them. Choose another output folder.'
         )
-
-
-def _matches(pattern: Path, out: Path | None) -> FolderListing:
-    """What fits a pattern: each file once, however many links lead to its folder."""
-    fixed = next(i for i, part in enumerate(pattern.parts) if glob.has_magic(part))
-    root = Path(*pattern.parts[:fixed])
-    _check_apart(root, out)
-    files: list[Path] = []
-    left_out: Counter[str] = Counter()
-    seen: set[Path] = set()
-    paths = map(Path, glob.glob(str(pattern), recursive=True))
-    for path in sorted(paths, key=lambda path: (len(path.parts), path)):
-        folder = Path(os.path.realpath(path.parent))
-        is_translation = out is not None and folder.is_relative_to(out)  # of an earlier run
-        if is_translation or folder / path.name in seen:
-            continue
-        seen.add(folder / path.name)
-        if path.is_dir():
-            continue
-        if not path.exists():
-            left_out['broken link'] += 1
-        elif not path.is_file():
-            left_out[kind_of(path.stat().st_mode)] += 1
-        elif is_picture_name(str(path.relative_to(root)), VIDEO_SUFFIXES):
-            files.append(path)
-        else:
-            left_out[suffix_of(path) or 'without suffix'] += 1
-    return FolderListing(root, sorted(files), left_out)
+    if not listing.files:
+        suffixes, note = ' '.join((*PICTURE_SUFFIXES, *VIDEO_SUFFIXES)), listing.note()
+        reason = f'; {note}' if note else '.'
+        raise FileNotFoundError(f"'{path}' holds no picture or video ({suffixes}){reason}")
+    return listing
 
 
 def _named(inputs: list[Input]) -> list[Input]:
     """Each input once, with the name of its translation."""
-    first_of: dict[tuple, Input] = {}
+    named: dict[tuple[PurePath, bool], Input] = {}
     for item in inputs:
-        first = first_of.setdefault((item.name, item.is_video), item)
-        if first is not item and not _same_file(first, item):
+        first = named.setdefault((item.name, item.is_video), item)
+        files = [each.content for each in (first, item) if isinstance(each.content, Path)]
+        if first is not item and not (len(files) == 2 and files[0].samefile(files[1])):
             raise ValueError(
                 f"'{first}' and '{item}' would have the same translation: translate them into two "
                 'folders, one after the other.'
             )
-    names: dict[Input, PurePath] = {}
     for is_video in (False, True):  # their translations have different suffixes
-        group = [item for item in first_of.values() if item.is_video == is_video]
-        names.update(zip(group, output_names([item.name for item in group]), strict=True))
-    return [replace(item, name=names[item]) for item in first_of.values()]
-
-
-def _same_file(left: Input, right: Input) -> bool:
-    first, second = left.content, right.content
-    return isinstance(first, Path) and isinstance(second, Path) and first.samefile(second)
+        keys = [key for key in named if key[1] == is_video]
+        for key, name in zip(keys, output_names([key[0] for key in keys]), strict=True):
+            named[key] = replace(named[key], name=name)
+    return list(named.values())

@@ -35,14 +35,12 @@ def read_video(path: Path) -> tuple[float, Iterator[np.ndarray]]:
     fps = reader.fps or 25.0
 
     def frames() -> Iterator[np.ndarray]:
-        count = 0
-        for frame in reader:
-            count += 1
-            yield frame
+        yield from reader
         # The number is an estimate in some containers.
-        if count == 0 or count + fps < reader.frame_cnt:
+        if reader.position == 0 or reader.position + fps < reader.frame_cnt:
             raise ValueError(
-                f"Video '{path}' is damaged: {count} of {reader.frame_cnt} frames can be read."
+                f"Video '{path}' is damaged: {reader.position} of {reader.frame_cnt} frames can be "
+                'read.'
             )
 
     return fps, frames()
