@@ -24,7 +24,7 @@ ARROWS = {
     'networks': {'functional', 'registry', 'utils'},
     'losses': {'functional', 'registry', 'networks', 'utils'},
     'translators': {'functional', 'registry', 'networks', 'losses', 'utils'},
-    'converters': {'registry', 'networks', 'engine', 'utils', 'version'},
+    'converters': {'registry', 'networks', 'losses', 'engine', 'utils', 'version'},
     'datasets': {'registry', 'utils'},
     'evaluation': {'functional', 'registry', 'networks', 'datasets', 'utils'},
     'engine': {'registry', 'datasets', 'translators', 'utils'},

@@ -1,20 +1,10 @@
 """Published files of CycleGAN, CUT, FastCUT and F-LSeSim, from and to checkpoints.
 
-A network of this package, built without memory, says which tensors it has; ``layouts`` says what
-each is called in a published file. One list serves both ways.
+``layouts`` is the table of names, read both ways; ``networks`` tells which network some tensors are
+and renames them; ``checkpoints`` joins files to a checkpoint and splits one into files.
 """
 
-from .joining import join
-from .networks import Converted, Variant, identify, to_ours, to_published
-from .splitting import Split, split
+from .checkpoints import join, split
+from .networks import Network, convert
 
-__all__ = [
-    'Converted',
-    'Split',
-    'Variant',
-    'identify',
-    'join',
-    'split',
-    'to_ours',
-    'to_published',
-]
+__all__ = ['Network', 'convert', 'join', 'split']

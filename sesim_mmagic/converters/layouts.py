@@ -1,165 +1,105 @@
-"""Which tensors a published network has, in their order, and what they are called here."""
+"""What the tensors of each layer are called in published files: one table, read both ways.
 
-import re
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+A network of this package, or of MMagic, has its layers in the order of the files.
+"""
 
-import torch
+from collections.abc import Iterator
+from typing import NamedTuple
+
 from torch import Tensor, nn
 
-from sesim_mmagic.networks.equalized_layers import TAPS, EqualizedConv, UpsampleConv
+from sesim_mmagic.networks import StyleGAN2Discriminator, StyleGAN2Generator
+from sesim_mmagic.networks.equalized_layers import (
+    TAPS,
+    EqualizedConv,
+    EqualizedLinear,
+    UpsampleConv,
+)
 from sesim_mmagic.networks.layers import BlurDownsample, BlurUpsample, blur_kernel
-from sesim_mmagic.registry import MODELS
 
-Shape = tuple[int, ...]
+_BLUR = blur_kernel(TAPS)
+_DOUBLING = 4 * _BLUR  # of four positions one is not empty
+#: A tensor here, and the index that gives it the shape it has in files.
+_WEIGHT, _BIAS = ('weight', (...,)), ('bias', (...,))
+_BIAS_OF_MAPS = ('bias', (None, ..., None, None))
+_PLAIN = {'weight': _WEIGHT, 'bias': _BIAS}
 
-#: Arguments that a network must be built with and that its tensors do not show.
-_UNSEEN: dict[str, dict[str, Any]] = {
-    'mmagic.ResnetGenerator': dict(padding_mode='reflect', norm_cfg=dict(type='IN')),
-    'mmagic.PatchDiscriminator': dict(norm_cfg=dict(type='IN')),
+#: Tensors of a layer by their names in files, in that order: tensors of the layer here, blur
+#: kernels, which are code here, or None for statistics that PyTorch counted until 0.4, which
+#: nothing ever used.
+_TENSORS: dict[type[nn.Module], dict] = {
+    nn.Conv2d: _PLAIN,
+    nn.ConvTranspose2d: _PLAIN,
+    nn.Linear: _PLAIN,
+    EqualizedLinear: _PLAIN,
+    nn.InstanceNorm2d: dict(running_mean=None, running_var=None, num_batches_tracked=None),
+    BlurDownsample: {'filt': blur_kernel((1, 2, 1))},
+    BlurUpsample: {'filt': _DOUBLING},
+    EqualizedConv: {'0.weight': _WEIGHT, '1.bias': _BIAS_OF_MAPS},
+    UpsampleConv: {
+        'conv.weight': ('weight', (None,)),
+        'conv.blur.kernel': _DOUBLING,
+        'noise.weight': ('noise_weight', (...,)),
+        'activate.bias': _BIAS_OF_MAPS,
+    },
 }
-#: Published names by patterns of names here; networks that are not here have the same names.
-_RENAMED = {
-    'sesim_mmagic.StyleGAN2Generator': {r'(encoder|decoder)\.(.*)': r'\1.convs.\2'},
-    'sesim_mmagic.StyleGAN2Discriminator': {r'linear\.(.*)': r'final_linear.\1'},
-    'sesim_mmagic.LSeSimLoss': {r'heads\.(.*)': r'\1'},
-}
-_DOWN, _UP = blur_kernel((1, 2, 1)), 4 * blur_kernel(TAPS)  # 4: of four positions one is not empty
+_TENSORS_IF_HALVING = {'0.kernel': _BLUR, '1.weight': _WEIGHT, '2.bias': _BIAS_OF_MAPS}
 
 
 class Slot(NamedTuple):
-    """One tensor of a published file.
+    """One tensor of a network: (in published files, here)."""
 
-    Attributes:
-        theirs (str): Its name there.
-        shape (tuple[int, ...]): Its shape there.
-        ours (str | None): Its name here; None if it has no place here.
-        our_shape (tuple[int, ...]): Its shape here; as many numbers.
-        constant (Tensor | None): The values it must have, if it is no weight; of the last
-            dimensions of ``shape``, the same along the others.
-        optional (bool): Whether files exist without it.
-    """
-
-    theirs: str
-    shape: Shape
-    ours: str | None = None
-    our_shape: Shape = ()
-    constant: Tensor | None = None
-    optional: bool = False
+    #: Here empty if it has no place here.
+    names: tuple[str, str]
+    #: Of its shape and type, on the device 'meta'; of blur kernels the values count.
+    tensors: tuple[Tensor, Tensor]
 
 
-def full_config(network: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Config of a network, from its type and the arguments that its tensors show."""
-    return dict(type=network, **settings, **_UNSEEN.get(network, {}))
-
-
-def build(network: str, settings: Mapping[str, Any]) -> Any:
-    """The network without memory for its weights."""
-    with torch.device('meta'):
-        return MODELS.build(full_config(network, settings))
-
-
-def layout(network: str, settings: Mapping[str, Any]) -> list[Slot]:
-    """Slots of a network in the order of published files."""
-    if network in ('sesim_mmagic.LSeSimLoss', 'sesim_mmagic.PatchNCELoss'):
-        shapes = _heads(**settings)
-    else:
-        module = build(network, settings)
-        if network in _UNSEEN:
-            return list(_strided(module))
-        shapes = list(_slots(module))
-    for pattern, name in _RENAMED.get(network, {}).items():
-        shapes = [slot._replace(theirs=re.sub(pattern, name, slot.theirs)) for slot in shapes]
-    return shapes
-
-
-def _slots(network: nn.Module) -> Iterator[Slot]:
-    """Walk a network of this package, whose layers are numbered as the authors'."""
+def layout(network: nn.Module) -> Iterator[Slot]:
+    """Tensors of a network on the device 'meta', in the order of published files."""
     channels = 0
-    for name, module in network.named_modules():
-        if isinstance(module, BlurDownsample | BlurUpsample):
-            kernel = _DOWN if isinstance(module, BlurDownsample) else _UP
-            yield Slot(f'{name}.filt', (channels, 1, *kernel.shape), constant=kernel)
-        elif isinstance(module, UpsampleConv):
-            yield from _doubling(name, module)
-        elif isinstance(module, EqualizedConv):
-            yield from _equalized(name, module)
-        else:
-            for key, tensor in module.named_parameters(recurse=False):
+    for theirs, ours, layer in _layers(network):
+        tensors = next((t for kind, t in _TENSORS.items() if isinstance(layer, kind)), {})
+        if isinstance(layer, EqualizedConv) and layer.blur is not None:
+            tensors = _TENSORS_IF_HALVING
+        for key, entry in tensors.items():
+            name = f'{theirs}.{key}'
+            if entry is None:
+                norm = nn.InstanceNorm2d(channels, track_running_stats=True, device='meta')
+                entry = norm.get_buffer(key)
+            if isinstance(entry, Tensor):
+                entry = entry.expand(channels, 1, -1, -1) if key == 'filt' else entry
+                yield Slot((name, ''), (entry, entry))
+            elif (tensor := getattr(layer, entry[0])) is not None:
                 channels = len(tensor)
-                shape = tuple(tensor.shape)
-                yield Slot(f'{name}.{key}', shape, f'{name}.{key}', shape)
+                yield Slot((name, f'{ours}.{entry[0]}'), (tensor[entry[1]], tensor))
 
 
-def _equalized(name: str, layer: EqualizedConv) -> Iterator[Slot]:
-    """Maybe a blur, a convolution, maybe a bias with activation: layers of their own there."""
-    # Beside its blocks, the discriminator has a 3 x 3 convolution at the end alone.
-    is_last = re.fullmatch(r'convs\.\d+', name) and layer.weight.shape[-1] == 3
-    theirs = 'final_conv' if is_last else name
-    blurs = int(layer.blur is not None)
-    if blurs:
-        yield Slot(f'{theirs}.0.kernel', (4, 4), constant=blur_kernel(TAPS))
-    shape = tuple(layer.weight.shape)
-    yield Slot(f'{theirs}.{blurs}.weight', shape, f'{name}.weight', shape)
-    if layer.bias is not None:
-        yield _bias(f'{theirs}.{blurs + 1}', name, len(layer.bias))
+def _layers(network: nn.Module) -> Iterator[tuple[str, str, nn.Module]]:
+    """Layers of a network in order, with their names in files and here."""
+    if type(network).__module__.startswith('mmagic.'):
+        yield from _numbered_layers(network)
+        return
+    renamed = {}
+    if isinstance(network, StyleGAN2Generator):
+        renamed = dict(encoder='encoder.convs', decoder='decoder.convs')
+    if isinstance(network, StyleGAN2Discriminator):
+        renamed = {f'convs.{len(network.convs) - 1}': 'final_conv', 'linear': 'final_linear'}
+    for ours, layer in network.named_modules():
+        theirs = ours
+        for old, new in renamed.items():
+            if f'{ours}.'.startswith(f'{old}.'):
+                theirs = new + ours.removeprefix(old)
+        yield theirs, ours, layer
 
 
-def _doubling(name: str, layer: UpsampleConv) -> Iterator[Slot]:
-    shape = tuple(layer.weight.shape)
-    yield Slot(f'{name}.conv.weight', (1, *shape), f'{name}.weight', shape)
-    yield Slot(f'{name}.conv.blur.kernel', (4, 4), constant=_UP)
-    if layer.noise_weight is not None:
-        yield Slot(f'{name}.noise.weight', (1,), f'{name}.noise_weight', (1,))
-    yield _bias(f'{name}.activate', name, len(layer.bias))
-
-
-def _bias(theirs: str, ours: str, channels: int) -> Slot:
-    return Slot(f'{theirs}.bias', (1, channels, 1, 1), f'{ours}.bias', (channels,))
-
-
-def _strided(network: Any) -> Iterator[Slot]:
-    """CycleGAN's networks, which are MMagic's: a norm and an activation are layers of their own.
-
-    Until PyTorch 0.4 instance norms counted running statistics, which nothing ever used.
-    """
-    generator = hasattr(network.model[0], 'norm') and network.model[0].with_norm
-    number = 1 if generator else 0
-    last = len(network.model) - 1
-    for place, layer in enumerate(network.model):
-        convolutions = [name for name, m in layer.named_modules() if _is_convolution(m)]
-        number += generator and place == last  # a layer of reflection
-        for i, name in enumerate(convolutions):
-            ours = f'model.{place}.{name}'.rstrip('.')
-            theirs = f'model.{number}'
-            if len(convolutions) == 2:  # in a residual block, maybe with dropout before the second
-                dropout = 'block.2.' in convolutions[1]
-                theirs += f'.conv_block.{(1, 5 + dropout)[i]}'
-            convolution = layer.get_submodule(name)
-            for key, tensor in convolution.named_parameters():
-                shape = tuple(tensor.shape)
-                yield Slot(f'{theirs}.{key}', shape, f'{ours}.{key}', shape)
-            if place < last and (generator or place):
-                stem, _, index = theirs.rpartition('.')
-                norm, outputs = f'{stem}.{int(index) + 1}', convolution.out_channels
-                yield Slot(f'{norm}.running_mean', (outputs,), optional=True)
-                yield Slot(f'{norm}.running_var', (outputs,), optional=True)
-                yield Slot(f'{norm}.num_batches_tracked', (), optional=True)
-        number += 1 if len(convolutions) == 2 else 3 if generator or place else 2
-
-
-def _is_convolution(module: nn.Module) -> bool:
-    return isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
-
-
-def _heads(channels: tuple[int, ...], width: int | None = None) -> list[Slot]:
-    """What a loss has learned: LSeSim's heads or, of a width, PatchNCE's perceptrons."""
-    slots = []
-    for i, inputs in enumerate(channels):
-        name = f'heads.conv_{i}' if width is None else f'mlp_{i}'
-        outputs = max(32, inputs // 4) if width is None else width
-        for j, columns in ((0, inputs), (2, outputs)):
-            shape: Shape = (outputs, columns, 1, 1) if width is None else (outputs, columns)
-            slots.append(Slot(f'{name}.{j}.weight', shape, f'{name}.{j}.weight', shape))
-            slots.append(Slot(f'{name}.{j}.bias', shape[:1], f'{name}.{j}.bias', shape[:1]))
-    return slots
+def _numbered_layers(network: nn.Module) -> Iterator[tuple[str, str, nn.Module]]:
+    """As :func:`_layers`: MMagic nests what CycleGAN's files number, a residual block by itself."""
+    number = 0
+    for ours, part in network.get_submodule('model').named_children():
+        leaves = [(name, m) for name, m in part.named_modules() if not list(m.children())]
+        for place, (name, leaf) in enumerate(leaves):
+            block = f'model.{number}.conv_block.{place}'
+            theirs = block if name.startswith('block.') else f'model.{number + place}'
+            yield theirs, f'model.{ours}.{name}'.rstrip('.'), leaf
+        number += 1 if leaves[0][0].startswith('block.') else len(leaves)

@@ -2,288 +2,160 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from .layouts import Shape, Slot, layout
+from sesim_mmagic.losses.lsesim import projection_head
+from sesim_mmagic.losses.patch_nce import perceptron
+from sesim_mmagic.registry import MODELS
+from sesim_mmagic.utils.weights import differences, shortened
 
-#: What each network is, and what else there is to say of it.
-NETWORKS = {
-    'sesim_mmagic.ResNetBlurGenerator': ('generator', 'ResNet generator, blur-pooled'),
-    'mmagic.ResnetGenerator': ('generator', 'ResNet generator without blur-pooling'),
-    'sesim_mmagic.StyleGAN2Generator': ('generator', 'StyleGAN2 generator'),
-    'sesim_mmagic.BlurPatchGAN': ('discriminator', 'PatchGAN discriminator, blur-pooled'),
-    'mmagic.PatchDiscriminator': ('discriminator', 'PatchGAN discriminator without blur-pooling'),
-    'sesim_mmagic.StyleGAN2Discriminator': ('discriminator', 'StyleGAN2 discriminator'),
-    'sesim_mmagic.LSeSimLoss': ('heads', "LSeSim's heads"),
-    'sesim_mmagic.PatchNCELoss': ('heads', "PatchNCE's perceptrons"),
-}
-#: Beginnings of names in files that have no counterpart here.
+from .layouts import layout
+
+#: What tensors are of whose names begin like this.
 _FOREIGN = {
-    r'model\.model\.': 'a UNet generator, which this package has not',
-    r'net\.\d': 'a discriminator of single pixels, which this package has not',
-    r'(enc|dec|gen|cnns|enc_content|enc_style)\.|(content|style)_encoder\.|scales\.': (
-        'networks of MUNIT, which have no converter'
-    ),
+    r'model\.model\.|net\.\d': 'a UNet generator or a discriminator of single pixels',
+    r'(enc(_content|_style)?|dec|gen|cnns|(content|style)_encoder|scales)\.': 'networks of MUNIT',
     r'module\.': "a network inside a wrapper: take 'module.' away from the names of its tensors",
-    r'(generators|discriminators|structure_loss)\.|(state_dict|meta)$': (
-        'a checkpoint of MMagic or this package, which from_sesim.py takes'
-    ),
+    r'(generators|discriminators|structure_loss)\.': 'a checkpoint, which from_sesim.py takes',
 }
 
 
-@dataclass(frozen=True)
-class Variant:
-    """A network and its size.
+class Network(NamedTuple):
+    """A network, told by its tensors.
 
     Attributes:
-        network (str): Its type in a config.
-        settings (dict): What its tensors say of its arguments, such as ``base_channels``.
+        kind (str): 'generator', 'discriminator', 'heads' (LSeSim's) or 'perceptrons' (PatchNCE's).
+        config (dict): Its type and what its tensors show of its arguments.
+        tensors (dict[str, Tensor]): Its weights by name.
     """
 
-    network: str
-    settings: dict[str, Any]
-
-    @property
-    def kind(self) -> str:
-        """'generator', 'discriminator' or 'heads' (what a structure loss has learned)."""
-        return NETWORKS[self.network][0]
+    kind: str
+    config: dict[str, Any]
+    tensors: Mapping[str, Tensor]
 
     def __str__(self) -> str:
-        settings = ', '.join(f'{name} {value}' for name, value in self.settings.items())
-        return f'{NETWORKS[self.network][1]} ({settings})'
+        shown = {k: v for k, v in self.config.items() if not isinstance(v, str | dict)}
+        arguments = ', '.join(f'{name}={value}' for name, value in shown.items())
+        return f'{self.config["type"].split(".")[-1]}({arguments})'
+
+    def build(self) -> nn.Module:
+        """The network without memory for its weights, on the device 'meta'."""
+        with torch.device('meta'):
+            channels = enumerate(self.config.get('channels', ()))
+            if self.kind == 'heads':
+                return nn.ModuleDict({f'conv_{i}': projection_head(c) for i, c in channels})
+            if self.kind == 'perceptrons':
+                width = self.config['width']
+                return nn.ModuleDict({f'mlp_{i}': perceptron(c, width) for i, c in channels})
+            return MODELS.build(self.config)
 
 
-@dataclass
-class Converted:
-    """A network in this package's names.
-
-    Attributes:
-        variant (Variant): What it is.
-        state_dict (dict[str, Tensor]): Its weights, which share memory with what they come from.
-        left_out (list[str]): Names of blur kernels, which were checked and which code has, and of
-            running statistics of instance norms, which nothing uses.
-    """
-
-    variant: Variant
-    state_dict: dict[str, Tensor]
-    left_out: list[str]
-
-
-def to_ours(published: Mapping[str, Tensor], where: str = 'state dict') -> Converted:
-    """Convert a published network; nothing but names and shapes changes.
+def convert(tensors: Mapping[str, Tensor], where: str, published: bool = True) -> Network:
+    """Tell a network by its tensors, and give these the names and shapes of the other side.
 
     Args:
-        published (Mapping[str, Tensor]): Content of a ``latest_net_*.pth`` of CycleGAN, CUT,
-            FastCUT or F-LSeSim.
-        where (str): What it comes from, for messages.
-
-    Raises:
-        ValueError: As :func:`identify`.
-    """
-    variant, slots = _identify(published, where, published=True)
-    state_dict = {
-        slot.ours: published[slot.theirs].reshape(slot.our_shape) for slot in slots if slot.ours
-    }
-    left_out = [slot.theirs for slot in slots if not slot.ours and slot.theirs in published]
-    return Converted(variant, state_dict, left_out)
-
-
-def to_published(ours: Mapping[str, Tensor], where: str = 'state dict') -> dict[str, Tensor]:
-    """Convert a network of this package to published names, shapes and order, kernels included.
-
-    Args:
-        ours (Mapping[str, Tensor]): State dict of one network.
-        where (str): What it comes from, for messages.
-
-    Raises:
-        ValueError: As :func:`identify`; networks of MUNIT have no published counterpart.
-    """
-    _, slots = _identify(ours, where, published=False)
-    dtype = next(iter(ours.values())).dtype
-    published = {}
-    for slot in slots:
-        if slot.ours:
-            published[slot.theirs] = ours[slot.ours].reshape(slot.shape)
-        elif slot.constant is not None:
-            published[slot.theirs] = slot.constant.to(dtype).expand(slot.shape).contiguous()
-    return published
-
-
-def identify(state_dict: Mapping[str, Tensor], where: str, published: bool = True) -> Variant:
-    """Find out which network the tensors are of, all of them and no others.
-
-    Args:
-        state_dict (Mapping[str, Tensor]): Tensors by name.
+        tensors (Mapping[str, Tensor]): Content of a ``latest_net_*.pth`` of CycleGAN, CUT, FastCUT
+            or F-LSeSim; or the state dict of one network here (of LSeSim, of its heads).
         where (str): What they come from, for messages.
-        published (bool): Whether names are those of published files, otherwise those of this
-            package. Defaults to True.
+        published (bool): Whether they come from such a file; otherwise they become one, in its
+            order and with its blur kernels. Defaults to True.
+
+    Returns:
+        Network: Its tensors share memory with ``tensors``. Blur kernels, whose values are checked,
+        and running statistics of instance norms, which nothing uses, have no place here.
 
     Raises:
-        ValueError: If it is no network that this package knows, if tensors are missing, unexpected
-            or of another shape, or if constants have other values.
+        ValueError: If it is no network that this package knows, if tensors are missing, unknown or
+            of another shape, or if blur kernels have other values.
     """
-    return _identify(state_dict, where, published)[0]
-
-
-def _identify(
-    state_dict: Mapping[str, Tensor], where: str, published: bool
-) -> tuple[Variant, list[Slot]]:
+    network = _recognize(tensors, where, published)
     try:
-        shapes = _shapes(state_dict)
-        variant = Variant(*_recognize(shapes, published))
-    except ValueError as error:
-        raise ValueError(f'{where}: {error}') from None
-    try:
-        slots = layout(variant.network, variant.settings)
-    except Exception as error:  # numbers that no network has
-        raise ValueError(f'{where}: looks like {variant}, which cannot be: {error}') from None
-    problems = _problems(state_dict, shapes, slots, published)
+        slots = list(layout(network.build()))
+    except Exception as error:  # numbers that no network has; each layer has its own
+        raise ValueError(f'{where}: looks like {network}, which cannot be: {error}') from None
+    here, there = (0, 1) if published else (1, 0)
+    # Some files have running statistics.
+    slots = [s for s in slots if s.names[1] or not s.tensors[0].is_meta or s.names[0] in tensors]
+    expected = {slot.names[here]: slot.tensors[here] for slot in slots if slot.names[here]}
+    # A network with other blur kernels is another network, whatever its weights are.
+    problems = differences(expected, tensors) or [
+        f"'{name}' has other values than the blur of this network"
+        for name, kernel in expected.items()
+        if not kernel.is_meta and not torch.equal(tensors[name].float(), kernel)
+    ]
     if problems:
-        found = '; '.join(f'{what}: {_some(names)}' for what, names in problems.items())
-        raise ValueError(f'{where}: looks like {variant}, but {found}')
-    return variant, slots
-
-
-def _problems(
-    state_dict: Mapping[str, Tensor],
-    shapes: Mapping[str, Shape],
-    slots: list[Slot],
-    published: bool,
-) -> dict[str, list[str]]:
-    """In what the tensors differ from those of a network: names by the kind of difference."""
-    needed, optional = {slot.ours: slot.our_shape for slot in slots if slot.ours}, set()
-    if published:
-        needed = {slot.theirs: slot.shape for slot in slots}
-        optional = {slot.theirs for slot in slots if slot.optional}
-    problems = {
-        'tensors are missing': [n for n in needed if n not in shapes and n not in optional],
-        'tensors are unexpected': [n for n in shapes if n not in needed],
-        'tensors have another shape': [
-            f'{n!r} {shapes[n]} instead of {shape}'
-            for n, shape in needed.items()
-            if shapes.get(n, shape) != shape
-        ],
-    }
-    if published and not any(problems.values()):
-        # A network with other blur kernels is another network, whatever its weights are.
-        problems['constants have other values than this network has'] = [
-            slot.theirs
-            for slot in slots
-            if slot.constant is not None
-            and not (state_dict[slot.theirs].float() == slot.constant).all()
-        ]
-    return {what: names for what, names in problems.items() if names}
-
-
-def _shapes(state_dict: Mapping[str, Tensor]) -> dict[str, Shape]:
-    if not state_dict:
-        raise ValueError('holds no tensors')
-    for beginning, what in _FOREIGN.items():
-        if any(re.match(beginning, str(name)) for name in state_dict):
-            raise ValueError(what)
-    for name, value in state_dict.items():
-        if not isinstance(value, Tensor) or not isinstance(name, str):
-            raise ValueError(
-                f'a state dict of tensors was expected, {name!r} is of type {type(value).__name__}'
-            )
-        if not value.is_floating_point() and not name.endswith('num_batches_tracked'):
-            raise ValueError(f'{name!r} is of type {value.dtype}, not of a float type')
-    return {name: tuple(value.shape) for name, value in state_dict.items()}
-
-
-def _count(shapes: Mapping[str, Shape], pattern: str) -> int:
-    """How many different beginnings of names fit a pattern."""
-    return len({match[0] for name in shapes if (match := re.match(pattern, name))})
-
-
-def _recognize(shapes: Mapping[str, Shape], published: bool) -> tuple[str, dict[str, Any]]:
-    """Type of a network and its arguments, from some names and shapes of its tensors.
-
-    Layers are counted by tensors that are there, whatever numbers their names hold.
-    """
-    count = partial(_count, shapes)
-    # StyledConv's weights have a dimension more; norms' have one.
-    weights = [v[-4:] for k, v in shapes.items() if k.endswith('.weight') and len(v) > 1]
-    first, last = (weights[0], weights[-1]) if weights else ((0, 0), (0, 0))
-    judged = dict(in_channels=first[1], base_channels=first[0])
-    translated = dict(in_channels=first[1], out_channels=last[0], base_channels=first[0])
-    if count(r'encoder\.(convs\.)?\d+\.'):
-        halvings = count(r'encoder\.(convs\.)?\d+\.skip\.')
-        return 'sesim_mmagic.StyleGAN2Generator', dict(
-            translated,
-            num_blocks=2 * (count(r'encoder\.(convs\.)?\d+\.conv1\.') - halvings),
-            num_downsamplings=halvings,
-            noise=any('noise' in name for name in shapes),
+        raise ValueError(
+            f'{where}: looks like {network}, but {shortened(problems)} (supported: instance norm, '
+            'not batch norm; blurs in both directions or in none)'
         )
-    if count(r'(final_)?linear\.\d+\.'):
-        outputs, inputs = (weights[-2:] or [first])[0][:2]
-        last_size = 4 if inputs == 4 * 4 * outputs else 8  # CUT's, F-LSeSim's
-        size = last_size * 2 ** count(r'convs\.\d+\.(?=skip\.)')
-        return 'sesim_mmagic.StyleGAN2Discriminator', dict(size=size, **judged, last_size=last_size)
-    if count(r'(heads\.)?conv_\d+\.'):
-        return 'sesim_mmagic.LSeSimLoss', dict(channels=tuple(s[1] for s in weights[::2]))
-    if count(r'mlp_\d+\.'):
-        channels = tuple(s[1] for s in weights[::2])
-        return 'sesim_mmagic.PatchNCELoss', dict(channels=channels, width=first[0])
-    if count(r'model\.\d+\.'):
-        return _recognize_plain(shapes, published, judged, translated)
+    like, converted = next(iter(tensors.values())), {}
+    for names, shaped in slots:
+        if names[here] and names[there]:
+            converted[names[there]] = tensors[names[here]].reshape(shaped[there].shape)
+        elif names[there]:
+            converted[names[there]] = shaped[there].to(like, copy=True).contiguous()
+    return network._replace(tensors=converted)
+
+
+def _recognize(tensors: Mapping[str, Tensor], where: str, published: bool) -> Network:
+    """A network without its tensors, from some of their names and shapes."""
+    known = {**_FOREIGN, **_candidates(tensors, published)}
+    for beginning, what in known.items():
+        if any(re.match(beginning, name) for name in tensors):
+            if isinstance(what, str):
+                raise ValueError(f'{where}: not converted, it holds {what}')
+            return Network(what[0], dict(type=what[1], **what[2]), {})
     raise ValueError(
-        f'holds no network that this package knows: tensors are called {_some(list(shapes), 3)}; '
-        'expected generators (ResNet, StyleGAN2), discriminators (PatchGAN, StyleGAN2), '
-        "LSeSim's heads or PatchNCE's perceptrons, of CycleGAN, CUT or F-LSeSim"
+        f'{where}: holds no network that is converted, its tensors are called {list(tensors)[:3]}; '
+        'expected a generator (ResNet, StyleGAN2), a discriminator (PatchGAN, StyleGAN2) or heads '
+        '(LSeSim, PatchNCE), of CycleGAN, CUT or F-LSeSim'
     )
 
 
-def _recognize_plain(
-    shapes: Mapping[str, Shape],
-    published: bool,
-    judged: dict[str, int],
-    translated: dict[str, int],
-) -> tuple[str, dict[str, Any]]:
-    """As :func:`_recognize`, of a PatchGAN or ResNet generator: convolutions in one sequence."""
-    count = partial(_count, shapes)
-    blurs = _is_blurred(shapes, published)
+def _candidates(tensors: Mapping[str, Tensor], published: bool) -> dict[str, tuple]:
+    """Kind, type and arguments of networks by how their tensors' names begin; the first fits.
+
+    Layers are counted by tensors that are there, whatever numbers their names hold.
+    """
+    # Norms' weights have one dimension; StyledConv's have one more in files.
+    weights = {k: v.shape[-4:] for k, v in tensors.items() if k.endswith('.weight') and v.dim() > 1}
+    shapes = [tuple(shape) for shape in weights.values()] or [(0, 0)]
+
+    def count(pattern: str) -> int:
+        return len({match[0] for name in weights if (match := re.match(pattern, name))})
+
+    judge: dict[str, Any] = dict(in_channels=shapes[0][1], base_channels=shapes[0][0])
+    translate = dict(judge, out_channels=shapes[-1][0])
+    heads = dict(channels=tuple(shape[1] for shape in shapes[::2]))
+    halvings = count(r'(encoder\.)?(convs\.)?\d+\.skip\.')
+    half = count(r'encoder\.(convs\.)?\d+\.conv1\.') - halvings
+    stylegan2 = dict(translate, num_blocks=2 * half, num_downsamplings=halvings)
+    stylegan2['noise'] = any('noise' in name for name in tensors)
+    width, inputs = shapes[-2:][0][:2]
+    last_size = 4 if inputs == 4 * 4 * width else 8  # CUT's, F-LSeSim's
+    crops = dict(judge, size=last_size * 2**halvings, last_size=last_size)
+
     between = max(count(r'model\.\d+\.(conv\.)?weight$') - 2, 0)  # the first and the last layer
-    blocks = count(r'model\.\d+\.(conv_)?block\.')
-    dropout = count(r'model\.\d+\.(conv_block\.6\.(weight|bias)|block\.2\.)') > 0
-    if not blocks and blurs:
-        return 'sesim_mmagic.BlurPatchGAN', dict(judged, num_layers=between)
-    if not blocks:
-        return 'mmagic.PatchDiscriminator', dict(judged, num_conv=between)
-    settings = dict(translated, num_blocks=blocks)
-    if not blurs:
-        return 'mmagic.ResnetGenerator', dict(settings, use_dropout=dropout)
-    settings['num_downsamplings'] = between // 2
-    return 'sesim_mmagic.ResNetBlurGenerator', dict(settings, dropout=0.5 * dropout)
-
-
-def _is_blurred(shapes: Mapping[str, Shape], published: bool) -> bool:
-    """Whether a network of plain convolutions blurs where it halves and doubles."""
-    affine = [n for n, shape in shapes.items() if n.endswith('.weight') and len(shape) == 1]
-    if affine:
-        raise ValueError(
-            f'a network with batch norm ({affine[0]!r} is a weight of a norm), which is not '
-            'converted: expected instance norm, which has no weights'
-        )
-    if not published:
-        return not any('.conv.' in name for name in shapes)
-    kernels = {shape[-1] for name, shape in shapes.items() if name.endswith('.filt') and shape}
-    layers = [name for name in shapes if re.fullmatch(r'model\.\d+\.weight', name)]
-    alone = len(kernels) == 1 and len(layers) % 2 == 0  # as many halve as double
-    if alone and any('.conv_block.' in name for name in shapes):
-        which = 'down' if 3 in kernels else 'up'
-        raise ValueError(
-            f'a ResNet generator with blur-pooled {which} sampling alone, which this package has '
-            'not: expected both or neither'
-        )
-    return bool(kernels)
-
-
-def _some(names: list[str], most: int = 6) -> str:
-    """The first names of a list, in words."""
-    more = f' and {len(names) - most} more' if len(names) > most else ''
-    return ', '.join(name if ' ' in name else repr(name) for name in names[:most]) + more
+    dropout = count(r'model\.\d+\.(conv_block\.6\.|block\.2\.)') > 0
+    resnet = dict(translate, num_blocks=count(r'model\.\d+\.(conv_)?block\.'))
+    # Kernels are in files alone; here the convolutions of MMagic, which has no blurs, are parts.
+    blurs = any(k.endswith('.filt') for k in tensors) if published else not count(r'.*\.conv\.')
+    if blurs:
+        generator, discriminator = 'sesim_mmagic.ResNetBlurGenerator', 'sesim_mmagic.BlurPatchGAN'
+        resnet |= dict(num_downsamplings=between // 2, dropout=0.5 * dropout)
+        patches = dict(judge, num_layers=between)
+    else:
+        generator, discriminator = 'mmagic.ResnetGenerator', 'mmagic.PatchDiscriminator'
+        resnet |= dict(use_dropout=dropout, padding_mode='reflect', norm_cfg=dict(type='IN'))
+        patches = dict(judge, num_conv=between, norm_cfg=dict(type='IN'))
+    return {
+        r'encoder\.': ('generator', 'sesim_mmagic.StyleGAN2Generator', stylegan2),
+        r'(final_)?linear\.': ('discriminator', 'sesim_mmagic.StyleGAN2Discriminator', crops),
+        r'conv_\d+\.': ('heads', 'sesim_mmagic.LSeSimLoss', heads),
+        r'mlp_\d+\.': ('perceptrons', 'sesim_mmagic.PatchNCELoss', dict(heads, width=shapes[0][0])),
+        r'model\.\d+\.(conv_)?block\.': ('generator', generator, resnet),
+        r'model\.\d+\.': ('discriminator', discriminator, patches),
+    }

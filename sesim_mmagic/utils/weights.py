@@ -20,12 +20,9 @@ class WeightsMismatch(ValueError):
 
     def __init__(self, model: str, lines: list[str], path: str | None = None) -> None:
         self.model, self.lines = model, lines
-        shown = '; '.join(lines[:_SHOWN])
-        if len(lines) > _SHOWN:
-            shown += f'; and {len(lines) - _SHOWN} more'
         name = 'The checkpoint' if path is None else f"Checkpoint '{path}'"
         super().__init__(
-            f'{name} is not one of this {model}: {shown}. '
+            f'{name} is not one of this {model}: {shortened(lines)}. '
             'Use the config that the checkpoint was trained with' + _other_domains(lines)
         )
 
@@ -91,6 +88,12 @@ def differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> 
         elif expected[key].is_floating_point() != found[key].is_floating_point():
             lines.append(f"'{key}' holds {found[key].dtype}, the model needs {expected[key].dtype}")
     return lines
+
+
+def shortened(lines: list[str]) -> str:
+    """The first few of several lines in one."""
+    more = [f'and {len(lines) - _SHOWN} more'] if len(lines) > _SHOWN else []
+    return '; '.join([*lines[:_SHOWN], *more])
 
 
 def with_average(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> OrderedDict:

@@ -48,6 +48,10 @@ def written(checkpoint, folder, name='converted.pth'):
     return str(folder / name)
 
 
+def split_files(checkpoint):
+    return {name: network.tensors for name, network in split(checkpoint, 'it')[0].items()}
+
+
 def agree(found, expected):
     """Equal but for the rounding of single values."""
     difference = np.abs(found.astype(int) - expected.astype(int))
@@ -79,7 +83,7 @@ def test_both_directions_of_cyclegan(tmp_path):
         reference.load_state_dict(CYCLE[letter])
         (found,) = translated(model, picture(), domain)
         assert agree(found, by_hand(reference, picture()))
-    found = split(checkpoint, 'it').files
+    found = split_files(checkpoint)
     assert sorted(found) == [f'latest_net_{kind}_{way}.pth' for kind in 'DG' for way in 'AB']
     for letter in ('A', 'B'):
         assert same(found[f'latest_net_G_{letter}.pth'], CYCLE[letter])
@@ -105,7 +109,7 @@ def test_single_image_model_translates(tmp_path):
     model = init_translator(None, written(checkpoint, tmp_path), device='cpu')
     (found,) = translated(model, picture(21, 30))
     assert found.shape == (21, 30, 3) and found.std() > 10
-    assert all(same(split(checkpoint, 'it').files[n], files[n]) for n in files)
+    assert all(same(split_files(checkpoint)[n], files[n]) for n in files)
 
 
 @pytest.mark.parametrize(
@@ -156,27 +160,34 @@ def test_layers_of_heads():
     assert list(layers({**generator, 'F': narrow}, named)) == named
     other = published.perceptrons((3, 4 * WIDTH), 5).state_dict()
     assert layers({**generator, 'F': other}, ['0', '12']) == (0, 12)
-    with pytest.raises(ValueError, match='LSeSim.*relu3_1.*name theirs in layers'):
-        join({**generator, 'F': narrow}, 'a', 'b')
-    with pytest.raises(ValueError, match=r'PatchNCE.*\(0, 4, 8, 12, 16\) or \(0, 2, 4\)'):
-        join({**generator, 'F': other}, 'a', 'b')
-    for wrong in (['12', '0'], ['0', '99']):
-        with pytest.raises(ValueError, match='name theirs in layers'):
-            join({**generator, 'F': other}, 'a', 'b', None, wrong)
-    # MMagic's generator has no features to look at.
-    with pytest.raises(ValueError, match='do not fit'):
-        join({'G': CYCLE['A'], 'F': FILES['F.pth']}, 'a', 'b')
+    for files, args, words in (
+        ({**generator, 'F': narrow}, [], 'LSeSimLoss: layers must be.*name others by --layers'),
+        ({**generator, 'F': narrow}, [['relu1_1', 'relu3_1']], 'heads.conv_1.0.weight.*--layers'),
+        ({**generator, 'F': other}, [], 'channels of each of the layers.*--layers'),
+        ({**generator, 'F': other}, [['12', '0']], 'ascending numbers.*--layers'),
+        ({**generator, 'F': other}, [['0', '99']], 'ascending numbers.*--layers'),
+        ({**generator, 'F': other}, [['0', 'relu1_1']], '--layers'),
+        ({**generator, 'F': other}, [['0', '4']], 'not the .3, 16.'),
+        # MMagic's generator has no features to see.
+        ({'G': CYCLE['A'], 'F': FILES['F.pth']}, [], 'ResnetGenerator has no encode'),
+    ):
+        with pytest.raises(ValueError, match=f'do not make one model: .*{words}'):
+            join(files, 'a', 'b', None, *args)
 
 
 @pytest.mark.parametrize(
     'files, back, words',
     [
-        ({'D.pth': FILES['D.pth']}, {}, 'no file holds a generator: D.pth holds PatchGAN'),
-        ({'a.pth': FILES['G.pth'], 'b.pth': FILES['G.pth']}, {}, 'a.pth and b.pth both hold'),
-        (FILES, {'back.pth': FILES['G.pth']}, 'heads were given for a pair'),
-        ({'G': CYCLE['A']}, {'G': FILES['G.pth']}, 'generators of the two directions'),
-        ({'G': CYCLE['A'], 'D': CYCLE_D['A']}, {'G': CYCLE['B']}, 'discriminators of the two'),
-        ({'G': CYCLE['A']}, {'D': CYCLE_D['B']}, 'no file holds a generator'),
+        ({'D.pth': FILES['D.pth']}, {}, "one generator into 'zebra'.*D.pth holds BlurPatchGAN"),
+        ({'a.pth': FILES['G.pth'], 'b.pth': FILES['G.pth']}, {}, 'a.pth holds.*b.pth holds'),
+        (FILES, {'back.pth': FILES['G.pth']}, 'for one direction alone.*F.pth holds PatchNCE'),
+        ({'G': CYCLE['A']}, {'G': FILES['G.pth']}, "one model: 'generators.horse.* is missing"),
+        (
+            {'G': CYCLE['A'], 'D': CYCLE_D['A']},
+            {'G': CYCLE['B']},
+            "one model: 'discriminators.horse.* is missing",
+        ),
+        ({'G': CYCLE['A']}, {'D': CYCLE_D['B']}, "one generator into 'horse'.*: D holds"),
     ],
 )
 def test_files_that_do_not_belong_together(files, back, words):
@@ -197,11 +208,10 @@ def test_files_come_back_bit_for_bit():
     files = {f'latest_net_{name}': content for name, content in FILES.items()}
     checkpoint, converted = join(files, 'horse', 'zebra')
     assert set(converted) == set(files)
-    found = split(checkpoint, 'it')
-    assert list(found.files) == list(files)
-    assert all(same(found.files[name], files[name]) for name in files)
-    assert not (found.swapped or found.averaged or found.left_out)
-    again, _ = join(found.files, 'horse', 'zebra')
+    found, remarks = split_files(checkpoint), split(checkpoint, 'it')[1]
+    assert list(found) == list(files) and not remarks
+    assert all(same(found[name], files[name]) for name in files)
+    again, _ = join(found, 'horse', 'zebra')
     assert (
         same(again['state_dict'], checkpoint['state_dict']) and again['meta'] == checkpoint['meta']
     )
@@ -243,11 +253,13 @@ def trained(order=None, ema=None, **settings):
 def test_trained_models_translate_the_same_as_published_files(order, ema, tmp_path):
     """Networks that were trained on BGR leave for code that reads RGB."""
     network, checkpoint = trained(order, ema)
-    found = split(checkpoint, 'it')
-    assert found.swapped == (order != 'RGB') and found.averaged == bool(ema)
-    assert found.left_out == ['image_buffers']
+    files, remarks = split(checkpoint, 'it')
+    remarks = ' '.join(remarks)
+    assert ('From BGR' in remarks) == (order != 'RGB')
+    assert ('moving averages' in remarks) == bool(ema)
+    assert 'no place for it: image_buffers.' in remarks
     reference = published.resnet(WIDTH, 5)
-    reference.load_state_dict(found.files['latest_net_G.pth'])
+    reference.load_state_dict(files['latest_net_G.pth'].tensors)
     model = init_translator(None, written(checkpoint, tmp_path), device='cpu')
     (expected,) = translated(model, picture())
     assert agree(by_hand(reference, picture()), expected)
@@ -256,7 +268,7 @@ def test_trained_models_translate_the_same_as_published_files(order, ema, tmp_pa
 @torch.no_grad()
 def test_discriminators_and_perceptrons_that_saw_bgr():
     network, checkpoint = trained()
-    found = split(checkpoint, 'it').files
+    found = split_files(checkpoint)
     rgb = torch.rand(1, 3, 40, 40)
     reference = published.patch_gan(WIDTH)
     reference.load_state_dict(found['latest_net_D.pth'])
@@ -272,9 +284,9 @@ def test_discriminators_and_perceptrons_that_saw_bgr():
 def test_stylegan2_that_saw_bgr():
     shapes = listed('single_image/latest_net_G.pth')
     checkpoint, _ = join({'G': filled(shapes)}, 'a', 'b', tanh=True)
-    rgb = split(checkpoint, 'it').files['latest_net_G.pth']
+    rgb = split_files(checkpoint)['latest_net_G.pth']
     meta = dict(cfg=checkpoint['meta']['cfg'].replace("'RGB'", "'BGR'"))
-    bgr = split(dict(checkpoint, meta=meta), 'it').files['latest_net_G.pth']
+    bgr = split_files(dict(checkpoint, meta=meta))['latest_net_G.pth']
     changed = {name for name in rgb if not torch.equal(rgb[name], bgr[name])}
     first, last = 'encoder.convs.1.0.weight', 'decoder.convs.5.0.weight'
     assert changed == {first, last, 'decoder.convs.5.1.bias'}
@@ -288,14 +300,14 @@ def test_stylegan2_that_saw_bgr():
 def test_sincut_and_single_image_fsesim_are_told_apart_or_asked_for(tmp_path):
     """Generators of equal tensors: the file does not say whether a tanh ends them."""
     files = {name: filled(listed(f'sincut/latest_net_{name}.pth')) for name in 'GD'}
-    with pytest.raises(ValueError, match='does not say whether .* --tanh .*F-LSeSim, --no-tanh'):
+    with pytest.raises(ValueError, match='--tanh .*F-LSeSim.* or --no-tanh .*does not say'):
         join(files, 'a', 'b')
-    with pytest.raises(ValueError, match='for StyleGAN2 generators alone'):
+    with pytest.raises(ValueError, match='needed for a StyleGAN2 generator.* for no other'):
         join({'G': FILES['G.pth']}, 'a', 'b', tanh=False)
     translated, images = {}, torch.rand(1, 3, 32, 32) * 2 - 1
     for tanh in (True, False):
         checkpoint, converted = join(files, 'a', 'b', tanh=tanh)
-        assert converted['D'].variant.settings['last_size'] == 4
+        assert converted['D'].config['last_size'] == 4
         model = init_translator(None, written(checkpoint, tmp_path), device='cpu')
         translated[tanh] = model.generators['b'](images)
     assert translated[False].abs().max() > 1
@@ -309,27 +321,30 @@ def test_averages_of_two_directions():
         for name, tensor in cycle['state_dict'].items()
     }
     state_dict = {**cycle['state_dict'], **averages, 'generator_ema.steps': torch.tensor(3)}
-    found = split(dict(cycle, state_dict=state_dict), 'it')
-    assert found.averaged and not found.left_out
+    files, remarks = split(dict(cycle, state_dict=state_dict), 'it')
+    assert len(remarks) == 1 and 'moving averages' in remarks[0]
     for letter in ('A', 'B'):
         expected = {name: tensor + 1 for name, tensor in CYCLE[letter].items()}
-        assert same(found.files[f'latest_net_G_{letter}.pth'], expected)
+        assert same(files[f'latest_net_G_{letter}.pth'].tensors, expected)
 
 
 @pytest.mark.parametrize(
     'checkpoint, words',
     [
-        (FILES['G.pth'], "it: no checkpoint of this package.*'state_dict'"),
+        (FILES['G.pth'], 'it: no checkpoint of this package'),
         (dict(meta={}, state_dict=FILES['G.pth']), 'no checkpoint of this package'),
-        (dict(meta=dict(cfg='x = ('), state_dict=FILES['G.pth']), 'it: the config in it cannot'),
-        (dict(meta=dict(cfg='x = 3'), state_dict=FILES['G.pth']), "it: .* has no 'model'"),
+        (
+            dict(meta=dict(cfg='x = ('), state_dict=FILES['G.pth']),
+            'it: no checkpoint of this package',
+        ),
+        (dict(meta=dict(cfg='x = 3'), state_dict=FILES['G.pth']), "it: .* with a 'model'"),
         (dict(meta=dict(cfg='model = dict()'), state_dict=FILES['G.pth']), 'generators into'),
         (
             dict(
                 meta=dict(cfg="model = dict(target_domain='b')"),
                 state_dict={'generators.b.content_encoder.0.weight': torch.zeros(1)},
             ),
-            'it, generator b: networks of MUNIT',
+            'it, generator b: .* networks of MUNIT',
         ),
     ],
 )

@@ -37,8 +37,8 @@ def domains(tmp_path, name='converted.pth'):
 def test_there_and_back(files, tmp_path, capsys):
     tool('model_converters/to_sesim').main([*map(str, files), *domains(tmp_path)])
     said = capsys.readouterr().out
-    assert 'num_blocks 5, num_downsamplings 2' in said and 'converted.pth: 62 tensors' in said
-    assert '4 tensors left out: blur kernels' in said
+    assert 'num_blocks=5, num_downsamplings=2' in said and 'converted.pth: 62 tensors' in said
+    assert '4 tensors left out (blur kernels' in said
     model = init_translator(None, tmp_path / 'converted.pth', device='cpu')
     assert model.source_domain == 'horse'
 
@@ -86,11 +86,14 @@ def test_bad_files(files, tmp_path, capsys, monkeypatch):
         ([missing], "'missing.pth' does not exist"),
         ([cut], "'cut.pth' cannot be read"),
         ([evil], "'evil.pth' cannot be read"),
-        ([discriminator], 'latest_net_D.pth holds PatchGAN discriminator'),
+        ([discriminator], 'latest_net_D.pth holds BlurPatchGAN'),
         ([generator, generator.replace('_G', '_X')], 'latest_net_X.pth'),
-        ([sincut], '--no-tanh (tanh=False) for one of CUT (SinCUT)'),
-        ([generator, '--tanh'], 'for StyleGAN2 generators alone'),
-        ([generator, heads, '--layers', 'relu1_1'], "numbers of the generator's, got ['relu1_1']"),
+        ([sincut], '--no-tanh (as in SinCUT) is needed'),
+        ([generator, '--tanh'], 'and for no other'),
+        (
+            [generator, heads, '--layers', 'relu1_1'],
+            "see the layers ('relu1_1',): name others by --layers",
+        ),
     ):
         found = fails(capsys, 'model_converters/to_sesim', *arguments, *domains(tmp_path))
         assert words in found, found

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sesim_mmagic.converters import identify, to_ours, to_published
+from sesim_mmagic.converters import convert
 from sesim_mmagic.losses import LSeSimLoss, PatchNCELoss
 from sesim_mmagic.networks import (
     BlurPatchGAN,
@@ -20,31 +20,39 @@ from . import published
 from .published import filled, listed, same
 
 
-def built(variant):
+def to_ours(state_dict, name='a file'):
+    return convert(state_dict, name).tensors
+
+
+def to_published(state_dict):
+    return convert(state_dict, 'ours', published=False).tensors
+
+
+def arguments(network):
+    """What the tensors told, without what is the same for each network of a kind."""
+    fixed = ('type', 'norm_cfg', 'padding_mode')
+    return {name: value for name, value in network.config.items() if name not in fixed}
+
+
+def built(network):
     """Our network as its config builds it."""
-    kwargs = dict(variant.settings)
-    if variant.network in ('mmagic.ResnetGenerator', 'mmagic.PatchDiscriminator'):
-        kwargs['norm_cfg'] = dict(type='IN')
-    if variant.network == 'sesim_mmagic.LSeSimLoss':
+    config = dict(network.config)
+    if network.kind == 'heads':
+        feature_net = dict(type='sesim_mmagic.VGG16Features', pretrained=None, seed=0)
         layers = ('relu3_1', 'relu4_1', 'relu4_3')
-        kwargs = dict(
-            layers=layers, feature_net=dict(type='sesim_mmagic.VGG16Features', **UNTRAINED)
-        )
-    if variant.network == 'sesim_mmagic.PatchNCELoss':
-        kwargs['layers'] = range(len(kwargs['channels']))
-    return MODELS.build(dict(type=variant.network, **kwargs))
-
-
-UNTRAINED = dict(pretrained=None, seed=0)
+        return MODELS.build(dict(type=config['type'], layers=layers, feature_net=feature_net))
+    if network.kind == 'perceptrons':
+        config['layers'] = range(len(config['channels']))
+    return MODELS.build(config)
 
 
 @torch.no_grad()
 def loaded(state_dict):
-    converted = to_ours(state_dict)
-    network = built(converted.variant).eval()
-    own = {k: v for k, v in network.state_dict().items() if not k.startswith('feature_net.')}
-    assert list(converted.state_dict) == list(own)  # in our order too
-    network.load_state_dict(converted.state_dict)
+    converted = convert(state_dict, 'a file')
+    network = built(converted).eval()
+    part = network.heads if converted.kind == 'heads' else network
+    assert list(converted.tensors) == list(part.state_dict())  # in our order too
+    part.load_state_dict(converted.tensors)
     return network
 
 
@@ -107,13 +115,12 @@ def loaded(state_dict):
 )
 def test_published_files(name, network, kind, expected, constants):
     state_dict = published.drawn(listed(name))
-    variant = identify(state_dict, name)
-    assert variant.kind == kind
-    assert expected.items() <= variant.settings.items()
-    converted = to_ours(state_dict, name)
-    assert len(converted.left_out) == constants
+    converted = convert(state_dict, name)
+    assert converted.kind == kind
+    assert expected.items() <= converted.config.items()
+    assert len(converted.tensors) == len(state_dict) - constants
     assert isinstance(loaded(state_dict), network)
-    assert same(to_published(converted.state_dict), state_dict)
+    assert same(to_published(converted.tensors), state_dict)
 
 
 def test_the_references_of_these_tests_have_the_tensors_of_published_files():
@@ -248,9 +255,9 @@ SIZES = dict(deadline=None, max_examples=12)
 )
 def test_resnet_of_any_size(width, blocks, downs, dropout, channels):
     reference = published.resnet(width, blocks, downs, True, dropout, channels=channels)
-    variant = identify(reference.state_dict(), 'G')
-    assert variant.network == 'sesim_mmagic.ResNetBlurGenerator'
-    assert variant.settings == dict(
+    network = convert(reference.state_dict(), 'G')
+    assert network.config == dict(
+        type='sesim_mmagic.ResNetBlurGenerator',
         in_channels=channels,
         out_channels=channels,
         base_channels=width,
@@ -265,9 +272,9 @@ def test_resnet_of_any_size(width, blocks, downs, dropout, channels):
 @given(st.integers(1, 6), st.integers(1, 4), st.booleans(), st.booleans())
 def test_cyclegan_of_any_size(width, blocks, dropout, statistics):
     reference = published.resnet(width, blocks, 2, False, dropout, statistics)
-    converted = to_ours(reference.state_dict())
-    assert converted.variant.network == 'mmagic.ResnetGenerator'
-    assert converted.variant.settings == dict(
+    converted = convert(reference.state_dict(), 'G')
+    assert converted.config['type'] == 'mmagic.ResnetGenerator'
+    assert arguments(converted) == dict(
         in_channels=3,
         out_channels=3,
         base_channels=width,
@@ -276,7 +283,8 @@ def test_cyclegan_of_any_size(width, blocks, dropout, statistics):
     )
     plain = published.resnet(width, blocks, 2, False, dropout)
     plain.load_state_dict(reference.state_dict(), strict=False)
-    assert len(converted.left_out) == statistics * 3 * (5 + 2 * blocks)
+    left_out = len(reference.state_dict()) - len(converted.tensors)
+    assert left_out == statistics * 3 * (5 + 2 * blocks)
     assert same(to_published(loaded(reference.state_dict()).state_dict()), plain.state_dict())
 
 
@@ -284,9 +292,9 @@ def test_cyclegan_of_any_size(width, blocks, dropout, statistics):
 @given(st.integers(1, 6), st.integers(1, 5), st.booleans())
 def test_patch_gan_of_any_size(width, count, blur):
     reference = published.patch_gan(width, count, blur)
-    variant = identify(reference.state_dict(), 'D')
+    network = convert(reference.state_dict(), 'D')
     name = 'num_layers' if blur else 'num_conv'
-    assert variant.settings == {'in_channels': 3, 'base_channels': width, name: count}
+    assert arguments(network) == {'in_channels': 3, 'base_channels': width, name: count}
     assert same(to_published(loaded(reference.state_dict()).state_dict()), reference.state_dict())
 
 
@@ -306,26 +314,26 @@ def test_our_stylegan2_of_any_size_comes_back(width, half, downs, noise, size, l
     ):
         ours = {k: torch.randn(v.shape) for k, v in network.state_dict().items()}
         theirs = to_published(ours)
-        assert same(to_ours(theirs).state_dict, ours)
-        assert same(to_published(to_ours(theirs).state_dict), theirs)
+        assert same(to_ours(theirs), ours)
+        assert same(to_published(to_ours(theirs)), theirs)
 
 
 def test_wide_stylegan2_is_capped():
     network = StyleGAN2Generator(base_channels=300, num_blocks=2, num_downsamplings=2)
-    assert same(to_ours(to_published(network.state_dict())).state_dict, network.state_dict())
+    assert same(to_ours(to_published(network.state_dict())), network.state_dict())
 
 
-def test_old_statistics_are_named_and_left_out():
-    reference = published.resnet(2, 1, blur=False, statistics=True)
-    dropped = to_ours(reference.state_dict()).left_out
-    assert 'model.2.running_mean' in dropped and 'model.10.conv_block.2.running_var' in dropped
+def test_old_statistics_are_left_out():
+    reference = published.resnet(2, 1, blur=False, statistics=True).state_dict()
+    assert 'model.2.running_mean' in reference
     # PyTorch 0.3 did not count batches.
-    older = {
-        k: v for k, v in reference.state_dict().items() if not k.endswith('num_batches_tracked')
-    }
-    assert to_ours(older).left_out == [n for n in dropped if 'num_batches' not in n]
+    older = {k: v for k, v in reference.items() if not k.endswith('num_batches_tracked')}
+    for state_dict in (reference, older):
+        ours = to_ours(state_dict)
+        assert not any('running' in name or 'num_batches' in name for name in ours)
+        assert all(same({'': to_published(ours)[n]}, {'': older[n]}) for n in to_published(ours))
 
 
 def test_half_precision_stays_what_it_is():
     halved = {k: v.half() for k, v in published.resnet(2, 1).state_dict().items()}
-    assert same(to_published(to_ours(halved).state_dict), halved)
+    assert same(to_published(to_ours(halved)), halved)

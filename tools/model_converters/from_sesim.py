@@ -32,19 +32,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     from sesim_mmagic.converters import split
     from sesim_mmagic.utils.checkpoints import read_checkpoint, write_checkpoint
 
-    result = split(read_checkpoint(args.checkpoint), args.checkpoint)
-    for name in result.files:
+    files, remarks = split(read_checkpoint(args.checkpoint), args.checkpoint)
+    for name in files:
         command_line.check_out(Path(args.out, name), args.overwrite)
-    for name, state_dict in result.files.items():
-        write_checkpoint(Path(args.out, name), state_dict)
-    for name, variant in result.variants.items():
-        print(f'{Path(args.out, name)}: {variant}')
-    if result.averaged:
-        print('Generators are the moving averages, which translate for this checkpoint too.')
-    if result.swapped:
-        print('From BGR, as this checkpoint was trained, to RGB.')
-    if result.left_out:
-        print(f'Not written, no such file has a place for it: {", ".join(result.left_out)}.')
+    for name, network in files.items():
+        write_checkpoint(Path(args.out, name), network.tensors)
+        print(f'{Path(args.out, name)}: {network}')
+    for remark in remarks:
+        print(remark)
 
 
 if __name__ == '__main__':

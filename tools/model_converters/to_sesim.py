@@ -18,9 +18,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        'files', nargs='+', help='a generator, maybe its discriminator, maybe heads (F)'
-    )
+    parser.add_argument('files', nargs='+', help='generator, maybe discriminator, maybe heads (F)')
     parser.add_argument(
         '--back',
         nargs='+',
@@ -34,7 +32,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--layers',
         nargs='+',
-        help="layers whose features F takes, where they are not the authors' default: names of "
+        default=[],
+        help="layers whose features F sees, where they are not the authors' default: names of "
         "VGG16's (relu3_1 ...) or numbers of the generator's (0 4 ...)",
     )
     parser.add_argument(
@@ -57,15 +56,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     files, back = (
         {path: read_weights(path) for path in paths} for paths in (args.files, args.back)
     )
-    checkpoint, converted = join(files, args.source, args.target, back, args.layers, args.tanh)
+    checkpoint, networks = join(files, args.source, args.target, back, args.layers, args.tanh)
     write_checkpoint(args.out, checkpoint)
-    for path, network in converted.items():
-        print(f'{path}: {network.variant}')
-        if network.left_out:
-            print(
-                f'  {len(network.left_out)} tensors left out: blur kernels, which are as they have '
-                'to be, and running statistics of norms, which nothing uses'
-            )
+    for path, network in networks.items():
+        left_out = len({**files, **back}[path]) - len(network.tensors)
+        print(f'{path}: {network}, {left_out} tensors left out (blur kernels, running statistics)')
     print(f'Wrote {args.out}: {len(checkpoint["state_dict"])} tensors and their config.')
 
 
