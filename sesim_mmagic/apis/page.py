@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
-from threading import RLock
 
 import cv2
 import numpy as np
@@ -25,20 +24,21 @@ _MAP_SIDE = 256
 
 
 class Workshop:
-    """Pictures and models that visitors can choose. One call at a time works, the others wait.
+    """Pictures and models that visitors can choose; arrays are (H, W, 3), BGR, uint8.
 
     Args:
         models (Sequence[str]): Checkpoints that hold their configs, as paths or names of the model
             index; each is loaded when first used, and three are kept.
         pictures (str | Path | None): Folder of pictures; None for uploads alone.
-        feature_net (str): Weights of VGG16: 'torchvision', a path, or 'random' (seed 0).
+        feature_net (str): Weights of VGG16: 'random' (seed 0), a path, or 'torchvision', which are
+            downloaded when first used.
         device (str | None): Where to compute; None for the accelerator if there is one.
         max_side (int): Pictures with a longer side are scaled down to it.
         max_image_pixels (int): Pictures of more pixels are not decoded.
 
     Raises:
-        FileNotFoundError: A model or the folder does not exist.
-        ValueError: A model is named twice or unknown, there is no picture, or a number is too low.
+        FileNotFoundError: A model, the folder or the file of weights does not exist.
+        ValueError: A model is named twice or unknown, or there is no picture.
     """
 
     def __init__(
@@ -50,19 +50,19 @@ class Workshop:
         max_side: int,
         max_image_pixels: int,
     ) -> None:
-        if max_side < 16 or max_image_pixels < 1:
-            raise ValueError('--max-side must be at least 16, --max-image-pixels at least 1')
+        if feature_net not in ('random', 'torchvision') and not Path(feature_net).is_file():
+            raise FileNotFoundError(
+                f"--feature-net: '{feature_net}' does not exist; give a file, torchvision or random"
+            )
         for model in models:
             is_file = find_model(model) is None and '://' not in model
             if is_file and not Path(model).expanduser().is_file():
                 raise FileNotFoundError(f"Checkpoint '{model}' does not exist.")
-        labels = ['/'.join(Path(m).parts[-2:]) if Path(m).suffix else m for m in models]
-        if len(set(labels)) < len(
-            labels
-        ):  # folders of trainings often hold files of the same names
-            labels = list(models)
+        names = ['/'.join(Path(m).parts[-2:]) if Path(m).suffix else m for m in models]
+        if len(set(names)) < len(names):  # folders of trainings may hold files of the same names
+            names = list(models)
         #: Checkpoints by what a visitor sees.
-        self.models = dict(zip(labels, models, strict=True))
+        self.models = dict(zip(names, models, strict=True))
         if len(self.models) < len(models):
             raise ValueError(f'each model must be named once, got {list(models)}')
         #: Files by name, and which files of the folder are left out.
@@ -75,37 +75,33 @@ class Workshop:
             self.note = listing.note()
         self.feature_net, self.device = feature_net, device or get_device()
         self.max_side, self.max_image_pixels = max_side, max_image_pixels
-        #: The model of a name, a ``SeSimInferencer``, loaded when first used.
+        #: The model of a name, a ``SeSimInferencer``.
         self.model = lru_cache(maxsize=3)(self._load)
-        self._lock = RLock()
 
     def _load(self, name: str) -> SeSimInferencer:
-        with self._lock:
-            return SeSimInferencer(self.models[name], device=self.device, show_progress=False)
+        return SeSimInferencer(self.models[name], device=self.device, show_progress=False)
 
     def read(self, name: str, data: bytes | None = None) -> np.ndarray:
-        """One of ``pictures``, or an uploaded file of this name: (H, W, 3), BGR, uint8."""
+        """One of ``pictures``, or an uploaded file of this name."""
         path = name if data is not None else self.pictures[name]
-        with self._lock:  # memory does not grow with the number of visitors
-            picture = read_picture(path, data=data, max_pixels=self.max_image_pixels)
-            return _fit_into(picture, self.max_side)
+        picture = read_picture(path, data=data, max_pixels=self.max_image_pixels)
+        return _fit_into(picture, self.max_side)
 
     def translate(
         self, name: str, picture: np.ndarray, target: str, style: int | np.ndarray
     ) -> np.ndarray:
-        """Translate a picture (H, W, 3), BGR, uint8, with the model of this name.
+        """Translate a picture with the model of this name.
 
         The style of a multi-modal model is that of a picture, or the one that
         ``tools/translate.py --styles`` gives a number from 1.
         """
-        with self._lock:
-            inferencer, styles = self.model(name), None
-            if channels := inferencer.model.style_channels:
-                if isinstance(style, np.ndarray):
-                    styles = inferencer.encode_style(style, target)[None]
-                else:
-                    styles = draw_styles(style, channels, seed=0)[-1:]
-            result = inferencer(picture, target_domain=target, styles=styles)
+        inferencer, styles = self.model(name), None
+        if channels := inferencer.model.style_channels:
+            if isinstance(style, np.ndarray):
+                styles = inferencer.encode_style(style, target)[None]
+            else:
+                styles = draw_styles(style, channels, seed=0)[-1:]
+        result = inferencer(picture, target_domain=target, styles=styles)
         if reason := result['predictions'][0]['reason']:
             raise ValueError(reason)
         (translation,) = result['visualization']
@@ -114,43 +110,41 @@ class Workshop:
     @torch.no_grad()
     def similarity_maps(
         self, source: np.ndarray, translation: np.ndarray, point: tuple[float, float]
-    ) -> dict[str, np.ndarray]:
-        """Self-similarity of a point in two pictures (H, W, 3), BGR, uint8, as FSeSim sees it.
+    ) -> np.ndarray:
+        """Self-similarity of a point in both pictures, as each layer of FSeSim sees it.
 
-        The point (x, y) is shares of width and height, from 0 to below 1. Returns by layer a figure
-        of both maps, RGB, uint8.
+        The point (x, y) is shares of width and height, from 0 to below 1. Returns a figure (H, W,
+        3), RGB, uint8.
+
+        Raises:
+            FileNotFoundError: The weights of VGG16 cannot be downloaded.
+            ValueError: They are those of another network, or a picture is too small.
         """
         maps = []
-        with self._lock:
-            for picture in (source, translation):
-                image = torch.from_numpy(_fit_into(picture, _MAP_SIDE).transpose(2, 0, 1).copy())
-                image = to_model_range(image, self._loss.channel_order).to(self.device)
-                maps.append(self._loss.similarity_maps(image, [point]))
-        figures = {}
-        for layer in maps[0]:
-            cells = [Cell(pair[layer][0, 0].cpu().numpy(), point) for pair in maps]
-            figures[layer] = draw_maps([(layer, ['source', 'translation'])], [('', cells)])
-        return figures
+        for picture in (source, translation):
+            image = torch.from_numpy(_fit_into(picture, _MAP_SIDE).transpose(2, 0, 1).copy())
+            image = to_model_range(image, self._loss.channel_order).to(self.device)
+            maps.append(self._loss.similarity_maps(image, [point]))
+        cells = [Cell(pair[layer][0, 0].cpu().numpy(), point) for layer in maps[0] for pair in maps]
+        return draw_maps([(layer, ['source', 'translation']) for layer in maps[0]], [('', cells)])
 
     @cached_property
     def _loss(self) -> FSeSimLoss:
         is_random = self.feature_net == 'random'
         weights = dict(pretrained=None, seed=0) if is_random else dict(pretrained=self.feature_net)
-        net = dict(type='sesim_mmagic.VGG16Features', **weights)
-        loss = FSeSimLoss(feature_net=net)
+        loss = FSeSimLoss(feature_net=dict(type='sesim_mmagic.VGG16Features', **weights))
         try:
             loss.init_weights()
         except WeightsMissing as error:
             raise FileNotFoundError(
-                f'{error.problem} start the page with --feature-net PATH or random'
+                'No self-similarity: the weights of VGG16 cannot be downloaded; start the page '
+                'with --feature-net PATH or random'
             ) from error
         return loss.to(self.device).eval()
 
 
 def _fit_into(picture: np.ndarray, side: int) -> np.ndarray:
-    """Scale a picture (H, W, 3) down until no side is longer than ``side``; never up."""
-    share = side / max(picture.shape[:2])
-    if share >= 1:
-        return picture
-    height, width = (max(1, round(length * share)) for length in picture.shape[:2])
+    """Scale a picture down until no side is longer than ``side``; never up."""
+    share = min(1, side / max(picture.shape[:2]))
+    height, width = (max(1, round(share * length)) for length in picture.shape[:2])
     return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)

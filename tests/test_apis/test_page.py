@@ -1,8 +1,6 @@
 """Pictures, models and maps behind the page to try models."""
 
 import os
-import time
-from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -70,27 +68,6 @@ def test_only_regular_files_are_offered(folder, tmp_path):
     assert found.read('l\\udcf6we.PNG').shape == (16, 16, 3)
 
 
-def test_one_call_at_a_time_decodes_or_translates(workshop, monkeypatch):
-    inside, most = [], []
-
-    def slow(*args, **kwargs):
-        inside.append(1)
-        most.append(len(inside))
-        time.sleep(0.02)
-        inside.pop()
-        return picture((16, 16))
-
-    monkeypatch.setattr(page_module, 'read_picture', slow)
-    (generator,) = workshop.model('one/a.pth').model.generators.values()
-    hook = generator.register_forward_hook(lambda *_: slow() and None)
-    with ThreadPoolExecutor(6) as visitors:
-        for seed in range(3):
-            visitors.submit(workshop.read, 'first.png')
-            visitors.submit(workshop.translate, 'one/a.pth', picture((32, 32), seed), 'zebra', 1)
-    hook.remove()
-    assert len(most) >= 4 and set(most) == {1}
-
-
 def test_models_are_loaded_once_and_few_are_kept(folder, tmp_path):
     paths = [tmp_path / f'{name}.pth' for name in 'abcd']
     for path in paths:
@@ -115,21 +92,14 @@ def test_maps_are_those_of_fsesim(workshop):
         for p in (source, translation)
     ]
     found = workshop.similarity_maps(source, translation, point)
-    assert list(found) == ['relu3_1', 'relu4_1', 'relu4_3']
-    for layer, figure in found.items():
-        cells = [page_module.Cell(m[layer][0, 0].numpy(), point) for m in maps]
-        wanted = page_module.draw_maps([(layer, ['source', 'translation'])], [('', cells)])
-        # Maps of two runs may differ in the last digit, and a colour by one step.
-        assert np.abs(figure.astype(int) - wanted).max() <= 2
+    assert list(maps[0]) == ['relu3_1', 'relu4_1', 'relu4_3']
+    groups = [(layer, ['source', 'translation']) for layer in maps[0]]
+    cells = [page_module.Cell(m[layer][0, 0].numpy(), point) for layer in maps[0] for m in maps]
+    wanted = page_module.draw_maps(groups, [('', cells)])
+    # Maps of two runs may differ in the last digit, and a colour by one step.
+    assert np.abs(found.astype(int) - wanted).max() <= 2
     with pytest.raises(ValueError, match='both sides at least'):
         workshop.similarity_maps(picture((4, 400)), picture((4, 400)), point)
-
-
-def test_missing_weights_name_the_option(folder):
-    settings = {**SETTINGS, 'feature_net': '/no/where/vgg16.pth'}
-    workshop = Workshop([str(folder / 'one/a.pth')], **settings)
-    with pytest.raises(FileNotFoundError, match='do not exist.*--feature-net PATH or random'):
-        workshop.similarity_maps(picture((32, 32)), picture((32, 32)), (0.5, 0.5))
 
 
 def test_models_are_told_apart_and_settings_checked(folder, tmp_path):
@@ -144,8 +114,7 @@ def test_models_are_told_apart_and_settings_checked(folder, tmp_path):
         (['no_such_model'], {}, "no released model 'no_such_model'"),
         ([one], dict(pictures='gone'), "'gone' is no"),
         ([one], dict(pictures=tmp_path), 'holds no picture'),
-        ([one], dict(max_side=8), 'at least 16'),
-        ([one], dict(max_image_pixels=0), 'at least 1'),
+        ([one], dict(feature_net='/no/vgg16.pth'), "--feature-net: '/no/vgg16.pth' does not exist"),
     ):
         with pytest.raises((ValueError, FileNotFoundError), match=message):
             Workshop(models, **{**SETTINGS, **settings})

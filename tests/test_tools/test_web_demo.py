@@ -1,6 +1,10 @@
 """The page to try models: the real server, headless Chromium, and requests it refuses."""
 
+import asyncio
+import os
 import subprocess
+import threading
+import time
 from http.client import HTTPConnection
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
@@ -9,6 +13,8 @@ from urllib.request import Request, urlopen
 import cv2
 import numpy as np
 import pytest
+import torch
+from torchvision.models.vgg import cfgs, make_layers
 
 from sesim_mmagic.apis import SeSimInferencer
 from tests.test_tools.browser import CHROMIUM, Browser
@@ -24,13 +30,23 @@ def folder(demo_models):
 
 
 @pytest.fixture(scope='module')
-def address(python, folder, tmp_path_factory):
-    """Where the real server is, in a process of its own on a free port; by IPv6."""
+def vgg16(tmp_path_factory):
+    """Where the weights of VGG16 are kept when they were downloaded."""
+    return tmp_path_factory.mktemp('torch') / 'hub/checkpoints/vgg16-397923af.pth'
+
+
+@pytest.fixture(scope='module')
+def address(python, folder, vgg16, tmp_path_factory):
+    """Where the real server is, in a process of its own on a free port; by IPv6.
+
+    The weights of VGG16 cannot be downloaded, as long as nobody puts them into ``vgg16``.
+    """
     log = tmp_path_factory.mktemp('server') / 'log.txt'
     options = arguments(folder, '--port', '0', '--max-upload', '1', '--host', '::1')
+    no_network = dict(TORCH_HOME=str(vgg16.parents[2]), https_proxy='http://127.0.0.1:9')
     with log.open('w') as file:
         process = subprocess.Popen(
-            [python, str(TOOLS / 'web_demo.py'), *options],
+            [python, str(TOOLS / 'web_demo.py'), *options], env={**os.environ, **no_network},
             cwd=TOOLS.parent, stdout=subprocess.PIPE, stderr=file, text=True,
         )  # fmt: skip
     try:
@@ -54,7 +70,7 @@ def status(address, data=None, **headers):
 
 
 IDLE = "!document.querySelector('[role=status]').innerText.startsWith('Working')"
-STATUS = "document.querySelector('[role=status]').innerText"
+STATUS, HINT = (f"document.querySelector('[role={r}]').innerText" for r in ('status', 'note'))
 SHOWN = "[...document.querySelectorAll('img')].filter((i) => i.offsetWidth)"
 SIZES = f'{SHOWN}.map((i) => [i.naturalWidth, i.naturalHeight])'
 
@@ -74,7 +90,7 @@ def shown(address, browser, index):
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason='no Chromium in PATH')
-def test_visitor_in_a_browser(address, folder, tmp_path):
+def test_visitor_in_a_browser(address, folder, vgg16, tmp_path):
     source = cv2.imread(str(folder / 'pictures/first.png'))
     (wanted,) = SeSimInferencer(folder / 'one/a.pth', device='cpu')(source)['visualization']
     with Browser(tmp_path / 'profile') as browser:
@@ -87,16 +103,25 @@ def test_visitor_in_a_browser(address, folder, tmp_path):
         assert np.array_equal(shown(address, browser, 0), source)
         assert np.array_equal(shown(address, browser, 1), wanted)
 
+        # Without VGG16 a line says so, and the rest stays.
         browser.click('img', 0.25, 0.75)
-        browser.wait_for(f'{IDLE} && {SIZES}.length === 5 && {SIZES}.every((s) => s[0] > 1)')
-        assert all(width > 100 for width, _ in browser.evaluate(SIZES)[2:])
+        browser.wait_for(f"{IDLE} && {HINT}.includes('VGG16 cannot be downloaded')")
+        assert '--feature-net PATH' in browser.evaluate(HINT)
+        assert browser.evaluate(SIZES) == [[64, 48], [64, 48]]
+        vgg16.parent.mkdir(parents=True, exist_ok=True)
+        features = make_layers(cfgs['D']).state_dict()
+        torch.save({f'features.{name}': weight for name, weight in features.items()}, vgg16)
+
+        browser.click('img', 0.25, 0.75)
+        browser.wait_for(f'{IDLE} && {SIZES}.length === 3 && {SIZES}[2][0] > 500')
+        assert browser.evaluate(HINT).startswith('Self-similarity')
         crosses = browser.evaluate("document.querySelectorAll('svg path[stroke=white]').length")
         assert crosses == 2
         maps = shown(address, browser, 2)
 
         choose(browser, 'Model', 'many/a.pth')
         browser.wait_for(f"{IDLE} && document.querySelector('.q-slider').offsetWidth > 0")
-        browser.wait_for(f'{IDLE} && {SIZES}.length === 5')
+        browser.wait_for(f'{IDLE} && {SIZES}.length === 3')
         styled = shown(address, browser, 1)
         assert not np.array_equal(styled, wanted)
         assert not np.array_equal(shown(address, browser, 2), maps)
@@ -135,21 +160,46 @@ def test_requests_of_other_pages_are_refused(address):
     assert status(script, Sec_Fetch_Site='same-origin')[0] == 404
 
 
-def test_large_files_are_refused(address):
-    def answer(**headers):
-        place = urlsplit(address)
-        connection = HTTPConnection(place.hostname, place.port, timeout=60)
-        connection.putrequest('POST', '/anything')
-        for key, value in headers.items():
-            connection.putheader(key.replace('_', '-'), value)
-        connection.endheaders()
-        found = connection.getresponse()
-        return found.status, found.read().decode()
+def answer(address, method, path, **headers):
+    """Answer to a request that has these headers and no others, not even its own body."""
+    place = urlsplit(address)
+    connection = HTTPConnection(place.hostname, place.port, timeout=60)
+    connection.putrequest(method, path)
+    for key, value in headers.items():
+        connection.putheader(key.replace('_', '-'), value)
+    connection.endheaders()
+    return connection.getresponse()
 
-    code, text = answer(Content_Length='3000000')
-    assert code == 413 and 'up to 1 MB are taken' in text
-    assert answer(Transfer_Encoding='chunked')[0] == 413
-    assert answer(Content_Length='0')[0] == 404
+
+def test_connections_of_other_pages_are_refused(address):
+    socket = '/_nicegui_ws/socket.io/?EIO=4&transport=websocket'
+    begin = dict(Connection='Upgrade', Upgrade='websocket')
+    begin |= dict(Sec_WebSocket_Version='13', Sec_WebSocket_Key='MDEyMzQ1Njc4OWFiY2RlZg==')
+    for origin, code in ((address.rstrip('/'), 101), ('http://evil.example', 403)):
+        assert answer(address, 'GET', socket, Origin=origin, **begin).status == code
+
+
+def test_large_files_are_refused(address):
+    large = answer(address, 'POST', '/anything', Content_Length='3000000')
+    assert large.status == 413 and 'up to 1 MB are taken' in large.read().decode()
+    assert answer(address, 'POST', '/anything', Transfer_Encoding='chunked').status == 413
+    assert answer(address, 'POST', '/anything', Content_Length='0').status == 404
+
+
+def test_one_call_at_a_time_works():
+    """Visitors wait for each other: memory does not grow with their number."""
+    module, inside = tool('web_demo'), threading.Lock()
+
+    def work(number):
+        assert inside.acquire(blocking=False)
+        time.sleep(0.01)
+        inside.release()
+        return number
+
+    async def visit():
+        return await asyncio.gather(*(module.in_turn(work, number) for number in range(6)))
+
+    assert asyncio.run(visit()) == list(range(6))
 
 
 def test_messages_show_no_folders():
@@ -170,6 +220,8 @@ def test_mistakes_are_told_at_the_start(folder, capsys):
     for argv, message in (
         (['--pictures', 'gone'], "'gone' is no"),
         (['--max-upload', '0'], '--max-upload must be at least 1'),
+        (['--max-side', '8'], '--max-side must be at least 16'),
+        (['--max-image-pixels', '0'], '--max-image-pixels must be at least 1'),
         (['--model', model, 'gone.pth'], "Checkpoint 'gone.pth' does not exist"),
     ):
         assert message in fails(capsys, 'web_demo', '--model', model, *argv)

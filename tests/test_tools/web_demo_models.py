@@ -61,4 +61,4 @@ def as_png(array):
 def arguments(folder, *more):
     models = [str(folder / name) for name in ('one/a.pth', 'many/a.pth', 'way/a.pth', 'broken.pth')]
     pictures = ['--pictures', str(folder / 'pictures')]
-    return ['--model', *models, *pictures, '--feature-net', 'random', '--device', 'cpu', *more]
+    return ['--model', *models, *pictures, '--device', 'cpu', *more]
