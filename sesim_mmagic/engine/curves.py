@@ -9,17 +9,12 @@ from matplotlib.figure import Figure
 
 from sesim_mmagic.utils.names import printable
 
-_COLUMNS = 3
-# Of a panel with its margins, and of the legend above all; in inches.
-_PANEL, _LEGEND = (3.8, 2.3), 0.3
 _SETTINGS: dict[Any, Any] = {
     'svg.fonttype': 'none',  # text stays text, in the font of the page
     'svg.hashsalt': 'curves',  # equal curves give equal files
-    'font.family': 'sans-serif',
     'font.size': 9,
     'axes.spines.top': False,
     'axes.spines.right': False,
-    'axes.edgecolor': '#888',
     'axes.grid': True,
     'grid.color': '#e6e6e6',
     'axes.titlesize': 10,
@@ -44,34 +39,28 @@ def draw_curves(panels: dict[str, dict[str, list]]) -> str:
     Returns:
         str: An SVG document.
     """
-    columns = min(_COLUMNS, len(panels))
+    columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     handles: dict[str, Artist] = {}
     with rc_context(_SETTINGS):
         # No pyplot: a figure of its own leaves the state of a training process alone. Fixed
-        # margins: matplotlib's own layouts draw everything twice.
-        width, height = _PANEL[0] * columns, _PANEL[1] * rows + _LEGEND
+        # margins in inches: matplotlib's own layouts take two and a half times as long.
+        width, height = 3.8 * columns, 2.3 * rows + 0.3
+        sides = dict(left=0.55 / width, right=1 - 0.15 / width)
+        ends = dict(bottom=0.3 / height, top=1 - 0.65 / height)
+        grid = dict(wspace=0.23, hspace=0.4, **sides, **ends)
         figure = Figure(figsize=(width, height))
-        axes = figure.subplots(rows, columns, squeeze=False).ravel()
-        figure.subplots_adjust(
-            left=0.55 / width,
-            right=1 - 0.15 / width,
-            bottom=0.3 / height,
-            top=1 - (0.35 + _LEGEND) / height,
-            wspace=0.7 / (_PANEL[0] - 0.7),
-            hspace=0.65 / (_PANEL[1] - 0.65),
-        )
+        axes = figure.subplots(rows, columns, squeeze=False, gridspec_kw=grid).ravel()
         for axis, (title, lists) in zip(axes, panels.items(), strict=False):
             axis.set_title(printable(title), loc='left', parse_math=False)
-            axis.margins(x=0.03, y=0.12)
             for style, (name, points) in zip(_STYLES, lists.items(), strict=False):
                 points = [point for point in points if None not in point]
-                marker = '.' if len(points) < 60 else ''
                 if points:
+                    marker = '.' if len(points) < 60 else ''
                     lines = axis.plot(*zip(*points, strict=True), **{'marker': marker, **style})
                     handles.setdefault(name, lines[0])
-        for axis in axes[len(panels) :]:
-            axis.set_visible(False)
+        for axis in axes:
+            axis.axison = bool(axis.lines)  # scales without a point would mean nothing
         handles.pop('', None)
         if handles:
             names = list(handles)

@@ -1,8 +1,7 @@
 """HTML pages of scores, curves and pictures that need no server (``report.html.jinja``)."""
 
-import base64
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,6 @@ from sesim_mmagic.utils.images import check_picture
 from sesim_mmagic.utils.names import printable
 
 PAGE = 'report.html'
-# Pictures are this package's own, or were read already.
-_ANY_SIZE = 2**62
 
 
 def write_report(
@@ -51,7 +48,7 @@ def write_report(
         FileNotFoundError: A picture does not exist.
     """
     sections = [_table(*table) for table in tables]
-    _write_page(path, title, [*sections, _pictures(Path(path).parent, columns, rows)], note)
+    _write(path, title, [*sections, _pictures(Path(path).parent, columns, rows)], note)
 
 
 def write_results_page(folder: str | Path, results: dict) -> None:
@@ -61,22 +58,13 @@ def write_results_page(folder: str | Path, results: dict) -> None:
         folder (str | Path): Work directory.
         results (dict): As :class:`~sesim_mmagic.engine.hooks.results.ResultsHook` keeps them.
     """
-    validation = results.get('validation', {})
-    sections = [
-        *_tests(folder, results.get('tests', [])),
-        *_best(results.get('best', [])),
-        *_validation_curves(validation, results),
-        *_losses(results.get('losses')),
-        *_training(results.get('training')),
-        *_validation_table(validation),
-    ]
-    note = [f'sesim_mmagic {results["sesim_mmagic"]}']
+    note = f'sesim_mmagic {results["sesim_mmagic"]}'
     if 'seed' in results:
-        note.append(f'seed {results["seed"]}')
-    if 'training' in results:
-        training = results['training']
-        note.append(f'{training["iterations"]} of {training["max_iterations"]} iterations')
-    _write_page(Path(folder, PAGE), results['config'], sections, ', '.join(note))
+        note += f', seed {results["seed"]}'
+    if training := results.get('training', {}):
+        note += ', {iterations} of {max_iterations} iterations'.format_map(training)
+    sections = [*_tests(Path(folder), results.get('tests', [])), *_training(results)]
+    _write(Path(folder, PAGE), results['config'], sections, note)
 
 
 def run_name(runner: Runner) -> str:
@@ -91,14 +79,13 @@ def page_failure(page: str | Path, error: Exception) -> str:
     return printable(f"The page '{page}' could not be written: {reason}")
 
 
-def _write_page(path: str | Path, title: str, sections: list[dict], note: str) -> None:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True
-    )
-    environment.filters['number'] = _number
+def _write(path: str | Path, title: str, sections: list[dict], note: str) -> None:
+    loader = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(loader=loader, autoescape=True, trim_blocks=True)
+    # The bytes of a name count, whatever its encoding.
+    environment.filters.update(number=_number, address=lambda path: quote(os.fsencode(path)))
     template = environment.get_template('report.html.jinja')
-    page = template.render(title=title, sections=sections, note=note)
-    write_atomically(path, printable(page))
+    write_atomically(path, printable(template.render(title=title, sections=sections, note=note)))
 
 
 def _number(value: Any) -> str:
@@ -109,123 +96,94 @@ def _number(value: Any) -> str:
     return f'{value:.2e}' if 0 < abs(value) < 0.001 else f'{value:.3f}'
 
 
-def _address(path: str | Path) -> str:
-    """A path as the address of a link; its bytes count, whatever the encoding of the name."""
-    return quote(os.fsencode(path))
-
-
 def _table(caption: str, header: Sequence[str], lines: Iterable[Sequence]) -> dict:
     return dict(caption=caption, header=header, lines=list(lines))
 
 
-def _pictures(folder: str | Path, columns: Sequence[str], rows: Iterable) -> dict:
+def _pictures(folder: Path, columns: Sequence[str], rows: Iterable) -> dict:
+    """Rows of pictures: of each its path in the folder, its width and its height."""
     shown = []
-    for name, pictures in rows:
-        if len(pictures) != len(columns):
+    for name, paths in rows:
+        if len(paths) != len(columns):
             raise ValueError(
-                f"Row '{name}' has {len(pictures)} pictures for {len(columns)} "
+                f"Row '{name}' has {len(paths)} pictures for {len(columns)} "
                 f'columns {tuple(columns)}; use None for an empty cell.'
             )
-        shown.append((name, [path and _picture(folder, name, path) for path in pictures]))
+        shown.append((name, [path and _picture(folder, path) for path in paths]))
     return dict(columns=columns, rows=shown)
 
 
-def _picture(folder: str | Path, name: str, path: str | Path) -> dict:
-    relative = Path(os.path.relpath(path, folder)).as_posix()
-    if relative.startswith('../'):
+def _picture(folder: Path, path: str | Path) -> tuple[str, int, int]:
+    inside = Path(os.path.relpath(path, folder)).as_posix()
+    if inside.startswith('../'):
         raise ValueError(
             f"Picture '{path}' lies outside '{folder}', the folder of the page: "
             'copy it there, so that the folder can be moved.'
         )
-    width, height = check_picture(path, max_pixels=_ANY_SIZE)
-    return dict(address=_address(relative), width=width, height=height)
+    # Pictures are this package's own, or were read already: they may have any size.
+    return inside, *check_picture(path, max_pixels=2**62)
 
 
-def _curves(caption: str, panels: dict[str, dict]) -> dict:
-    return dict(caption=caption, svg=base64.b64encode(draw_curves(panels).encode()).decode())
-
-
-def _tests(folder: str | Path, tests: list[dict]) -> Iterator[dict]:
+def _tests(folder: Path, tests: list[dict]) -> list[dict]:
     """Scores of every tested checkpoint, a column each; pictures of the last test."""
     if not tests:
-        return
+        return []
     names = [test['checkpoint'] or f'weights of iteration {test["iteration"]}' for test in tests]
     lines = [
         ('pictures', *(f'{test["split"]} ({test["pictures"]})' for test in tests)),
         ('iteration', *(test['iteration'] for test in tests)),
-        *((key, *(test['metrics'].get(key) for test in tests)) for key in _score_names(tests)),
+        *((key, *(test['metrics'].get(key) for test in tests)) for key in _scores(tests)),
     ]
-    yield _table('Test', ('', *names), lines)
+    sections = [_table('Test', ('', *names), lines)]
     examples = tests[-1].get('examples', dict(columns=(), rows=()))
+    rows = [(name, [path and folder / path for path in paths]) for name, paths in examples['rows']]
     # Somebody may have removed pictures since.
-    rows = [
-        (name, [path and Path(folder, path) for path in paths])
-        for name, paths in examples['rows']
-        if all(path is None or Path(folder, path).is_file() for path in paths)
-    ]
+    rows = [row for row in rows if all(path is None or path.is_file() for path in row[1])]
     if rows:
-        yield _pictures(folder, examples['columns'], rows)
+        sections.append(_pictures(folder, examples['columns'], rows))
     # A later test writes to the same page.
     pages = {test['page']: name for test, name in zip(tests, names, strict=True) if 'page' in test}
-    links = [(f'Pictures of the test of {name}', _address(page)) for page, name in pages.items()]
-    yield dict(links=links)
+    links = [(f'Pictures of the test of {name}', page) for page, name in pages.items()]
+    return [*sections, dict(links=links)]
 
 
-def _best(best: list[dict]) -> Iterator[dict]:
+def _training(results: dict) -> list[dict]:
+    """Best checkpoints, curves of scores and losses, time and memory, scores in numbers."""
+    best, validation = results.get('best', []), results.get('validation', {})
+    sections, history = [], validation.get('history', [])
     if best:
-        header = ('by validation score', 'better is', 'value', 'iteration', 'checkpoint')
         keys = ('key', 'rule', 'value', 'iteration', 'checkpoint')
-        yield _table('Best checkpoint', header, ([entry[key] for key in keys] for entry in best))
-
-
-def _validation_curves(validation: dict, results: dict) -> Iterator[dict]:
-    """Curves of the scores, with the best checkpoint and the tests."""
-    history = validation.get('history', [])
-    panels = {}
-    for key in _score_names(history):
-        best = [entry for entry in results.get('best', []) if entry['key'] == key]
-        panels[key] = {
-            validation['split']: [(v['iteration'], v['metrics'].get(key)) for v in history],
-            'best checkpoint': [(entry['iteration'], entry['value']) for entry in best],
-            'test': [(t['iteration'], t['metrics'].get(key)) for t in results.get('tests', [])],
+        header = ('by validation score', 'better is', *keys[2:])
+        sections.append(_table('Best checkpoint', header, [[b[key] for key in keys] for b in best]))
+    if scores := _scores(history):
+        about = 'Validation on {split}, {pictures} pictures'.format_map(validation)
+        panels = {
+            key: {
+                validation['split']: [(v['iteration'], v['metrics'].get(key)) for v in history],
+                'best checkpoint': [(b['iteration'], b['value']) for b in best if b['key'] == key],
+                'test': [(t['iteration'], t['metrics'].get(key)) for t in results.get('tests', [])],
+            }
+            for key in scores
         }
-    if panels:
-        yield _curves(_validation_caption(validation), panels)
-
-
-def _losses(losses: dict | None) -> Iterator[dict]:
-    if losses:
-        yield _curves('Losses by iteration', {name: {'': curve} for name, curve in losses.items()})
-
-
-def _training(training: dict | None) -> Iterator[dict]:
-    if training is None:
-        return
-    step = training['seconds_per_iteration']
-    lines = [
-        ('iterations', training['iterations']),
-        ('ranks', training['ranks']),
-        ('time', str(timedelta(seconds=round(training['seconds'])))),
-        ('time of an iteration, median', None if step is None else f'{1000 * step:.0f} ms'),
-        (f'peak memory, {training["memory_of"]}', f'{training["peak_memory_mb"]:.0f} MB'),
-    ]
-    yield _table('Training', (), lines)
-
-
-def _validation_table(validation: dict) -> Iterator[dict]:
-    history = validation.get('history', [])
-    if keys := _score_names(history):
-        caption = f'{_validation_caption(validation)}, in numbers'
+        sections.append(dict(caption=about, svg=draw_curves(panels)))
+    if losses := results.get('losses'):
+        panels = {name: {'': curve} for name, curve in losses.items()}
+        sections.append(dict(caption='Losses by iteration', svg=draw_curves(panels)))
+    if training := results.get('training'):
+        step = training['seconds_per_iteration']
         lines = [
-            (entry['iteration'], *(entry['metrics'].get(key) for key in keys)) for entry in history
+            *((key, training[key]) for key in ('iterations', 'ranks')),
+            ('time', str(timedelta(seconds=round(training['seconds'])))),
+            ('time of an iteration, median', None if step is None else f'{1000 * step:.0f} ms'),
+            (f'peak memory, {training["memory_of"]}', f'{training["peak_memory_mb"]:.0f} MB'),
         ]
-        yield _table(caption, ('iteration', *keys), lines)
+        sections.append(_table('Training', (), lines))
+    if scores:
+        lines = [(v['iteration'], *(v['metrics'].get(key) for key in scores)) for v in history]
+        sections.append(_table(f'{about}, in numbers', ('iteration', *scores), lines))
+    return sections
 
 
-def _validation_caption(validation: dict) -> str:
-    return f'Validation on {validation["split"]}, {validation["pictures"]} pictures'
-
-
-def _score_names(entries: list[dict]) -> list[str]:
+def _scores(entries: list[dict]) -> list[str]:
     """Names of all scores in the order of their appearance; some entries may lack some."""
     return list(dict.fromkeys(key for entry in entries for key in entry['metrics']))

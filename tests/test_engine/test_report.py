@@ -44,6 +44,7 @@ def test_page_shows_pictures_and_tables(tmp_path, picture):
         and '<td>\u2013</td>' in text
     )
     assert '<td></td>' in text  # the missing truth
+    assert 'style="--columns: 2"' in text  # their share of the page
     assert re.findall(r'src="([^"]+)"', text) == ['in%20puts/50%25%231%3F.png']
     assert not re.search(r'(src|href)="(/|https?:|file:)|<script', text)
 
@@ -85,10 +86,3 @@ def test_curves_show_every_panel():
     named = draw_curves(panels)
     for name in ('held-out', 'best', 'test'):
         assert named.count(f'>{name}</text>') == 1 and f'>{name}</text>' not in plain
-
-
-@pytest.mark.parametrize('columns, width', [(2, 16), (4, 16), (8, 8), (10, 6.4), (30, 6)])
-def test_many_columns_share_the_page(tmp_path, columns, width):
-    write_report(tmp_path / 'index.html', 'Many', [str(i) for i in range(columns)], [])
-    layout = re.findall(r'<col style="width: ([0-9.]+)rem">', (tmp_path / 'index.html').read_text())
-    assert [float(found) for found in layout] == [6] + [width] * columns

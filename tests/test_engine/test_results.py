@@ -161,7 +161,7 @@ def test_page_shows_the_results(trained):
     assert 'test (3)' in shown and 'Validation on val (held-out), 2 pictures' in shown
     assert '|paired/psnr||greater||23.000||4||best_paired_psnr_iter_4.pth|' in shown
     assert 'sesim_mmagic' in shown and 'seed 7' in shown and '6 of 6 iterations' in shown
-    assert text.count('src="data:image/svg+xml;base64,') == 2
+    assert text.count('src="data:image/svg+xml,') == 2
     pictures = re.findall(r'src="(test/[^"]+)"', text)
     # Each picture leads to itself.
     assert re.findall(r'href="([^"]+)"', text) == [*pictures, 'test/index.html']
