@@ -1,5 +1,6 @@
 """How good a translation is."""
 
+from .colouring import ColouringScores
 from .distribution_metrics import DistributionScores
 from .diversity import LPIPSDiversity
 from .feature_networks import InceptionFeatures, PooledFeatures
@@ -13,6 +14,7 @@ from .structure_distance import StructureDistance
 from .translation_metric import TranslationMetric
 
 __all__ = [
+    'ColouringScores',
     'DistributionScores',
     'InceptionFeatures',
     'LPIPSDistance',

@@ -117,7 +117,8 @@ GREATER = (
     'paired/psnr paired/ssim paired/boundary_f1 distribution/density_clean distribution/coverage '
     'synthetic/foreground_iou synthetic/miou synthetic/miou_permuted synthetic/boundary_f1 '
     'synthetic/psnr synthetic/ssim synthetic/style segmentation/pixel_accuracy '
-    'segmentation/class_accuracy segmentation/miou segmentation/map diversity/lpips'
+    'segmentation/class_accuracy segmentation/miou segmentation/map diversity/lpips '
+    'colouring/filled colouring/colour_spread'
 )
 
 

@@ -17,6 +17,7 @@ GREATER_IS_BETTER = (
     'density',
     'coverage',
     'diversity/',
+    'colouring/',
     '/map',
     '/style',
 )
