@@ -6,7 +6,11 @@ its parents without triggering *their* locations, hence MMagic's location stands
 list: with ``default_scope='sesim_mmagic'`` MMagic's own types are found too.
 """
 
+from typing import Any
+
+from mmengine.model import is_model_wrapper
 from mmengine.registry import Registry
+from torch import nn
 
 try:
     import mmagic.registry as mmagic_registry
@@ -60,3 +64,8 @@ EVALUATORS = _child(mmagic_registry.EVALUATORS, _EVALUATION)
 
 VISUALIZERS = _child(mmagic_registry.VISUALIZERS, _VISUALIZATION)
 VISBACKENDS = _child(mmagic_registry.VISBACKENDS, _VISUALIZATION)
+
+
+def unwrapped(module: nn.Module) -> Any:
+    """The module inside a wrapper of ``MODEL_WRAPPERS``, for distributed training, or itself."""
+    return module.get_submodule('module') if is_model_wrapper(module) else module

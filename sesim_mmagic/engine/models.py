@@ -1,14 +1,10 @@
-"""The model of a runner, without wrappers for distributed training."""
+"""The translator of a runner, without wrappers for distributed training."""
 
 from typing import Any
 
-from mmengine.model import is_model_wrapper
 from torch import nn
 
-
-def unwrapped(model: nn.Module) -> nn.Module:
-    """Return the model inside a wrapper for distributed training, or the model itself."""
-    return model.get_submodule('module') if is_model_wrapper(model) else model
+from sesim_mmagic.registry import unwrapped
 
 
 def translator_of(model: nn.Module) -> Any:

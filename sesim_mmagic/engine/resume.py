@@ -10,9 +10,9 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 
 from sesim_mmagic.engine.checks import check_hooks
-from sesim_mmagic.engine.models import unwrapped
 from sesim_mmagic.engine.settings_diff import SettingsDiff
 from sesim_mmagic.engine.work_dir import check_start, overwrite_training
+from sesim_mmagic.registry import unwrapped
 from sesim_mmagic.translators.feature_weights import check_features
 from sesim_mmagic.utils.checkpoints import last_checkpoint
 from sesim_mmagic.utils.weights import WeightsMismatch, adapt_names, differences

@@ -6,6 +6,8 @@ from typing import Any
 from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
+from sesim_mmagic.registry import unwrapped
+
 
 class DomainNetworks(nn.ModuleDict):
     """One network per domain, called by the domain's name.
@@ -43,11 +45,6 @@ def reachable_networks(networks: nn.Module) -> ThroughWrapper:
     """
     trains = any(parameter.requires_grad for parameter in networks.parameters())
     return ThroughWrapper(networks if trains else unwrapped(networks))
-
-
-def unwrapped(module: Any) -> Any:
-    """The module without its distributed wrapper, if it has one."""
-    return module.module if is_model_wrapper(module) else module
 
 
 def drop_wrapper_names(module: nn.Module, state_dict: dict, prefix: str, metadata: dict) -> None:

@@ -8,11 +8,11 @@ from mmagic.models import CycleGAN, Pix2Pix
 from mmagic.models.editors.pix2pix import UnetGenerator
 from torch import Tensor, nn
 
-from sesim_mmagic.registry import MODELS
+from sesim_mmagic.registry import MODELS, unwrapped
 from sesim_mmagic.utils.checks import check_keys, check_numbers
 
 from .checks import check_training_batch, finite_losses
-from .domain_networks import DomainNetworks, reachable_networks, unwrapped
+from .domain_networks import DomainNetworks, reachable_networks
 from .image_buffer import ImageBuffer
 from .padding import size_divisor_of
 from .structure import Lesson, check_optimizers, learn_structure, structure_distance

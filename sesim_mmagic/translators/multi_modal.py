@@ -10,11 +10,11 @@ from mmagic.structures import DataSample
 from mmengine.optim import OptimWrapperDict
 from torch import Tensor
 
-from sesim_mmagic.registry import MODELS
+from sesim_mmagic.registry import MODELS, unwrapped
 from sesim_mmagic.utils.checks import check_flags, check_ints, check_numbers
 
 from .checks import finite_losses
-from .domain_networks import reachable_networks, unwrapped
+from .domain_networks import reachable_networks
 from .domain_translator import DomainTranslator
 from .structure import (
     Features,

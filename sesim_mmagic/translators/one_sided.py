@@ -8,11 +8,11 @@ from mmagic.models.utils import set_requires_grad
 from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
 
-from sesim_mmagic.registry import MODELS
+from sesim_mmagic.registry import MODELS, unwrapped
 from sesim_mmagic.utils.checks import check_flags, check_numbers
 
 from .checks import finite_losses
-from .domain_networks import reachable_networks, unwrapped
+from .domain_networks import reachable_networks
 from .domain_translator import DomainTranslator
 from .image_buffer import ImageBuffer
 from .penalties import discriminator_penalties

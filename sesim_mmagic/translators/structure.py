@@ -8,8 +8,7 @@ from mmengine.optim import OptimWrapperDict
 from torch import Tensor
 
 from sesim_mmagic.losses import LearnedStructureLoss
-
-from .domain_networks import unwrapped
+from sesim_mmagic.registry import unwrapped
 
 OPTIMIZER_KEY = 'structure_loss'
 

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from sesim_mmagic.losses import StructureLoss
 from sesim_mmagic.losses.feature_loss import FeatureLoss
+from sesim_mmagic.registry import unwrapped
 from sesim_mmagic.utils.samples import is_repeated
 
 from .acceleration import accelerate
 from .checks import check_average, check_channel_order, check_generator_features, check_weights
-from .domain_networks import drop_wrapper_names, unwrapped
+from .domain_networks import drop_wrapper_names
 from .one_channel import adapt_channels
 from .padding import pad_to_multiple
 

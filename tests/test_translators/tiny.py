@@ -7,8 +7,7 @@ from mmagic.structures import DataSample
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import init_default_scope
 
-from sesim_mmagic.registry import MODELS
-from sesim_mmagic.translators.domain_networks import unwrapped
+from sesim_mmagic.registry import MODELS, unwrapped
 from tests.tiny import TINY_FSESIM
 
 TINY_RESNET = dict(type='sesim_mmagic.ResNetBlurGenerator', base_channels=4, num_blocks=1)

@@ -16,9 +16,8 @@ from sesim_mmagic.engine.hooks.best_score import (
     check_evaluated,
     chosen_scores,
 )
-from sesim_mmagic.engine.models import unwrapped
 from sesim_mmagic.engine.storage import RemoveLater
-from sesim_mmagic.registry import HOOKS
+from sesim_mmagic.registry import HOOKS, unwrapped
 from sesim_mmagic.translators.feature_weights import KEY, feature_checksums
 from sesim_mmagic.utils.checkpoints import (
     POINTER,
