@@ -8,6 +8,7 @@ all.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.trainings import Training, train_all, translated_scenes, write_grid
@@ -36,7 +37,10 @@ Try it in a browser, and click where self-similarity is to be shown:
 Train on your own pictures: docs/guide/own_data.md"""
 
 
-def parse_args():
+Row = tuple[str, ...]
+
+
+def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description='Train FSeSim and its baseline on the CPU.')
     parser.add_argument('--out', default='work_dirs/demo', help='folder for everything')
@@ -54,7 +58,7 @@ def parse_args():
     return parser.parse_args()
 
 
-def make_trainings(args, out, dataset):
+def make_trainings(args: argparse.Namespace, out: Path, dataset: str | Path) -> list[Training]:
     """One training a method."""
     trainings = []
     for name, (title, iterations, settings) in METHODS.items():
@@ -63,7 +67,7 @@ def make_trainings(args, out, dataset):
     return trainings
 
 
-def table(trainings):
+def table(trainings: Sequence[Training]) -> tuple[Row, list[Row]]:
     """Header and lines of the results, one column a training."""
     results = [training.results() for training in trainings]
     minutes = [r['step_seconds'] * r['run']['iterations'] / 60 for r in results]
@@ -75,7 +79,9 @@ def table(trainings):
     return ('', *(training.title for training in trainings)), lines
 
 
-def write_pictures(out, trainings, header, lines):
+def write_pictures(
+    out: Path, trainings: Sequence[Training], header: Row, lines: Sequence[Row]
+) -> None:
     """A page of all scenes, each with both translations and the truth, and a PNG of the first."""
     from sesim_mmagic.engine import write_report
 
@@ -87,7 +93,7 @@ def write_pictures(out, trainings, header, lines):
 
 
 @command_line.command('the same command goes on from here')
-def main():
+def main() -> None:
     """Run the demo."""
     args = parse_args()
     from sesim_mmagic.datasets import write_shapes

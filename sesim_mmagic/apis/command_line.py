@@ -209,17 +209,24 @@ def add_max_image_pixels(parser: argparse.ArgumentParser) -> None:
     """Add ``--max-image-pixels N``; None where it is not given."""
     parser.add_argument(
         '--max-image-pixels',
-        type=_positive,
+        type=whole_number(1),
         metavar='N',
         help='most pixels of a picture that is read (default: 178956970, the limit of Pillow); '
         'a picture takes several times 3 bytes a pixel of memory',
     )
 
 
-def _positive(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not int(text):
-        raise argparse.ArgumentTypeError(f"a whole number of at least 1 is expected, got '{text}'")
-    return int(text)
+def whole_number(least: int) -> Callable[[str], int]:
+    """Type of argparse for whole numbers from ``least``, 0 or more, on."""
+
+    def read(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or int(text) < least:
+            raise argparse.ArgumentTypeError(
+                f"a whole number of at least {least} is expected, got '{text}'"
+            )
+        return int(text)
+
+    return read
 
 
 def option_pairs(text: str) -> str:

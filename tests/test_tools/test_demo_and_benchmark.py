@@ -169,11 +169,18 @@ def test_results_of_other_settings_are_not_taken(call, tmp_path):
 
 def test_losses_benchmark_compares_equal_values(call, capsys, tmp_path):
     call('losses', '--repeats', 1, '--out', tmp_path / 'losses.json')
-    assert len(capsys.readouterr().out.splitlines()) == 5
-    rows = json.loads((tmp_path / 'losses.json').read_text())['results']
-    named = [(row['loss'], row['patch']) for row in rows]
-    assert named == [('FSeSim', 32), ('FSeSim', 64), ('LSeSim', 32)]
-    assert rows[0]['dense peak MB'] < rows[0]['loop peak MB'] / 4, 'windows are materialised'
+    pairs = json.loads((tmp_path / 'losses.json').read_text())['results']
+    expected = [
+        f'{loss}, patch size {side}, {form}'
+        for loss, side in (('FSeSimLoss', 32), ('FSeSimLoss', 64), ('LSeSimLoss', 32))
+        for form in ('dense', 'loop')
+    ]
+    assert [row['step'] for pair in pairs for row in pair] == expected
+    printed = capsys.readouterr().out
+    assert all(f'| {step} | ' in printed for step in expected)
+    dense, loop = pairs[0]
+    assert dense['peak MB'] < loop['peak MB'] / 4, 'windows are materialised'
+    assert loop['of the first'] == [loop['ms'][0] / dense['ms'][0]]
     with pytest.raises(SystemExit):
         call('losses', '--reference', tmp_path)
     assert 'holds no models/sc_model.py' in capsys.readouterr().err

@@ -129,12 +129,12 @@ def test_configs_take_turns_and_report_multiply_adds_by_part(train_step, tmp_pat
 
     # Source and translation go forward, gradients flow back through the translation alone.
     parts = narrow['by part']
-    assert parts['VGG16 forward'] == pytest.approx(2 * 2 * vgg16_multiply_adds() / 1e9)
-    assert parts['VGG16 backward'] == pytest.approx(2 * vgg16_multiply_adds() / 1e9)
+    assert parts['features forward'] == pytest.approx(2 * 2 * vgg16_multiply_adds() / 1e9)
+    assert parts['features backward'] == pytest.approx(2 * vgg16_multiply_adds() / 1e9)
     forward, backward = (parts[f'generators {way}'] for way in ('forward', 'backward'))
     assert forward < backward <= 2 * forward
     assert sum(parts.values()) == pytest.approx(narrow['10^9 multiply-adds'])
-    for expected in ('| narrow, 64 px | ', ' (1 to 1) | ', 'VGG16 backward 0.'):
+    for expected in ('| narrow, 64 px | ', ' (1 to 1) | ', 'features backward 0.'):
         assert expected in printed
 
 
@@ -161,12 +161,12 @@ def test_the_reference_is_called_as_its_authors_do(
 
     spec = dict(
         reference=str(reference), mode=mode, augmented=augmented, single_image=single_image,
-        size=8, batch=2, device='cpu', threads=1,
+        size=8, batch=2, device='cpu', threads=1, dtype='float32',
     )  # fmt: skip
     with Worker() as worker:
         worker.ask(start, AuthorsStep, spec)
         assert worker.ask(ask, 'seconds') > 0
-        _, counts = worker.ask(ask, 'costs')
+        counts = worker.ask(ask, 'counts')
     argv, *calls = (reference / 'models/log').read_text().splitlines()
     assert (
         f'--model {"sinsc" if single_image else "sc"} ' in argv
@@ -179,8 +179,8 @@ def test_the_reference_is_called_as_its_authors_do(
     assert counts == {
         'generators forward': 2 * 9 * 64,
         'generators backward': 2 * 9 * 64,
-        'VGG16 forward': 2 * 64 * 27 * 64,
-        'VGG16 backward': 2 * 2 * 64 * 27 * 64,
+        'features forward': 2 * 64 * 27 * 64,
+        'features backward': 2 * 2 * 64 * 27 * 64,
     }
 
 
@@ -199,32 +199,36 @@ class Fake:
         pass
 
     def ask(self, function, *args):
-        if function.__name__ == 'convolution_rate':
-            assert args == ('cpu', 'float32', 1)
+        name, *args = (function.__name__, *args) if function.__name__ != 'ask' else args
+        if name == 'convolution_rate':
+            assert args == ['float32', 'cpu', 1]
             return next(self.seconds)
-        if function.__name__ == 'start':
+        if name == 'start':
             self.name = args[0]
             return None
-        self.asked.append((self.name, args[0]))
-        answers = dict(settle=None, costs=(4.0, {'a forward': 10, 'other': 2}))
-        return next(self.seconds) if args[0] == 'seconds' else answers[args[0]]
+        self.asked.append((self.name, name))
+        answers = dict(settle=None, peak=4.0, counts={'a forward': 10, 'other': 2})
+        return next(self.seconds) if name == 'seconds' else answers[name]
 
 
-def test_steps_are_compared_round_by_round(train_step, monkeypatch):
+def test_steps_are_compared_round_by_round(monkeypatch):
+    import steps
+
     fakes = iter([Fake([12, 6, 3]), Fake([9, 1, 2, 8]), Fake([9, 3, 2, 16])])  # the first: rates
-    monkeypatch.setattr(train_step, 'Worker', lambda: next(fakes))
-    spec = dict(size=5, warmup=1, repeats=3, device='cpu', threads=1, precision='fp32')
-    ours, reference = train_step.measure([('x', 'ours', spec), ('authors', 'theirs', spec)])
-    both = [
-        [('ours', question), ('theirs', question)] for question in ('seconds', 'settle', 'costs')
-    ]
-    assert Fake.asked == both[0] + both[1] + both[0] * 3 + both[2]
+    monkeypatch.setattr(steps, 'Worker', lambda: next(fakes))
+    spec = dict(warmup=1, repeats=3, device='cpu', threads=1, dtype='float32')
+    ours, reference = steps.measure([('x', 'ours', spec), ('authors', 'theirs', spec)])
+    seconds, settle, peak, counts = (
+        [('ours', question), ('theirs', question)]
+        for question in ('seconds', 'settle', 'peak', 'counts')
+    )
+    assert Fake.asked == seconds + settle + seconds * 3 + peak + counts
     assert (ours['ms'], reference['ms']) == ([1000, 2000, 8000], [3000, 2000, 16000])
     assert (ours['of the first'], reference['of the first']) == ([1, 1, 1], [3, 1, 2])
     # Floors of 1, 2 and 4 seconds.
     assert (ours['floor ms'], ours['x floor'], reference['x floor']) == (2000, 1, 3)
-    table = train_step.report([ours, reference])
-    assert '| authors, 5 px | 3000 (2000 to 16000) | 2 (1 to 3) | 4 | 1.2e-08 |' in table
+    table = steps.report([ours, reference])
+    assert '| authors | 3000 (2000 to 16000) | 2 (1 to 3) | 4 | 1.2e-08 |' in table
 
 
 def test_a_step_that_fails_says_why(train_step, tiny, monkeypatch, capsys):
@@ -237,9 +241,9 @@ def test_a_step_that_fails_says_why(train_step, tiny, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ('argv', 'message'),
     [
-        (['--repeats', '0'], '--repeats must be 1 or more, got 0'),
-        (['--warmup', '-1'], '--warmup must be 0 or more, got -1'),
-        (['--sizes', '64', '0'], '--sizes must be positive, got 0'),
+        (['--repeats', '0'], "--repeats: a whole number of at least 1 is expected, got '0'"),
+        (['--warmup', '-1'], "--warmup: a whole number of at least 0 is expected, got '-1'"),
+        (['--sizes', '64', '0'], "--sizes: a whole number of at least 1 is expected, got '0'"),
         (['--device', 'cuda'], 'PyTorch finds no GPU'),
         (['--reference', 'configs'], "'configs' holds no models/sc_model.py"),
         (['nowhere.py'], "onfig 'nowhere.py' does not exist"),

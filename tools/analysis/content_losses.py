@@ -16,12 +16,14 @@ LSeSim's heads and PatchNCE's generator and perceptrons are untrained (``--seed`
 ``--trained``, once or twice, gives the config and the checkpoint of a training with such a loss.
 """
 
+import argparse
+
 from arguments import add_feature_net, create_parser, naming_the_option, weights_of
 
 from sesim_mmagic.apis import command_line
 
 
-def parse_args(argv=None):
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = create_parser(__doc__, 'content_losses.png', side=128)
     parser.add_argument('pictures', nargs='*', metavar='PICTURE')
@@ -49,21 +51,30 @@ def parse_args(argv=None):
 if __name__ == '__main__':
     command_line.answer_first(parse_args)
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 import cv2
+import numpy as np
 import torch
 from common import build, load_part, read_config, read_square, recoloured, to_images, write_figure
 from error_maps import absolute_errors, on_one_grid, patch_nce_errors, spatial_errors, values_of
 from mmengine.model import initialize
+from torch import Tensor, nn
 
 from sesim_mmagic.engine.map_figure import Cell
 from sesim_mmagic.losses import LSeSimLoss, PatchNCELoss
 from sesim_mmagic.utils.images import list_images
 from sesim_mmagic.utils.names import pictures_by_name
 
+#: From images (1 + M, 3, H, W) to a map (M, h, w) a layer.
+Errors = Callable[[Tensor], list[Tensor]]
 
-def build_losses(feature_net, trained, seed):
+
+def build_losses(
+    feature_net: dict, trained: Sequence[tuple[str, str]], seed: int
+) -> dict[str, Errors]:
     """The losses in the order of the table.
 
     Args:
@@ -73,7 +84,7 @@ def build_losses(feature_net, trained, seed):
         seed (int): Of what is untrained.
 
     Returns:
-        dict[str, Callable]: By title, from images (1 + M, 3, H, W) to a map (M, h, w) a layer.
+        dict[str, Errors]: By title.
 
     Raises:
         FileNotFoundError: If a file is missing.
@@ -86,7 +97,7 @@ def build_losses(feature_net, trained, seed):
             raise ValueError(f'--trained: two trainings with {name}; give one')
         learned[name] = errors
 
-    def loss_of(name, **settings):
+    def loss_of(name: str, **settings: object) -> nn.Module:
         return build(dict(type=f'sesim_mmagic.{name}', **settings), seed)
 
     generator, net = loss_of('ResNetBlurGenerator'), dict(feature_net=feature_net)
@@ -104,7 +115,7 @@ def build_losses(feature_net, trained, seed):
     return {name + notes.get(name, ''): learned.get(name, fixed[name]) for name in fixed}
 
 
-def trained_loss(config, checkpoint):
+def trained_loss(config: str, checkpoint: str) -> tuple[str, Errors]:
     """Name and errors of the loss of a training; see :func:`build_losses` for what is raised."""
     config = read_config(config)
     loss = build(config.model.structure_loss)
@@ -123,7 +134,7 @@ def trained_loss(config, checkpoint):
     return name, (lambda images: errors(images.flip(1))) if order.upper() == 'RGB' else errors
 
 
-def triples_of(args):
+def triples_of(args: argparse.Namespace) -> list[Sequence[np.ndarray]]:
     """The pictures that are compared: source, same structure, other structure.
 
     Raises:
@@ -149,7 +160,7 @@ def triples_of(args):
     return list(zip(sources, sames, [*sames[1:], sames[0]], strict=True))
 
 
-def print_table(titles, values):
+def print_table(titles: Iterable[str], values: Tensor) -> None:
     """Print the values, shape (pairs, losses, 2), of one or of several pairs."""
     count = len(values)
     print(f'{"loss":<22}{"same":>10}{"other":>10}{"ratio":>8}  same structure scores lower')
@@ -163,16 +174,14 @@ def print_table(titles, values):
         print('values are means over pairs; the ratio is the mean of same / other of each pair')
 
 
-def draw(path, heading, triple, maps, values):
-    """Write the figure of one triple.
-
-    Args:
-        path (Path): PNG to write.
-        heading (str): Above the pictures.
-        triple (Sequence[np.ndarray]): Source, same structure, other structure.
-        maps (dict[str, list[Tensor]]): Errors of each loss, by title.
-        values (Tensor): Shape (losses, 2).
-    """
+def draw(
+    path: Path,
+    heading: str,
+    triple: Sequence[np.ndarray],
+    maps: Mapping[str, list[Tensor]],
+    values: Tensor,
+) -> None:
+    """Write the figure of one triple: errors of each loss by title, values (losses, 2)."""
     source, *others = map(Cell, triple)
     groups, cells = [(heading, ['source', 'compared'])], [[source, other] for other in others]
     for (title, errors), (same, other) in zip(maps.items(), values.tolist(), strict=True):
@@ -183,7 +192,7 @@ def draw(path, heading, triple, maps, values):
     write_figure(path, groups, list(zip(labels, cells, strict=True)))
 
 
-def coloured(maps):
+def coloured(maps: Tensor) -> list[np.ndarray]:
     """Maps (M, h, w) as pictures on one scale: dark is the least value of all, bright the most.
 
     A figure would colour each map by itself, and hide which of them is larger.
@@ -195,7 +204,7 @@ def coloured(maps):
 
 @command_line.command()
 @torch.no_grad()
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     """Print the table and draw the figure."""
     args = parse_args(argv)
     command_line.check_out(args.out, args.overwrite)

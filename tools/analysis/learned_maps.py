@@ -10,12 +10,14 @@ itself in a view of another appearance: the share of queries whose most similar 
 queries of the view, is their own.
 """
 
+import argparse
+
 from arguments import add_points, create_parser
 
 from sesim_mmagic.apis import command_line
 
 
-def parse_args(argv=None):
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = create_parser(__doc__, 'maps.png', side=128)
     parser.add_argument('config')
@@ -29,10 +31,13 @@ def parse_args(argv=None):
 if __name__ == '__main__':
     command_line.answer_first(parse_args)
 
+from collections.abc import Iterator, Sequence
 from itertools import product
 
+import numpy as np
 import torch
 from common import build, load_part, read_config, read_square, recoloured, to_images, write_figure
+from torch import Tensor
 
 from sesim_mmagic.engine.map_figure import Cell
 from sesim_mmagic.functional import sample_positions, self_similarity
@@ -41,7 +46,7 @@ from sesim_mmagic.losses import LearnedStructureLoss
 STATES = ('VGG16', 'untrained', 'trained')
 
 
-def build_losses(config, checkpoint):
+def build_losses(config: str, checkpoint: str) -> list[LearnedStructureLoss]:
     """The loss of a config as it starts and as it was trained.
 
     Raises:
@@ -62,13 +67,17 @@ def build_losses(config, checkpoint):
     return losses
 
 
-def features_of(losses, picture):
+def features_of(
+    losses: Sequence[LearnedStructureLoss], picture: np.ndarray
+) -> list[tuple[Tensor, ...]]:
     """For each layer the features of the three states."""
     features = losses[0].extract(to_images(picture))
     return list(zip(features, *(loss.project(features) for loss in losses), strict=True))
 
 
-def maps_of(losses, picture, point):
+def maps_of(
+    losses: Sequence[LearnedStructureLoss], picture: np.ndarray, point: tuple[float, float]
+) -> Iterator[np.ndarray]:
     """For each layer, and in it for each state, the map (h, w) of the query at ``point``."""
     for states in features_of(losses, picture):
         height, width = states[0].shape[2:]
@@ -78,7 +87,9 @@ def maps_of(losses, picture, point):
             yield similarity.view(height, width).numpy()
 
 
-def shares_of_finds(losses, picture, queries=256):
+def shares_of_finds(
+    losses: Sequence[LearnedStructureLoss], picture: np.ndarray, queries: int = 256
+) -> Tensor:
     """For each layer and state the share of queries that find themselves in another view."""
     views = [features_of(losses, view) for view in (picture, recoloured(picture, seed=0))]
     shares = []
@@ -95,7 +106,7 @@ def shares_of_finds(losses, picture, queries=256):
 
 @command_line.command()
 @torch.no_grad()
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     """Draw the figure and print the shares."""
     args = parse_args(argv)
     command_line.check_out(args.out, args.overwrite)

@@ -3,12 +3,14 @@
 python tools/analysis/picture_rows.py --columns NAME ... --row LABEL PICTURE ... --out FIGURE
 """
 
+import argparse
+
 from arguments import create_parser
 
 from sesim_mmagic.apis import command_line
 
 
-def parse_args(argv=None):
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = create_parser(__doc__.splitlines()[0])
     parser.add_argument('--columns', nargs='+', required=True, metavar='NAME')
@@ -34,7 +36,7 @@ from sesim_mmagic.utils.images import read_picture
 
 
 @command_line.command()
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     """Read the pictures and write the figure."""
     args = parse_args(argv)
     command_line.check_out(args.out, args.overwrite)

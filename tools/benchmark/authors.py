@@ -14,24 +14,25 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torchvision
+from steps import Step
+from torch import Tensor, nn
 
 # Their packages import these to read data and to write pages; a training step calls none.
 UNUSED = ('dominate', 'h5py', 'visdom')
 
 
-class AuthorsStep:
+class AuthorsStep(Step):
     """The authors' SCModel, or SinSCModel for single images, on random pictures.
 
     Args:
         spec (dict): ``reference`` (folder of their code), ``mode`` ('fixed' or 'learned'),
             ``single_image``, ``augmented`` (whether the learned mode sees augmented views),
-            ``size``, ``batch`` and ``device``.
+            ``size`` and ``batch``, and what every step takes.
     """
 
     def __init__(self, spec: dict) -> None:
-        import torchvision
-
-        self.spec = spec
+        super().__init__(spec)
         import_from(spec['reference'])
         # Where they ask for weights to be downloaded, random ones are drawn.
         vgg16 = torchvision.models.vgg16
@@ -47,10 +48,6 @@ class AuthorsStep:
         self.model.setup(self.options)
         self.model.parallelize()
 
-    def to_count(self) -> 'AuthorsStep':
-        """The step whose multiply-adds are counted: itself."""
-        return self
-
     def data(self) -> dict:
         """A batch as their data loader gives it: floats in [-1, 1] on the CPU."""
         shape = (self.spec['batch'], 3, self.spec['size'], self.spec['size'])
@@ -63,7 +60,7 @@ class AuthorsStep:
         self.model.set_input(data)
         self.model.optimize_parameters()
 
-    def parts(self) -> dict[str, torch.nn.Module]:
+    def parts(self) -> dict[str, nn.Module]:
         """Modules by what they are in the step."""
         names = {'generators': 'netG', 'discriminators': 'netD', 'features': 'netPre'}
         if self.spec['mode'] == 'learned':
@@ -91,7 +88,7 @@ def authors_loss(folder: str, ours: Any) -> Callable:
         setattr(loss, name, head.requires_grad_(False))
     loss.conv_init = True
 
-    def compare(source, translated):
+    def compare(source: list[Tensor], translated: list[Tensor]) -> Tensor:
         pairs = zip(source, translated, strict=True)
         return torch.stack([loss.loss(*pair, None, i) for i, pair in enumerate(pairs)]).mean()
 

@@ -13,7 +13,7 @@ import argparse
 from sesim_mmagic.apis import command_line
 
 
-def parse_args(argv=None):
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('configs', nargs='+', metavar='CONFIG', help='config files')
@@ -31,6 +31,7 @@ if __name__ == '__main__':
     command_line.answer_first(parse_args)
 
 
+from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -38,6 +39,7 @@ import cv2
 from measuring import table, write_json
 from mmengine.registry import init_default_scope
 from torch.utils.benchmark import Timer
+from torch.utils.data import Dataset
 
 from sesim_mmagic.apis.config_files import apply_options, read_config
 from sesim_mmagic.registry import DATASETS
@@ -45,7 +47,7 @@ from sesim_mmagic.registry import DATASETS
 BLOCKS = 10
 
 
-def build_datasets(args):
+def build_datasets(args: argparse.Namespace) -> dict[str, Dataset]:
     """The data sets by name; where samples have a seed of their own, it is the same."""
     datasets = {}
     for path in args.configs:
@@ -64,7 +66,7 @@ def build_datasets(args):
     return datasets
 
 
-def resized_by(backend, pipeline):
+def resized_by(backend: str, pipeline: Sequence[dict]) -> list[dict]:
     """A pipeline whose ``Resize`` has another backend."""
     is_resize = [str(transform['type']).split('.')[-1] == 'Resize' for transform in pipeline]
     if not any(is_resize):
@@ -75,7 +77,7 @@ def resized_by(backend, pipeline):
     ]
 
 
-def measure(datasets, seconds):
+def measure(datasets: Mapping[str, Dataset], seconds: float) -> dict[str, list[float]]:
     """Seconds of a sample, block by block, for each data set."""
     times = {name: [] for name in datasets}
     for block in range(BLOCKS):
@@ -91,7 +93,7 @@ def measure(datasets, seconds):
 
 
 @command_line.command()
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     """Measure, print a table and, if asked, write JSON."""
     args = parse_args(argv)
     command_line.check_out(args.out, args.overwrite)

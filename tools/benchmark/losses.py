@@ -7,30 +7,22 @@ One measurement is forward and backward of the generator's loss on maps of the s
 gives for a 256 x 256 picture (relu3_1, relu4_1, relu4_3) and 256 patches: FSeSim at patch sizes 32
 and 64, and LSeSim with its heads at 32. The loop cuts every query's window out of the map and
 stacks the windows, (B N, C, patch^2), as published code does; with ``--reference``, a checkout of
-github.com/lyndonzheng/F-LSeSim, it is the authors' own loss. Both are run in turn, so that a busy
-machine slows both; their values and gradients must agree. Peak memory comes from a process of its
-own for each.
+github.com/lyndonzheng/F-LSeSim, it is the authors' own loss. Both take turns, each in a process of
+its own, so that a busy machine slows both; their values and gradients must agree.
 """
 
 import argparse
-from pathlib import Path
+
+from measuring import add_arguments
 
 from sesim_mmagic.apis import command_line
 
 
-def parse_args():
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
-    parser.add_argument('--reference', help="folder of the authors' code, F-LSeSim")
-    parser.add_argument('--repeats', type=int, default=7, help='pairs of measurements')
-    command_line.add_out(parser, help='JSON file for the results')
-    args = parser.parse_args()
-    if args.repeats < 1:
-        parser.error('--repeats must be positive')
-    if args.reference and not Path(args.reference, 'models/sc_model.py').is_file():
-        parser.error(f"--reference '{args.reference}' holds no models/sc_model.py")
-    return args
+    add_arguments(parser)
+    return parser.parse_args(argv)
 
 
 if __name__ == '__main__':
@@ -40,26 +32,22 @@ if __name__ == '__main__':
 import torch
 import torch.nn.functional as F
 from authors import authors_loss
-from measuring import Worker, forget_peak, peak_mb, table, write_json
-from torch.utils.benchmark import timer
+from measuring import write_json
+from steps import Step, measure, report
+from torch import Tensor
 
 from sesim_mmagic.losses import FSeSimLoss, LSeSimLoss
 
 SHAPES = ((1, 256, 64, 64), (1, 512, 32, 32), (1, 512, 32, 32))
 FEATURE_NET = dict(type='sesim_mmagic.VGG16Features', pretrained=None, seed=0)
-# Name, class and patch size of what is measured.
-LOSSES = (
-    ('FSeSim', FSeSimLoss, 32),
-    ('FSeSim', FSeSimLoss, 64),
-    ('LSeSim', LSeSimLoss, 32),
-)
-FORMS = ('dense', 'loop')
+#: Class and patch size of what is measured.
+LOSSES = ((FSeSimLoss, 32), (FSeSimLoss, 64), (LSeSimLoss, 32))
 
 
 class Looped:
     """Makes a loss build its maps one window after the other."""
 
-    def _similarity(self, features, positions):
+    def _similarity(self, features: Tensor, positions: Tensor) -> Tensor:
         (height, width), side = features.shape[2:], self.patch_size
         features = F.normalize(features - features.mean(dim=(2, 3), keepdim=True), dim=1)
         queries = features.flatten(2)[:, :, positions].mT
@@ -74,79 +62,61 @@ class Looped:
         return torch.einsum('bnc,bnck->bnk', queries, torch.stack(windows, dim=1))
 
 
-def make_loss(index, form, device, reference):
-    """A function of two lists of maps: ours, the loop, or the authors' loss with our heads."""
-    _, kind, patch_size = LOSSES[index]
-    torch.manual_seed(0)
-    if form == 'loop' and not reference:
-        kind = type('LoopedLoss', (Looped, kind), {})
-    loss = kind(patch_size=patch_size, loss_weight=1.0, feature_net=FEATURE_NET).to(device)
-    if form == 'loop' and reference:
-        return authors_loss(reference, loss)
-    return loss.compare
+class LossStep(Step):
+    """Forward and backward of a loss.
 
+    Args:
+        spec (dict): ``loss`` (index in ``LOSSES``), ``dense`` (whether it is ours; else it is the
+            loop, or the authors' with our heads if there is a ``reference``), and what every step
+            takes.
+    """
 
-def make_inputs(device):
-    """Features of a source and of a translation, for every layer."""
-    generator = torch.Generator().manual_seed(0)
-    source = [torch.randn(shape, generator=generator) for shape in SHAPES]
-    translated = [maps + torch.randn(maps.shape, generator=generator) for maps in source]
-    return [[maps.to(device) for maps in features] for features in (source, translated)]
+    def __init__(self, spec: dict) -> None:
+        super().__init__(spec)
+        kind, patch_size = LOSSES[spec['loss']]
+        reference = None if spec['dense'] else spec['reference']
+        if not spec['dense'] and not reference:
+            kind = type('LoopedLoss', (Looped, kind), {})
+        torch.manual_seed(0)
+        loss = kind(patch_size=patch_size, loss_weight=1.0, feature_net=FEATURE_NET)
+        loss = loss.to(spec['device'])
+        self.compare = authors_loss(reference, loss) if reference else loss.compare
+        pairs = [torch.randn(2, *shape).cumsum(dim=0) for shape in SHAPES]
+        self.pairs = [pair.to(spec['device']) for pair in pairs]
+        # Libraries allocate when first used: let a small step do that before the measurement.
+        self.outcome([maps[..., :8, :8] for maps in self.pairs])
 
+    def outcome(self, pairs: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Value and gradients for maps of a source and a translation, a pair a layer."""
+        leaves = [translated.detach().requires_grad_() for _, translated in pairs]
+        torch.manual_seed(1)  # the same queries for all
+        value = self.compare([source for source, _ in pairs], leaves)
+        value.backward()
+        return value.detach(), [leaf.grad for leaf in leaves]
 
-def step(loss, inputs):
-    """Forward and backward; the value and the gradients."""
-    source, translated = inputs
-    leaves = [maps.detach().requires_grad_() for maps in translated]
-    torch.manual_seed(1)  # the same queries for all
-    value = loss(source, leaves)
-    value.backward()
-    return value.detach(), [leaf.grad for leaf in leaves]
-
-
-def seconds(loss, inputs):
-    """Wall-clock time of one step."""
-    begin = timer()  # waits for the GPU
-    step(loss, inputs)
-    return timer() - begin
-
-
-def peak_memory(index, form, device, reference):
-    """Peak memory of one step in MB above the inputs, in this process, which must be new."""
-    loss, inputs = make_loss(index, form, device, reference), make_inputs(device)
-    # Libraries allocate when first used: let a small step do that before the measurement.
-    step(loss, [[maps[..., :8, :8] for maps in features] for features in inputs])
-    before = forget_peak(device)
-    step(loss, inputs)
-    return peak_mb(device, before)
-
-
-def measure(index, args):
-    """One row: both forms' times, the ratio pair by pair, and peak memories."""
-    inputs = make_inputs(args.device)
-    losses = [make_loss(index, form, args.device, args.reference) for form in FORMS]
-    torch.testing.assert_close(*(step(loss, inputs) for loss in losses), rtol=1e-3, atol=1e-6)
-    rounds = [[seconds(loss, inputs) for loss in losses] for _ in range(args.repeats)]
-    name, _, patch_size = LOSSES[index]
-    row = dict(loss=name, patch=patch_size)
-    for number, form in enumerate(FORMS):
-        row[f'{form} ms'] = [1000 * of_round[number] for of_round in rounds]
-    row['speed-up'] = [loop / dense for dense, loop in rounds]
-    for form in FORMS:
-        with Worker() as worker:
-            memory = worker.ask(peak_memory, index, form, args.device, args.reference)
-            row[f'{form} peak MB'] = memory
-    return row
+    def step(self, data: None) -> None:
+        """One forward and one backward pass."""
+        self.outcome(self.pairs)
 
 
 @command_line.command()
-def main():
-    """Measure, print a table and, if asked, write JSON."""
-    args = parse_args()
+def main(argv: list[str] | None = None) -> None:
+    """Measure, print tables and, if asked, write JSON."""
+    args = parse_args(argv)
     command_line.check_out(args.out, args.overwrite)
-    rows = [measure(index, args) for index in range(len(LOSSES))]
-    print(table(rows))
-    write_json(args.out, dict(vars(args), threads=torch.get_num_threads(), results=rows))
+    settings = {**vars(args), 'threads': torch.get_num_threads(), 'results': []}
+    for index, (kind, patch_size) in enumerate(LOSSES):
+        spec = {**settings, 'loss': index, 'dtype': 'float32', 'warmup': 0}
+        methods = [
+            (f'{kind.__name__}, patch size {patch_size}, {form}', LossStep, dict(spec, dense=dense))
+            for form, dense in (('dense', True), ('loop', False))
+        ]
+        steps = [LossStep(own) for *_, own in methods]
+        outcomes = (step.outcome(step.pairs) for step in steps)
+        torch.testing.assert_close(*outcomes, rtol=1e-3, atol=1e-6)
+        settings['results'].append(measure(methods, count=False))
+        print(report(settings['results'][-1]), flush=True)
+    write_json(args.out, settings)
 
 
 if __name__ == '__main__':

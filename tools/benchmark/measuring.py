@@ -1,5 +1,6 @@
-"""What the benchmarks share: processes of their own, peak memory, tables."""
+"""What the benchmarks share: arguments, processes of their own, peak memory, tables."""
 
+import argparse
 import ctypes
 import json
 import multiprocessing
@@ -9,11 +10,31 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from statistics import median
 
+from sesim_mmagic.apis import command_line
 from sesim_mmagic.utils.files import write_atomically
 
 # Processes are forked from one that has imported what takes seconds, and computed nothing.
 NEW_PROCESS = multiprocessing.get_context('forkserver')
 NEW_PROCESS.set_forkserver_preload(['sesim_mmagic', 'mmagic.models', 'sesim_mmagic.losses'])
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the benchmarks of steps share."""
+    text = "folder of the authors' code, F-LSeSim"
+    parser.add_argument('--reference', type=_reference, help=text)
+    parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
+    positive = command_line.whole_number(1)
+    parser.add_argument('--repeats', type=positive, default=7, help='measured rounds')
+    command_line.add_out(parser, help='JSON file for the results')
+
+
+def _reference(text: str) -> str:
+    if not Path(text, 'models/sc_model.py').is_file():
+        raise argparse.ArgumentTypeError(
+            f"'{text}' holds no models/sc_model.py; give the root of a checkout of "
+            'github.com/lyndonzheng/F-LSeSim'
+        )
+    return text
 
 
 class Worker(ProcessPoolExecutor):

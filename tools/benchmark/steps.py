@@ -1,85 +1,62 @@
-"""A training step of this package, and what is measured of a step in a process of its own."""
+"""Training steps that take turns, each in a process of its own, and what is measured of them."""
 
 import warnings
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from statistics import median
 from typing import Any
 
 import torch
-from measuring import forget_peak, peak_mb
+from measuring import Worker, forget_peak, peak_mb, table
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.benchmark import Timer, timer
 from torch.utils.flop_counter import flop_registry
 
 
-class OurStep:
-    """A model and its optimizers as a config describes them, on random pictures.
+class Step:
+    """A step that is measured, the only one of its process.
 
     Args:
-        spec (dict): ``cfg`` (the config), ``precision``, ``channels_last``, ``compile``,
-            ``size``, ``batch`` and ``device``.
+        spec (dict): What the step is to be. All have ``device``, ``threads``, ``dtype`` (that of
+            most multiply-adds) and the numbers of rounds, ``warmup`` and ``repeats``.
     """
 
     def __init__(self, spec: dict) -> None:
-        from mmengine.optim import build_optim_wrapper
-        from mmengine.registry import init_default_scope
-
-        from sesim_mmagic.apis.launch import enable_amp
-        from sesim_mmagic.engine.cpu import keep_freed_memory
-        from sesim_mmagic.registry import MODELS
-
-        self.spec, self.steps, cfg = spec, 0, spec['cfg'].copy()
-        if spec['device'] == 'cpu':
-            keep_freed_memory()  # as training does
-        if spec['precision'] == 'amp':
-            enable_amp(cfg)
-        cfg.model.update({name: True for name in ('channels_last', 'compile') if spec[name]})
-        loss = cfg.model.get('structure_loss')
-        if loss:
-            net = {'type': 'sesim_mmagic.VGG16Features', **(loss.get('feature_net') or {})}
-            loss.feature_net = {**net, 'pretrained': None, 'seed': 0}
-        init_default_scope(cfg.get('default_scope', 'mmagic'))
-        torch.backends.cudnn.benchmark = cfg.get('env_cfg', {}).get('cudnn_benchmark', False)
-        domains = cfg.model.get('related_domains')
-        domains = domains or [cfg.model.source_domain, cfg.model.target_domain]
-        self.keys = [f'img_{domain}' for domain in domains]
-        self.model = MODELS.build(cfg.model)
-        self.model.init_weights()
-        self.model.to(spec['device']).train()
-        self.optim_wrapper = build_optim_wrapper(self.model, cfg.optim_wrapper)
+        self.spec = spec
 
     def start(self) -> None:
-        """Nothing to prepare before the first step."""
+        """What is done once, before the first step."""
 
-    def to_count(self) -> 'OurStep':
-        """The same step as the counter of multiply-adds can see through it."""
-        return OurStep(dict(self.spec, precision='fp32', channels_last=False, compile=False))
+    def data(self) -> Any:
+        """What a step takes; it is drawn before the time counts."""
 
-    def data(self) -> dict:
-        """A batch as a data loader gives it: lists of uint8 tensors and of samples."""
-        from mmagic.structures import DataSample
+    def step(self, data: Any) -> None:
+        """The step itself."""
+        raise NotImplementedError
 
-        batch, size = self.spec['batch'], self.spec['size']
-        pictures = {key: torch.randint(256, (batch, 3, size, size)).byte() for key in self.keys}
-        samples = [DataSample() for _ in range(batch)]
-        for number, sample in enumerate(samples):
-            sample.set_tensor_data({key: images[number] for key, images in pictures.items()})
-        inputs = {key: list(images) for key, images in pictures.items()}
-        return dict(inputs=inputs, data_samples=samples)
-
-    def step(self, data: dict) -> None:
-        """One step of training on a batch."""
-        from mmengine.logging import MessageHub
-
-        # The models of MMagic ask for the iteration.
-        MessageHub.get_current_instance().update_info('iter', self.steps)
-        self.steps += 1
-        self.model.train_step(data, self.optim_wrapper)
-
-    def parts(self) -> dict[str, torch.nn.Module]:
+    def parts(self) -> dict[str, nn.Module]:
         """Modules by what they are in the step; a weight counts for the first that holds it."""
-        from sesim_mmagic.networks.frozen_features import FrozenFeatures
+        return {}
 
-        networks = (m for m in self.model.modules() if isinstance(m, FrozenFeatures))
-        return {'features': torch.nn.ModuleList(networks), **dict(self.model.named_children())}
+    def to_count(self) -> 'Step':
+        """The same step as the counter of multiply-adds can see through it."""
+        return self
+
+    def seconds(self) -> float:
+        """Wall-clock time of one step."""
+        data = self.data()
+        begin = timer()  # waits for the GPU
+        self.step(data)
+        return timer() - begin
+
+    def counts(self) -> dict[str, int]:
+        """Multiply-adds of a step by part."""
+        step = self.to_count()
+        step.step(step.data())  # what is done once is no part of a step
+        with PartCounter(step.parts()) as counter:
+            step.step(step.data())
+        return {part: flops // 2 for part, flops in counter.flops.items()}
 
 
 class PartCounter(TorchDispatchMode):
@@ -96,7 +73,7 @@ class PartCounter(TorchDispatchMode):
         torch.ops.aten.convolution_backward: ('backward', 2),
     }
 
-    def __init__(self, parts: dict[str, torch.nn.Module]) -> None:
+    def __init__(self, parts: dict[str, nn.Module]) -> None:
         super().__init__()
         self.flops: dict[str, int] = {}
         self.owner: dict[int, str] = {}
@@ -104,7 +81,9 @@ class PartCounter(TorchDispatchMode):
             for weight in (*module.parameters(), *module.buffers()):
                 self.owner.setdefault(weight.data_ptr(), part)
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
         """Run the operator and count it."""
         out = func(*args, **(kwargs or {}))
         operator = func.overloadpacket
@@ -117,59 +96,38 @@ class PartCounter(TorchDispatchMode):
         return out
 
 
-class Bench:
-    """A step that is measured, the only one of its process.
-
-    Args:
-        kind (type): ``OurStep`` or ``AuthorsStep``.
-        spec (dict): What it takes, and the number of ``threads``.
-    """
-
-    def __init__(self, kind: type, spec: dict) -> None:
-        warnings.simplefilter('ignore')
-        torch.set_num_threads(spec['threads'])
-        torch.manual_seed(0)
-        self.spec, self.method = spec, kind(spec)
-        before = forget_peak(spec['device'])
-        self.before = before if spec['device'] == 'cpu' else 0.0  # weights count on a GPU
-        self.method.start()
-
-    def seconds(self) -> float:
-        """Wall-clock time of one step; its data is drawn before."""
-        data = self.method.data()
-        begin = timer()  # waits for the GPU
-        self.method.step(data)
-        return timer() - begin
-
-    def settle(self) -> None:
-        """Forget the peak of the first steps, which choose algorithms and compile."""
-        forget_peak(self.spec['device'])
-
-    def costs(self) -> tuple[float | None, dict[str, int]]:
-        """Peak MB since :meth:`settle`, and multiply-adds of a step by part."""
-        peak = peak_mb(self.spec['device'], self.before)
-        method = self.method.to_count()
-        method.step(method.data())  # what is done once is no part of a step
-        with PartCounter(method.parts()) as counter:
-            method.step(method.data())
-        return peak, {part: flops // 2 for part, flops in counter.flops.items()}
+#: Name, class and specification of a step.
+Method = tuple[str, type[Step], dict]
+_here: dict[str, Any] = {}
 
 
-_bench: Bench | None = None
-
-
-def start(kind: type, spec: dict) -> None:
+def start(kind: type[Step], spec: dict) -> None:
     """Build the step of this process."""
-    global _bench
-    _bench = Bench(kind, spec)
+    warnings.simplefilter('ignore')
+    torch.set_num_threads(spec['threads'])
+    torch.manual_seed(0)
+    step = _here['step'] = kind(spec)
+    before = forget_peak(spec['device'])
+    _here['before'] = before if spec['device'] == 'cpu' else 0.0  # weights count on a GPU
+    step.start()
 
 
 def ask(question: str) -> Any:
-    """What a method of this process's ``Bench`` answers."""
-    return getattr(_bench, question)()
+    """What a method of this process's step returns."""
+    return getattr(_here['step'], question)()
 
 
-def convolution_rate(device: str, dtype: str, threads: int) -> float:
+def settle() -> None:
+    """Forget the peak of the first steps, which choose algorithms and compile."""
+    forget_peak(_here['step'].spec['device'])
+
+
+def peak() -> float | None:
+    """Peak MB since :func:`settle`, above what there was before the start."""
+    return peak_mb(_here['step'].spec['device'], _here['before'])
+
+
+def convolution_rate(dtype: str, device: str, threads: int) -> float:
     """Multiply-adds a second of a large convolution."""
     batch, count = (4, 4) if device == 'cpu' else (64, 20)
     shapes = dict(maps=(batch, 512, 34, 34), weight=(512, 512, 3, 3))
@@ -177,3 +135,66 @@ def convolution_rate(device: str, dtype: str, threads: int) -> float:
     tensors = {name: torch.randn(shape, **options) for name, shape in shapes.items()}
     convolution = Timer('torch.conv2d(maps, weight)', globals=tensors, num_threads=threads)
     return batch * 32**2 * 512**2 * 9 / convolution.timeit(count).median
+
+
+def take_turns(methods: Sequence[Method], count: bool) -> tuple[list, list, list, list]:
+    """Seconds of each round and step, rates of each round by type; peaks and counts of each step.
+
+    Arguments: see :func:`measure`; only one step runs at a time.
+    """
+    spec, dtypes = methods[0][2], {own['dtype'] for *_, own in methods} if count else ()
+    seconds, rates = [], []
+    with ExitStack() as stack:
+        machine, *workers = (stack.enter_context(Worker()) for _ in range(1 + len(methods)))
+
+        def all_of(function: Callable, *args: Any) -> list:
+            return [worker.ask(function, *args) for worker in workers]
+
+        for worker, (_, kind, own) in zip(workers, methods, strict=True):
+            worker.ask(start, kind, own)
+        for _ in range(spec['warmup']):
+            all_of(ask, 'seconds')
+        all_of(settle)
+        for _ in range(spec['repeats']):
+            seconds.append(all_of(ask, 'seconds'))
+            options = spec['device'], spec['threads']
+            rates.append({d: machine.ask(convolution_rate, d, *options) for d in dtypes})
+        return seconds, rates, all_of(peak), all_of(ask, 'counts') if count else []
+
+
+def measure(methods: Sequence[Method], count: bool = True) -> list[dict]:
+    """Results of steps that take turns.
+
+    Args:
+        methods (Sequence[Method]): Name, class and specification of each step.
+        count (bool): Whether multiply-adds are counted, and compared with a convolution's rate.
+
+    Returns:
+        list[dict]: What is reported of each; lists have a value for each round.
+    """
+    rounds, rates, peaks, counts = take_turns(methods, count)
+    results = []
+    for number, (name, _, spec) in enumerate(methods):
+        seconds = [of_round[number] for of_round in rounds]
+        result = {'step': name, 'ms': [1000 * value for value in seconds]}
+        result['of the first'] = [of_round[number] / of_round[0] for of_round in rounds]
+        result['peak MB'] = peaks[number]
+        if count:
+            work = sum(counts[number].values())
+            floors = [work / rate[spec['dtype']] for rate in rates]
+            result |= {'10^9 multiply-adds': work / 1e9, 'floor ms': 1000 * median(floors)}
+            result['x floor'] = median(a / b for a, b in zip(seconds, floors, strict=True))
+            result['by part'] = {part: value / 1e9 for part, value in counts[number].items()}
+        results.append(result)
+    return results
+
+
+def report(results: Sequence[dict]) -> str:
+    """The table of steps that took turns, and their multiply-adds by part."""
+    rows = [{key: row[key] for key in row if key != 'by part'} for row in results]
+    lines = ['', table(rows), '']
+    for row in results:
+        if 'by part' in row:
+            parts = ', '.join(f'{part} {count:.2f}' for part, count in row['by part'].items())
+            lines.append(f'{row["step"]}, 10^9 multiply-adds: {parts}')
+    return '\n'.join(lines)

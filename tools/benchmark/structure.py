@@ -19,6 +19,7 @@ cycle), at equal steps, and scores the validation pictures, which no test uses: 
 """
 
 import argparse
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -109,9 +110,12 @@ DATASETS = {
         domains=('edge', 'handbag'),
     ),
 }
+#: Trainings by method, weight and seed; these by dataset and budget.
+Trainings = dict[tuple[str, float | None, int], Training]
+Budgets = dict[tuple[str, str], Trainings]
 
 
-def parse_args():
+def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('datasets', nargs='+', choices=DATASETS)
@@ -137,7 +141,14 @@ def parse_args():
     return args
 
 
-def make_training(args, dataset, method, weight, seed, iterations=None):
+def make_training(
+    args: argparse.Namespace,
+    dataset: str,
+    method: str,
+    weight: float | None,
+    seed: int,
+    iterations: int | None = None,
+) -> Training:
     """A training of a method on a dataset, by default for the iterations of its config."""
     from mmengine.config import Config
 
@@ -164,7 +175,7 @@ def make_training(args, dataset, method, weight, seed, iterations=None):
     return Training(title, path, str(work_dir), str(data), iterations, seed, settings)
 
 
-def equal_steps(args, dataset):
+def equal_steps(args: argparse.Namespace, dataset: str) -> Trainings:
     """Trainings of every method, weight and seed for the same number of iterations."""
     methods = args.methods or DATASETS[dataset].methods
     return {
@@ -173,7 +184,7 @@ def equal_steps(args, dataset):
     }
 
 
-def equal_time(args, dataset, trainings):
+def equal_time(args: argparse.Namespace, dataset: str, trainings: Trainings) -> Trainings:
     """Trainings of the same methods and seeds, for the time of the reference."""
     seconds = {}
     for (method, *_), training in trainings.items():
@@ -186,14 +197,14 @@ def equal_time(args, dataset, trainings):
     return longer
 
 
-def spread(values):
+def spread(values: Sequence[float]) -> str:
     """Mean of values with the smallest and the largest."""
     numbers = mean(values), min(values), max(values)
     middle, low, high = (f'{value:.3f}'.lstrip('0') or '0' for value in numbers)
     return f'{middle} ({low} to {high})'
 
 
-def make_rows(budgets, scores):
+def make_rows(budgets: Budgets, scores: Sequence[str]) -> Iterator[dict]:
     """Lines of the table: a line for each dataset, budget, method and weight, over seeds."""
     for (dataset, budget), trainings in budgets.items():
         for title in dict.fromkeys(training.title for training in trainings.values()):
@@ -209,7 +220,7 @@ def make_rows(budgets, scores):
             }
 
 
-def report(args, budgets):
+def report(args: argparse.Namespace, budgets: Budgets) -> None:
     """Write and print the table, write the results and the pictures."""
     from sesim_mmagic.utils.files import write_atomically
 
@@ -234,7 +245,7 @@ def report(args, budgets):
 
 
 @command_line.command('the same command goes on from here')
-def main():
+def main() -> None:
     """Run what is missing and show all of it."""
     args = parse_args()
     budgets = {(dataset, 'equal steps'): equal_steps(args, dataset) for dataset in args.datasets}

@@ -20,38 +20,29 @@ that save multiplications may come below it; a step also does what is no multipl
 import argparse
 from pathlib import Path
 
+from measuring import add_arguments
+
 from sesim_mmagic.apis import command_line
 
 
-def parse_args(argv=None):
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line, with what can be said about it without PyTorch."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    positive = command_line.whole_number(1)
     parser.add_argument('configs', nargs='+', metavar='CONFIG', help='config files')
-    parser.add_argument('--reference', help="folder of the authors' code, F-LSeSim")
-    parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
-    parser.add_argument('--sizes', type=int, nargs='+', default=[256], help='sides of pictures')
-    parser.add_argument('--batch', type=int, default=1, help='pictures in a batch')
+    add_arguments(parser)
+    text = 'sides of pictures'
+    parser.add_argument('--sizes', type=positive, nargs='+', default=[256], help=text)
+    parser.add_argument('--batch', type=positive, default=1, help='pictures in a batch')
     parser.add_argument('--precision', choices=('fp32', 'amp'), default='fp32', help='of ours')
     parser.add_argument('--channels-last', action='store_true', help='memory format of ours')
     parser.add_argument('--compile', action='store_true', help='torch.compile for ours')
-    parser.add_argument('--repeats', type=int, default=7, help='measured rounds')
-    parser.add_argument('--warmup', type=int, default=2, help='rounds before them')
-    parser.add_argument('--threads', type=int, help="threads of the CPU; PyTorch's own choice")
-    command_line.add_out(parser, help='JSON file for the results')
+    text = 'rounds before the measured ones'
+    parser.add_argument('--warmup', type=command_line.whole_number(0), default=2, help=text)
+    text = "threads of the CPU; PyTorch's own choice"
+    parser.add_argument('--threads', type=positive, help=text)
     command_line.add_cfg_options(parser)
-    args = parser.parse_args(argv)
-    for name, least in dict(repeats=1, warmup=0, batch=1, threads=1).items():
-        value = getattr(args, name)
-        if value is not None and value < least:
-            parser.error(f'--{name} must be {least} or more, got {value}')
-    if min(args.sizes) < 1:
-        parser.error(f'--sizes must be positive, got {min(args.sizes)}')
-    if args.reference and not Path(args.reference, 'models/sc_model.py').is_file():
-        parser.error(
-            f"--reference '{args.reference}' holds no models/sc_model.py; give the root of a "
-            'checkout of github.com/lyndonzheng/F-LSeSim'
-        )
-    return args
+    return parser.parse_args(argv)
 
 
 if __name__ == '__main__':
@@ -59,21 +50,20 @@ if __name__ == '__main__':
 
 
 import os
-from contextlib import ExitStack
-from statistics import median
 
 import torch
 from authors import AuthorsStep
-from measuring import Worker, table, write_json
-from steps import OurStep, ask, convolution_rate, start
+from measuring import write_json
+from ours import OurStep
+from steps import Method, measure, report
 
 from sesim_mmagic.apis.config_files import apply_options, read_config
 
 MODES = {'sesim_mmagic.FSeSimLoss': 'fixed', 'sesim_mmagic.LSeSimLoss': 'learned'}
 
 
-def specification(args, config, size):
-    """What ``OurStep`` and ``AuthorsStep`` have to know."""
+def methods_of(args: argparse.Namespace, config: str, size: int) -> list[Method]:
+    """Our step of a config, and the authors' if there is a reference."""
     cfg = read_config(config)
     apply_options(cfg, args.cfg_options)
     loss = cfg.model.get('structure_loss') or {}
@@ -87,67 +77,15 @@ def specification(args, config, size):
     single_image = cfg.model.generator.type == 'sesim_mmagic.StyleGAN2Generator'
     augmented = mode == 'learned' and loss.get('use_augmented_view', True)
     known = dict(cfg=cfg, mode=mode, augmented=augmented, single_image=single_image)
-    return {**vars(args), **known, 'size': size}
-
-
-def measure(methods):
-    """Results of steps that take turns.
-
-    Args:
-        methods (list[tuple[str, type, dict]]): Name, class and specification of each step.
-
-    Returns:
-        list[dict]: What is reported of each; lists have a value for each round.
-    """
-    spec = methods[0][2]
-    device, threads = spec['device'], spec['threads']
-    fast = 'bfloat16' if device == 'cpu' else 'float16'
-    is_fast = [kind is OurStep and spec['precision'] == 'amp' for _, kind, _ in methods]
-    dtypes = [fast if is_amp else 'float32' for is_amp in is_fast]
-    rounds, rates = [], []
-    with ExitStack() as stack:
-        machine, *workers = (stack.enter_context(Worker()) for _ in range(1 + len(methods)))
-        for worker, (_, kind, own) in zip(workers, methods, strict=True):
-            worker.ask(start, kind, own)
-        for _ in range(spec['warmup']):
-            ask_all(workers, 'seconds')
-        ask_all(workers, 'settle')
-        for _ in range(spec['repeats']):
-            rounds.append(ask_all(workers, 'seconds'))
-            rate = {d: machine.ask(convolution_rate, device, d, threads) for d in set(dtypes)}
-            rates.append([rate[dtype] for dtype in dtypes])
-        costs = ask_all(workers, 'costs')
-    results = []
-    for number, ((name, _, _), (peak, counts)) in enumerate(zip(methods, costs, strict=True)):
-        seconds, multiply_adds = [r[number] for r in rounds], sum(counts.values())
-        floors = [multiply_adds / r[number] for r in rates]
-        result = {'step': f'{name}, {spec["size"]} px', 'ms': [1000 * value for value in seconds]}
-        result['of the first'] = [r[number] / r[0] for r in rounds]
-        result |= {'peak MB': peak, '10^9 multiply-adds': multiply_adds / 1e9}
-        result['floor ms'] = 1000 * median(floors)
-        result['x floor'] = median(a / b for a, b in zip(seconds, floors, strict=True))
-        results.append({**result, 'by part': {k: v / 1e9 for k, v in counts.items()}})
-    return results
-
-
-def ask_all(workers, question):
-    """Answers of the steps, one after the other."""
-    return [worker.ask(ask, question) for worker in workers]
-
-
-def report(results):
-    """The table of steps that took turns, and their multiply-adds by part."""
-    rows = [{key: row[key] for key in row if key != 'by part'} for row in results]
-    parts = [
-        f'{row["step"]}, 10^9 multiply-adds: '
-        + ', '.join(f'{part} {count:.2f}' for part, count in row['by part'].items())
-        for row in results
-    ]
-    return '\n'.join(['', table(rows), '', *parts])
+    spec = {**vars(args), **known, 'size': size, 'dtype': 'float32'}
+    fast = 'bfloat16' if args.device == 'cpu' else 'float16'
+    own = {**spec, 'dtype': fast if args.precision == 'amp' else 'float32'}
+    ours = (f'{Path(config).stem}, {size} px', OurStep, own)
+    return [ours, (f'authors, {size} px', AuthorsStep, spec)] if args.reference else [ours]
 
 
 @command_line.command()
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     """Measure, print tables and, if asked, write JSON."""
     args = parse_args(argv)
     command_line.check_out(args.out, args.overwrite)
@@ -161,11 +99,8 @@ def main(argv=None):
     print(', '.join(f'{key} {value}' for key, value in settings.items() if value))
     groups = []
     for size in args.sizes:
-        ours = [(Path(c).stem, OurStep, specification(args, c, size)) for c in args.configs]
-        if args.reference:
-            groups += [[own, ('authors', AuthorsStep, own[2])] for own in ours]
-        else:
-            groups.append(ours)
+        each = [methods_of(args, config, size) for config in args.configs]
+        groups += each if args.reference else [sum(each, [])]
     settings['results'] = []
     for methods in groups:
         settings['results'].append(measure(methods))

@@ -78,49 +78,44 @@ def train_all(trainings: Sequence[Training], jobs: int = 2) -> None:
     # Two single threads do more than one after the other with two.
     os.environ.update(OMP_NUM_THREADS='1', MKL_NUM_THREADS='1')
     waiting = [training for training in trainings if training.results() is None]
-    done = [training.work_dir for training in trainings if training not in waiting]
-    if done:
+    ended = [training.work_dir for training in trainings if training not in waiting]
+    if ended:
         print(
-            f'{len(done)} of {len(trainings)} trainings are done already and not repeated '
-            f'({", ".join(map(repr, done))}); remove a folder, or give another --out, to train '
+            f'{len(ended)} of {len(trainings)} trainings are done already and not repeated '
+            f'({", ".join(map(repr, ended))}); remove a folder, or give another --out, to train '
             'anew.'
         )
     context = multiprocessing.get_context('forkserver')
     context.set_forkserver_preload(_PRELOADED)
-    running = {}
-    columns = TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn()
-    with Progress(*columns, TimeRemainingColumn()) as progress:
-        whole = progress.add_task('trainings', total=len(waiting))
+    running, done = {}, context.Value('i', 0)
+    columns = BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(TextColumn('{task.description}'), *columns) as progress:
+        bar = progress.add_task('', total=sum(training.iterations for training in waiting))
         try:
             while waiting or running:
                 while waiting and len(running) < jobs:
-                    training, count = waiting.pop(0), context.Value('i', 0)
-                    name = f'{training.title}, seed {training.seed}'
-                    bar = progress.add_task(name, total=training.iterations)
-                    process = context.Process(target=train, args=(training, count))
+                    process = context.Process(target=train, args=(waiting[0], done))
                     process.start()
-                    running[process] = training, count, bar
+                    running[process] = waiting.pop(0)
+                names = [f'{training.title}, seed {training.seed}' for training in running.values()]
+                progress.update(bar, completed=done.value, description=' | '.join(names))
                 wait([process.sentinel for process in running], timeout=0.5)
-                for process, (training, count, bar) in list(running.items()):
-                    progress.update(bar, completed=count.value)
+                for process in [p for p in running if p.exitcode is not None]:
+                    training = running.pop(process)
                     if process.exitcode:
                         log = Path(training.work_dir, 'log.txt')
                         raise SystemExit(f'{training.title} failed; its log is {log}')
-                    if process.exitcode == 0:
-                        del running[process]
-                        progress.remove_task(bar)
-                        progress.advance(whole)
         finally:
             for process in running:
                 process.terminate()
 
 
-def train(training: Training, count: Any) -> None:
+def train(training: Training, done: Any) -> None:
     """Train and test in this process, which was made for it; its log goes to a file.
 
     Args:
         training (Training): What to do.
-        count (multiprocessing.Value): Gets the number of iterations done.
+        done (multiprocessing.Value): The number of iterations done is added to it.
     """
     work_dir = Path(training.work_dir)
     work_dir.mkdir(parents=True, exist_ok=True)
@@ -134,8 +129,15 @@ def train(training: Training, count: Any) -> None:
         from sesim_mmagic.utils.files import write_atomically
 
         class Count(Hook):
-            def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-                count.value = runner.iter + 1
+            def before_train(self, runner: Runner) -> None:
+                self.add(runner.iter)  # of an interrupted training
+
+            def after_train_iter(self, *args: Any, **kwargs: Any) -> None:
+                self.add(1)
+
+            def add(self, iterations: int) -> None:
+                with done.get_lock():
+                    done.value += iterations
 
         keep_freed_memory()
         runner = Runner.from_cfg(load_config(training))

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'configs/single_image/fsesim_stylegan2_1xb16-50kiters_pair.py'
 
 
-def parse_args():
+def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--config', default=str(CONFIG), help='config of a translator')
@@ -33,7 +33,7 @@ def parse_args():
     return parser.parse_args()
 
 
-def measure(config, side, styles, rows, dtype):
+def measure(config: str, side: int, styles: int, rows: int, dtype: str) -> tuple[str, float, float]:
     """Translate one picture: the device, gigabytes above the model, seconds."""
     import torch
     from measuring import forget_peak, peak_mb
@@ -62,7 +62,7 @@ def measure(config, side, styles, rows, dtype):
 
 
 @command_line.command()
-def main():
+def main() -> None:
     """Print a table, line by line."""
     args = parse_args()
     from measuring import Worker, table
