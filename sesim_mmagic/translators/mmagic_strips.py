@@ -12,12 +12,8 @@ from sesim_mmagic.networks.strips import Residual, register_layer
 def _parts(module: ConvModule) -> nn.Sequential:
     if tuple(module.order) != ('conv', 'norm', 'act'):
         raise ValueError(f'{module} cannot be computed in strips: its order is {module.order}')
-    parts = [
-        module.padding_layer if module.with_explicit_padding else None,
-        module.conv,
-        module.norm if module.with_norm else None,
-        module.activate if module.with_activation else None,
-    ]
+    names = 'padding_layer', 'conv', 'norm', 'activate'
+    parts = (getattr(module, name, None) for name in names)
     return nn.Sequential(*(part for part in parts if part is not None))
 
 

@@ -7,6 +7,7 @@ parent.
 import math
 from collections.abc import Callable
 from copy import copy
+from functools import reduce
 from typing import Any
 
 import torch
@@ -37,7 +38,7 @@ class StyleNorm(nn.Module):
         self.weight, self.bias = weight, bias
 
 
-def layer_output(layer: nn.Module, source: RowMap, run: StripRun) -> RowMap:
+def layer_output(layer: Any, source: RowMap, run: StripRun) -> RowMap:
     """What a layer makes of a map.
 
     Raises:
@@ -46,26 +47,19 @@ def layer_output(layer: nn.Module, source: RowMap, run: StripRun) -> RowMap:
     kind = type(layer)
     if kind in _REWRITES:
         return layer_output(_REWRITES[kind](layer), source, run)
-    if type(layer) is nn.Sequential:
-        for part in layer:
-            source = layer_output(part, source, run)
-        return source
-    if type(layer) is Residual:
+    if kind is nn.Sequential:
+        return reduce(lambda maps, part: layer_output(part, maps, run), layer, source)
+    if kind is Residual:
         # Two maps hang on each: not stored, every block would double the work of those before.
         return run.keep(sum_map(source, layer_output(layer.layers, source, run)), always=True)
     if kind in _NORMS:
         return _normalized(layer, source, run)
-    if kind not in _VIEWS:
-        raise refusal(layer, 'its type is not known')
-    view = _VIEWS[kind](layer)
+    view = _view_of(layer)
     if kind in _CHEAP:
         return local_map(source, _pure(layer), view, source.channels)
-    if type(layer) is UpsampleConv and layer.noise_weight is not None:
-        make = _with_noise(layer, view, source)
-    else:
-        make = _pure(layer)
-    channels = getattr(layer, 'out_channels', source.channels)
-    return run.keep(local_map(source, make, view, channels))
+    has_noise = kind is UpsampleConv and layer.noise_weight is not None
+    make = _with_noise(layer, view, source) if has_noise else _pure(layer)
+    return run.keep(local_map(source, make, view, getattr(layer, 'out_channels', source.channels)))
 
 
 def register_layer(kind: type[nn.Module], rewrite: Callable[[Any], nn.Module]) -> None:
@@ -118,40 +112,36 @@ def _normalized(layer: nn.Module, source: RowMap, run: StripRun) -> RowMap:
     return run.normalize(source, groups, getattr(layer, 'eps', 1e-5), weight, bias)
 
 
-def _padding(layer: nn.Module) -> View:
-    return View(padding=_equal(layer, 'padding')[0])
-
-
-def _conv(layer: nn.Conv2d) -> View:
-    if isinstance(layer.padding, str) or layer.padding_mode == 'circular':
-        raise refusal(layer, f'padding={layer.padding!r}, padding_mode={layer.padding_mode!r}')
-    kernel, stride, padding, dilation = _equal(
-        layer, 'kernel_size', 'stride', 'padding', 'dilation'
-    )
-    return View(dilation * (kernel - 1) + 1, stride, padding)
-
-
-def _transposed_conv(layer: nn.ConvTranspose2d) -> View:
-    kernel, stride, padding, extra, dilation = _equal(
-        layer, 'kernel_size', 'stride', 'padding', 'output_padding', 'dilation'
-    )
-    kernel = dilation * (kernel - 1) + 1
-    if kernel + extra - 2 * padding != stride:
-        raise refusal(layer, 'its output is not exactly "stride" times as large as its input')
-    return View(factor=stride, reach=math.ceil(max(padding, kernel - 1 - padding) / stride))
-
-
-def _upsample(layer: nn.Upsample) -> View:
-    (factor,) = _equal(layer, 'scale_factor')
-    if factor is None or factor != int(factor) or layer.mode != 'nearest':
-        raise refusal(layer, 'only "nearest" by a whole factor can be')
-    return View(factor=int(factor))
-
-
-def _equalized_conv(layer: EqualizedConv) -> View:
-    if layer.blur is not None:
-        raise refusal(layer, 'a halving convolution only can as a part of its residual block')
-    return View(1 + 2 * layer.padding, padding=layer.padding)
+def _view_of(layer: Any) -> View:
+    kind = type(layer)
+    if kind in _VIEWS:
+        return _VIEWS[kind]
+    if kind in _PADDINGS:
+        return View(padding=_equal(layer, 'padding')[0])
+    if kind is nn.Conv2d:
+        if isinstance(layer.padding, str) or layer.padding_mode == 'circular':
+            raise refusal(layer, f'padding={layer.padding!r}, padding_mode={layer.padding_mode!r}')
+        sides = _equal(layer, 'kernel_size', 'stride', 'padding', 'dilation')
+        kernel, stride, padding, dilation = sides
+        return View(dilation * (kernel - 1) + 1, stride, padding)
+    if kind is nn.ConvTranspose2d:
+        sides = _equal(layer, 'kernel_size', 'stride', 'padding', 'output_padding', 'dilation')
+        kernel, stride, padding, extra, dilation = sides
+        kernel = dilation * (kernel - 1) + 1
+        if kernel + extra - 2 * padding != stride:
+            raise refusal(layer, 'its output is not exactly "stride" times as large as its input')
+        return View(factor=stride, reach=math.ceil(max(padding, kernel - 1 - padding) / stride))
+    if kind is nn.Upsample:
+        (factor,) = _equal(layer, 'scale_factor')
+        if factor is None or factor != int(factor) or layer.mode != 'nearest':
+            raise refusal(layer, 'only "nearest" by a whole factor can be')
+        return View(factor=int(factor))
+    if kind is EqualizedConv and layer.blur is None:
+        return View(1 + 2 * layer.padding, padding=layer.padding)
+    if kind is EqualizedResidualBlock:
+        # Two 3 x 3 convolutions, or from the output back: 3 with stride 2, a blur of 4, 3.
+        return View(5, padding=2) if layer.conv2.blur is None else View(8, stride=2, padding=3)
+    raise refusal(layer, 'its type is not known')
 
 
 def _equal(layer: nn.Module, *settings: str) -> list[Any]:
@@ -163,29 +153,16 @@ def _equal(layer: nn.Module, *settings: str) -> list[Any]:
     return [side.pop() for side in sides]
 
 
-# Not worth to be stored.
-_CHEAP: dict[type, Callable[[Any], View]] = {
-    **dict.fromkeys((nn.ReLU, nn.LeakyReLU, nn.Tanh), lambda layer: View()),
-    **dict.fromkeys((nn.ReflectionPad2d, nn.ReplicationPad2d, nn.ZeroPad2d), _padding),
+_VIEWS = {
+    **dict.fromkeys((nn.ReLU, nn.LeakyReLU, nn.Tanh), View()),
+    **dict.fromkeys((BlurUpsample, UpsampleConv), View(factor=2, reach=1)),
+    BlurDownsample: View(kernel=3, stride=2, padding=1),
 }
-_VIEWS: dict[type, Callable[[Any], View]] = {
-    **_CHEAP,
-    nn.Conv2d: _conv,
-    nn.ConvTranspose2d: _transposed_conv,
-    nn.Upsample: _upsample,
-    BlurDownsample: lambda layer: View(kernel=3, stride=2, padding=1),
-    BlurUpsample: lambda layer: View(factor=2, reach=1),
-    EqualizedConv: _equalized_conv,
-    # Two 3 x 3 convolutions, or from the output back: 3 wide with stride 2, a blur of 4, 3 wide.
-    EqualizedResidualBlock: lambda block: (
-        View(kernel=5, padding=2) if block.conv2.blur is None else View(8, stride=2, padding=3)
-    ),
-    UpsampleConv: lambda layer: View(factor=2, reach=1),
-}
+_PADDINGS = (nn.ReflectionPad2d, nn.ReplicationPad2d, nn.ZeroPad2d)
+_CHEAP = (nn.ReLU, nn.LeakyReLU, nn.Tanh, *_PADDINGS)  # not worth to be stored
 _NORMS = (InstanceNorm, StyleNorm, nn.InstanceNorm2d, nn.BatchNorm2d, nn.GroupNorm)
 _REWRITES: dict[type, Callable[[Any], nn.Module]] = {
-    nn.Identity: lambda layer: nn.Sequential(),
-    nn.Dropout: lambda layer: nn.Sequential(),
+    **dict.fromkeys((nn.Identity, nn.Dropout), lambda layer: nn.Sequential()),
     ResidualBlock: lambda block: Residual(block.conv_block),
     ResNetBlurGenerator: lambda generator: generator.model,
     StyleGAN2Generator: lambda generator: nn.Sequential(

@@ -105,6 +105,7 @@ def local_map(
     return RowMap(channels, view.length(source.height), view.length(source.width), rows)
 
 
+@dataclass
 class StripRun:
     """Computes maps in ``count`` strips each; stored maps lie on ``storage``.
 
@@ -112,14 +113,10 @@ class StripRun:
     ``largest`` map, which a run that computes has to be told.
     """
 
-    def __init__(
-        self,
-        count: int = 0,
-        storage: torch.device | None = None,
-        device: torch.device | None = None,
-        largest: int = 0,
-    ) -> None:
-        self.count, self.storage, self.device, self.largest = count, storage, device, largest
+    count: int = 0
+    storage: torch.device | None = None
+    device: torch.device | None = None
+    largest: int = 0
 
     def keep(self, source: RowMap, always: bool = False) -> RowMap:
         """The map itself, or a stored copy of it if it is small or has to be stored ``always``."""
@@ -171,23 +168,17 @@ class StripRun:
         return source.like(rows)
 
     def _moments(self, source: RowMap, groups: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Mean and variance (B, groups) of the whole map in float64; a tensor of the type to use.
-
-        Each strip gives its own; together they are the map's (Chan et al., 1983).
-        """
-        heights, strip_means, strip_variances = [], [], []
+        """Mean and variance (B, groups) of a whole map in float64; a tensor of the type to use."""
+        mean = square = torch.zeros(1, dtype=torch.float64)
         for begin, end in self._strips(source.height):
             rows = source.rows(begin, end)
             rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
-            rows = rows.reshape(len(rows), groups, -1)
-            variance, mean = torch.var_mean(rows, 2, correction=0)
-            heights.append(end - begin)
-            strip_means.append(mean.cpu().double())
-            strip_variances.append(variance.cpu().double())
-        shares = torch.tensor(heights, dtype=torch.float64)[:, None, None] / source.height
-        means, variances = torch.stack(strip_means), torch.stack(strip_variances)
-        total = (shares * means).sum(0)
-        return total, (shares * (variances + (means - total).square())).sum(0), mean
+            of_strip = torch.var_mean(rows.reshape(len(rows), groups, -1), 2, correction=0)
+            strip_variance, strip_mean = (moment.cpu().double() for moment in of_strip)
+            share = (end - begin) / source.height
+            mean = mean + share * strip_mean
+            square = square + share * (strip_variance + strip_mean.square())
+        return mean, (square - mean.square()).clamp_min(0), of_strip[1]
 
     def _strips(self, height: int) -> Iterator[tuple[int, int]]:
         step = math.ceil(height / self.count)
