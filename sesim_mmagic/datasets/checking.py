@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 import sys
 import time
@@ -147,15 +148,16 @@ def _check(title: str, paths: Sequence[str], limit: int, decode: bool) -> dict[s
     def reason(path: str) -> str | None:
         try:
             size_and_time = _size_and_time(path)
-            width, height = check_picture(path, max_pixels=limit)
+            pixels = _memory.pixels(path) if decode else None
+            pixels = pixels or math.prod(check_picture(path, max_pixels=limit))
             if decode:
-                with _ONE_LARGE if width * height >= _LARGE else nullcontext():
+                with _ONE_LARGE if pixels >= _LARGE else nullcontext():
                     read_picture(path, max_pixels=limit)
         except UnusablePicture as error:
             return error.reason
         except OSError as error:
             return error.strerror or str(error)
-        _memory.files[os.path.abspath(path)] = [*size_and_time, width * height, int(decode)]
+        _memory.files[os.path.abspath(path)] = [*size_and_time, pixels, int(decode)]
         return None
 
     is_shown = is_main_process() and sys.stderr.isatty() and len(paths) > 100

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
+from mmengine.registry import Registry, init_default_scope
 
 from sesim_mmagic.registry import DATASETS, METRICS
 
@@ -82,19 +82,19 @@ def check_pictures(cfg: Config, parts: Collection[str] = _PARTS) -> None:
 def _components(cfg: Config, parts: Collection[str]) -> Iterator[tuple[dict, Collection[str]]]:
     """Data sets and metrics, however deep they lie, with the names of their settings."""
     for part in parts:
-        if part != 'train' and cfg.get(f'{part}_cfg') is None:
-            continue
-        todo = [((cfg.get(f'{part}_dataloader') or {}).get('dataset'), DATASETS)]
-        todo.append((cfg.get(f'{part}_evaluator'), METRICS))
-        while todo:
-            config, registry = todo.pop(0)
-            inside: list[Any] = []
-            if isinstance(config, (list, tuple)):
-                inside = list(config)
-            elif isinstance(config, dict):
-                kind = config.get('type')
-                kind = registry.get(kind) if isinstance(kind, str) else kind
-                if inspect.isclass(kind):
-                    yield config, inspect.signature(kind).parameters.keys()
-                inside = [config.get(name) for name in ('dataset', 'datasets', 'metrics')]
-            todo = [(item, registry) for item in inside] + todo
+        if part == 'train' or cfg.get(f'{part}_cfg') is not None:
+            yield from _inside((cfg.get(f'{part}_dataloader') or {}).get('dataset'), DATASETS)
+            yield from _inside(cfg.get(f'{part}_evaluator'), METRICS)
+
+
+def _inside(config: Any, registry: Registry) -> Iterator[tuple[dict, Collection[str]]]:
+    if isinstance(config, (list, tuple)):
+        for item in config:
+            yield from _inside(item, registry)
+    elif isinstance(config, dict):
+        kind = config.get('type')
+        kind = registry.get(kind) if isinstance(kind, str) else kind
+        if inspect.isclass(kind):
+            yield config, inspect.signature(kind).parameters.keys()
+        for name in ('dataset', 'datasets', 'metrics'):
+            yield from _inside(config.get(name), registry)
