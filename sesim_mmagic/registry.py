@@ -10,7 +10,6 @@ from typing import Any
 
 from mmengine.model import is_model_wrapper
 from mmengine.registry import Registry
-from torch import nn
 
 try:
     import mmagic.registry as mmagic_registry
@@ -66,6 +65,6 @@ VISUALIZERS = _child(mmagic_registry.VISUALIZERS, _VISUALIZATION)
 VISBACKENDS = _child(mmagic_registry.VISBACKENDS, _VISUALIZATION)
 
 
-def unwrapped(module: nn.Module) -> Any:
+def unwrapped(module: Any) -> Any:
     """The module inside a wrapper of ``MODEL_WRAPPERS``, for distributed training, or itself."""
-    return module.get_submodule('module') if is_model_wrapper(module) else module
+    return module.module if is_model_wrapper(module) else module
