@@ -111,13 +111,13 @@ def resolve_model(name_or_path: str | Path, index: str | Path | None = None) -> 
 def find_index(index: str | Path | None = None) -> Path:
     """Path of the index (see :func:`list_models`); ``FileNotFoundError`` if there is none."""
     package = Path(sesim_mmagic.__file__).parent
-    index = index or os.environ.get(INDEX_VARIABLE)
     # mim's folder in an installed package; in a checkout that is not installed, its root.
-    places = [Path(index)] if index else [package / '.mim' / INDEX, package.parent / INDEX]
-    for path in places:
-        if path.is_file():
-            return path
-    raise FileNotFoundError(f"There is no index of models: '{places[-1]}' does not exist.")
+    installed = package / '.mim' / INDEX
+    own = installed if installed.is_file() else package.parent / INDEX
+    path = Path(index or os.environ.get(INDEX_VARIABLE) or own)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no index of models: '{path}' does not exist.")
+    return path
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -88,9 +88,7 @@ def publish(
             gives other pictures in the fresh process.
     """
     checkpoint, _ = choose_checkpoint(checkpoint)
-    for path in (*samples, *([config] if config else [])):
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"'{path}' does not exist.")
+    pictures = [read_picture(path) for path in samples]
     if base_url is not None and not re.match(r'\w+://', base_url):
         raise ValueError(f"The base address is one such as 'https://host/folder', not '{base_url}'")
     trained = read_checkpoint(checkpoint)
@@ -124,7 +122,7 @@ def publish(
         limits=limits,
     )
     index = index_files(root, config, facts) if root else {}
-    _write(out, name, content, facts, model, samples)
+    _write(out, name, content, facts, model, pictures)
     for path, text in index.items():  # the index names no file that is not there
         write_atomically(path, text)
     return [out / f'{name}.pth', out / f'{name}.md', *index]
@@ -236,23 +234,22 @@ def _write(
     content: bytes,
     facts: dict[str, Any],
     model: Translator,
-    samples: Sequence[str | Path],
+    pictures: Sequence[np.ndarray],
 ) -> None:
     """Write checkpoint, samples and card into a folder inside ``out``, and move them if all fit."""
     noise = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
-    pictures = [read_picture(path) for path in samples] or [noise]
     out.mkdir(parents=True, exist_ok=True)
     try:
         with TemporaryDirectory(prefix='.publishing-', dir=out) as folder:
             checkpoint, shown = Path(folder, f'{name}.pth'), Path(folder, f'{name}_samples')
             write_atomically(checkpoint, content)
-            sources = [shown / f'{number}_source.png' for number in range(len(pictures))]
-            for source, picture in zip(sources, pictures, strict=True):
+            sources = [shown / f'{number}_source.png' for number in range(len(pictures) or 1)]
+            for source, picture in zip(sources, pictures or [noise], strict=True):
                 write_picture(source, picture)
             translated = translations(model, sources)
             check_in_fresh_process(checkpoint, sources, translated)
             rows = []
-            for number, source in enumerate(sources[: len(samples)]):
+            for number, source in enumerate(sources[: len(pictures)]):
                 beginning = f'{number}_{facts["target"]}_'
                 keys = [key for key in translated if key.startswith(beginning)]
                 for key in keys:
