@@ -1,11 +1,12 @@
 """What all feature networks share: frozen weights from elsewhere, and their checksum."""
 
-import hashlib
 from abc import ABCMeta, abstractmethod
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+
+from sesim_mmagic.utils.weights import checksum_of
 
 from .state_dicts import freeze
 
@@ -85,7 +86,7 @@ class FrozenFeatures(nn.Module, metaclass=ABCMeta):
         """
         if self.network is None:
             network = freeze(self.build()).eval()
-            self.checksum = _checksum(network)
+            self.checksum = checksum_of(network.buffers())
             self.network = network.to(self.scale)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
@@ -141,10 +142,3 @@ def take_bgr(convolution: nn.Module) -> None:
     weight = convolution.weight
     assert isinstance(weight, Tensor)
     weight.data = weight.data.flip(1)
-
-
-def _checksum(network: nn.Module) -> str:
-    digest = hashlib.sha256()
-    for weight in network.buffers():
-        digest.update(weight.contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]

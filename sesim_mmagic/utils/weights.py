@@ -1,9 +1,11 @@
 """Weights of a checkpoint beside those of a model: names, shapes, what keeps them apart."""
 
+import hashlib
 import re
 from collections import OrderedDict
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 
+import torch
 from torch import Tensor
 
 _SHOWN = 5
@@ -41,6 +43,14 @@ def _other_domains(lines: list[str]) -> str:
         f'; or, to start a training from it: it translates into the domain {", ".join(old)}, this '
         f'model into {", ".join(new)}, give tools/train.py --domain-mapping {pairs}'
     )
+
+
+def checksum_of(weights: Iterable[Tensor]) -> str:
+    """Checksum of weights of any kind, 16 hexadecimal digits; their order matters."""
+    checksum = hashlib.sha256()
+    for weight in weights:
+        checksum.update(weight.cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return checksum.hexdigest()[:16]
 
 
 def adapt_names(expected: Container[str], found: Mapping[str, Tensor]) -> OrderedDict:

@@ -1,7 +1,6 @@
 """Translate files, folders, videos and arrays with a trained model."""
 
 import errno
-import hashlib
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -25,6 +24,7 @@ from sesim_mmagic.apis.model_zoo import resolve_model
 from sesim_mmagic.engine.models import translator_of
 from sesim_mmagic.engine.pictures import to_picture
 from sesim_mmagic.translators.styles import styles_of_images
+from sesim_mmagic.utils.weights import checksum_of
 
 # The place of one translation is taken or its path too long: nothing else is wrong with the disk.
 _ONE_PLACE = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG)
@@ -196,13 +196,8 @@ class SeSimInferencer:
 
     def _made_by(self, target: str, styles: Tensor | None) -> dict[str, Any]:
         """What shapes translations, apart from rounding."""
-        weights = hashlib.sha256()
-        for name, value in self.model.inference_generators.state_dict().items():
-            weights.update(name.encode())
-            weights.update(value.cpu().contiguous().flatten().view(torch.uint8).numpy())
-        made_by: dict[str, Any] = dict(
-            model=weights.hexdigest(), target_domain=target, precision=self.precision
-        )
+        model = checksum_of(self.model.inference_generators.state_dict().values())
+        made_by: dict[str, Any] = dict(model=model, target_domain=target, precision=self.precision)
         if styles is not None:
             made_by['styles'] = styles.tolist()
         elif self.model.style_channels:

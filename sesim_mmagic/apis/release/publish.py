@@ -88,6 +88,8 @@ def publish(
             gives other pictures in the fresh process.
     """
     checkpoint, _ = choose_checkpoint(checkpoint)
+    if config and not Path(config).is_file():
+        raise FileNotFoundError(f"Config '{config}' does not exist.")
     pictures = [read_picture(path) for path in samples]
     if base_url is not None and not re.match(r'\w+://', base_url):
         raise ValueError(f"The base address is one such as 'https://host/folder', not '{base_url}'")
