@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,15 +18,8 @@ from torch import Tensor
 from torch.utils.benchmark import Timer
 
 from sesim_mmagic.apis.export import FORMATS
-from sesim_mmagic.apis.export.files import (
-    describe,
-    load,
-    metadata_of,
-    need,
-    to_bytes,
-    to_onnx,
-)
-from sesim_mmagic.apis.export.graph import TranslationGraph, build_graph, noisy_layers, trace
+from sesim_mmagic.apis.export.files import describe, from_bytes, need_onnx, to_bytes, to_onnx
+from sesim_mmagic.apis.export.graph import noisy_layers, trace
 from sesim_mmagic.translators import Translator
 from sesim_mmagic.utils.files import write_atomically
 
@@ -39,7 +33,7 @@ def export_translator(
     path: str | Path,
     file_format: str,
     target_domain: str | None = None,
-    size: tuple[int, int] | None = None,
+    size: Sequence[int] | None = None,
     opset: int = 18,
     checkpoint: str | Path | None = None,
 ) -> dict:
@@ -53,8 +47,8 @@ def export_translator(
         path (str | Path): File to write; missing folders are created.
         file_format (str): 'onnx' or 'pt2' (torch.export).
         target_domain (str, optional): Domain to translate into. Defaults to the model's first.
-        size (tuple[int, int], optional): Height and width where they are to be fixed, which noise
-            of StyleGAN2's generator asks for. Defaults to None: any size.
+        size (Sequence[int], optional): Height and width where they are to be fixed, which noise of
+            StyleGAN2's generator asks for. Defaults to None: any size.
         opset (int): Version of ONNX's operators, 18 to 22. Defaults to 18.
         checkpoint (str | Path, optional): File whose weights the model has; its name and checksum
             are noted. Defaults to None.
@@ -64,20 +58,22 @@ def export_translator(
 
     Raises:
         ValueError: There is no such format, opset or domain, the size does not suit the generator,
-            the path cannot be written, the exporter does not know an operator, or the file
-            computes something else than the model.
+            the exporter does not know an operator, or the file computes something else than the
+            model.
+        OSError: The path cannot be written.
         ImportError: A package that the format needs is missing.
     """
-    path = Path(path)
-    _check_request(path, file_format, opset)
-    target = model.check_target(target_domain)
-    graph = build_graph(model, target)
-    traced, *sizes = _sizes(graph, size)
+    path, target = Path(path), model.check_target(target_domain)
+    _check_request(model, target, path, file_format, size, opset)
+    sizes = [list(size)] * 4 if size else _sizes(model.size_divisor)
+    metadata = describe(model, target, size, opset if file_format == 'onnx' else None, checkpoint)
     try:
-        exported = trace(model, graph, _example(model, traced), any_size=size is None)
+        exported: Any = trace(model, target, _example(model, sizes.pop(0)), any_size=size is None)
         if file_format == 'onnx':
             exported = to_onnx(exported, opset)
-    except Exception as error:  # each exporter has its own
+        run, _ = from_bytes(to_bytes(exported, metadata))
+        difference = _largest_difference(model, target, run, sizes)
+    except Exception as error:  # each exporter and runtime has its own
         reason: BaseException = error
         while reason.__cause__:
             reason = reason.__cause__
@@ -85,14 +81,10 @@ def export_translator(
             f'{type(model).__name__} cannot be exported to {file_format}: '
             f'{" ".join(str(reason).split())}'
         ) from error
-    metadata = describe(model, target, size, file_format, opset, checkpoint)
-    run = load(to_bytes(exported, metadata), file_format)
-    difference = _largest_difference(model, target, run, sizes)
-    if not difference <= BOUND:
+    if not difference <= BOUND:  # NaN, too
         raise ValueError(
-            f"'{path}' was not written: the {file_format} file gives values that differ by up to "
-            f'{difference:.2g} from those of the model, allowed are {BOUND:g}. Sizes compared: '
-            f'{sizes}.'
+            f"'{path}' was not written: its values differ from the model's by up to "
+            f'{difference:.2g}, allowed are {BOUND:g} (sizes {sizes})'
         )
     metadata['check'] = dict(sizes=sizes, max_abs_difference=difference, bound=BOUND)
     write_atomically(path, to_bytes(exported, metadata))
@@ -111,17 +103,13 @@ def load_exported(path: str | Path, threads: int | None = None) -> tuple[Callabl
         metadata: inputs, outputs, pre- and post-processing, domains, versions, the check.
 
     Raises:
-        FileNotFoundError: The file does not exist.
+        OSError: The file cannot be read.
         ValueError: It was not written by :func:`export_translator`.
         ImportError: A package that the format needs is missing.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"Exported file '{path}' does not exist.")
-    content = path.read_bytes()
+    content = Path(path).read_bytes()
     try:
-        metadata = metadata_of(content)
-        return load(content, metadata['format'], threads), metadata
+        return from_bytes(content, threads)
     except ImportError:
         raise
     except Exception as error:  # each runtime has its own
@@ -129,15 +117,15 @@ def load_exported(path: str | Path, threads: int | None = None) -> tuple[Callabl
 
 
 def time_export(
-    path: str | Path, model: Translator, size: tuple[int, int] = (256, 256), runs: int = 7
+    path: str | Path, model: Translator, size: Sequence[int] = (256, 256), runs: int = 7
 ) -> tuple[float, float]:
     """Mean seconds of a translation on one CPU thread, by a model and by its exported file.
 
     Args:
         path (str | Path): File that :func:`export_translator` has written.
         model (Translator): Result of ``init_translator``, on the CPU.
-        size (tuple[int, int]): Height and width, unless the file has a fixed size.
-        runs (int): Timed runs of each, after two that are not timed.
+        size (Sequence[int]): Height and width, unless the file has a fixed size.
+        runs (int): Timed runs of each.
     """
     run, metadata = load_exported(path, threads=1)
     image, *styles = _example(model, metadata['fixed_size'] or size)
@@ -150,34 +138,41 @@ def time_export(
     return mean(lambda: model.translate(image, target, *styles)), mean(lambda: run(image, *styles))
 
 
-def _check_request(path: Path, file_format: str, opset: int) -> None:
+def _check_request(
+    model: Translator,
+    target: str,
+    path: Path,
+    file_format: str,
+    size: Sequence[int] | None,
+    opset: int,
+) -> None:
     """Fail before minutes are spent rather than after."""
     if file_format not in FORMATS:
         raise ValueError(f'format must be one of {", ".join(FORMATS)}, got {file_format!r}')
     if opset not in OPSETS:
         raise ValueError(f'opset must be from {OPSETS[0]} to {OPSETS[-1]}, got {opset}')
-    for package in ('onnx', 'onnxscript', 'onnxruntime') if file_format == 'onnx' else ():
-        need(package)
+    if size is not None and min(size) <= model.size_divisor:
+        raise ValueError(
+            f'height and width must be larger than {model.size_divisor}, got {tuple(size)}'
+        )
+    if size is None and noisy_layers(model.inference_generators[target]):
+        raise ValueError(
+            'the generator adds noise that PyTorch draws for each size: give the size of your '
+            'pictures (--size HEIGHT WIDTH), for which it becomes part of the file'
+        )
+    if file_format == 'onnx':
+        need_onnx()
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir() or not os.access(path.parent, os.W_OK):
         raise PermissionError(f"'{path}' cannot be written: it is a folder, or in a read-only one.")
 
 
-def _sizes(graph: TranslationGraph, size: Sequence[int] | None) -> list[list[int]]:
+def _sizes(divisor: int) -> list[list[int]]:
     """Sizes of pictures: one to trace the graph at, then those to compare afterwards.
 
     These are square and not, multiples of the divisor and not, and have the smallest side.
     """
-    divisor, unit = graph.divisor, max(64, 2 * graph.divisor)
-    if size is not None:
-        if min(size) <= divisor:
-            raise ValueError(f'height and width must be larger than {divisor}, got {tuple(size)}')
-        return [list(size)] * 4
-    if noisy_layers(graph):
-        raise ValueError(
-            'the generator adds noise that PyTorch draws for each size: give the size of your '
-            'pictures (--size HEIGHT WIDTH), for which it becomes part of the file'
-        )
+    unit = max(64, 2 * divisor)
     return [
         [unit + 2 * divisor, unit + 3 * divisor],
         [unit, unit],
@@ -204,19 +199,13 @@ def _largest_difference(
     """Largest absolute difference between a loaded file and the model's own translation.
 
     Infinite where shapes differ, not a number where a value is none.
-
-    Raises:
-        ValueError: If the file cannot compute one of the sizes.
     """
     model = deepcopy(model).cpu().float()
     largest = torch.zeros(())
     for number, size in enumerate(sizes):
         image, *styles = _example(model, size, seed=number)
         expected = next(model.translations(image, target, *styles))[:, 0]
-        try:
-            translated = run(image, *styles)
-        except Exception as error:  # each runtime has its own
-            raise ValueError(f'the file fails at {size[0]} x {size[1]}: {error}') from error
+        translated = run(image, *styles)
         if translated.shape != expected.shape:
             return float('inf')
         # A maximum that lets NaN through: it has to fail the comparison with the bound.

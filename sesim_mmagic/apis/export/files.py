@@ -1,14 +1,12 @@
-"""Exported files: a program becomes bytes, bytes a function; how they describe themselves."""
+"""Exported files: a program becomes bytes that describe themselves, and bytes a function."""
 
-import importlib
 import io
 import json
 import warnings
-import zipfile
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -24,13 +22,24 @@ METADATA = 'sesim_mmagic.json'
 OUTPUT = 'translation'
 
 
-def to_onnx(program: ExportedProgram, opset: int) -> Any:
-    """An exported program as ONNX's ``ModelProto``."""
+def need_onnx() -> None:
+    """Raise ``ImportError``, with what to install, unless the packages for ONNX are there."""
+    for package in ('onnx', 'onnxscript', 'onnxruntime'):
+        try:
+            import_module(package)
+        except ImportError as error:
+            raise ImportError(
+                f"ONNX needs the package '{package}' ({error}): pip install 'sesim_mmagic[export]'"
+            ) from error
+
+
+def to_onnx(program: ExportedProgram, opset: int) -> torch.onnx.ONNXProgram:
+    """An exported program in ONNX's operators."""
     names = program.graph_signature.user_inputs
     sides = {2: 'height', 3: 'width'} if program.range_constraints else None  # else fixed
     with warnings.catch_warnings():  # of what happens inside; the file is compared afterwards
         warnings.simplefilter('ignore')
-        exported: Any = torch.onnx.export(
+        exported = torch.onnx.export(
             program,
             dynamo=True,
             opset_version=opset,
@@ -39,26 +48,29 @@ def to_onnx(program: ExportedProgram, opset: int) -> Any:
             dynamic_shapes=(sides, *[None] * (len(names) - 1)),
             verbose=False,
         )
-    return exported.model_proto
+    assert exported  # None is for exports right into a file
+    return exported
 
 
-def to_bytes(exported: Any, metadata: dict) -> bytes:
-    """The file of an exported program or an ONNX model, which holds its description."""
+def to_bytes(exported: ExportedProgram | torch.onnx.ONNXProgram, metadata: dict) -> bytes:
+    """The file of an exported program, which holds its description."""
+    text = json.dumps(metadata)
     if isinstance(exported, ExportedProgram):
         buffer = io.BytesIO()
-        torch.export.save(exported, buffer, extra_files={METADATA: json.dumps(metadata)})
+        torch.export.save(exported, buffer, extra_files={METADATA: text})
         return buffer.getvalue()
-    onnx = need('onnx')
-    onnx.helper.set_model_props(exported, {METADATA: json.dumps(metadata)})
-    onnx.checker.check_model(exported)
-    return exported.SerializeToString()
+    exported.model.metadata_props[METADATA] = text
+    return exported.model_proto.SerializeToString()
 
 
-def load(content: bytes, file_format: str, threads: int | None = None) -> Callable[..., Tensor]:
-    """Function of tensors that the content of a file is."""
-    if file_format == 'pt2':
-        return torch.export.load(io.BytesIO(content)).module()
-    runtime = need('onnxruntime')
+def from_bytes(content: bytes, threads: int | None = None) -> tuple[Callable[..., Tensor], dict]:
+    """Function of tensors that the content of a file is, and its description."""
+    if content.startswith(b'PK'):
+        extra = {METADATA: ''}
+        program = torch.export.load(io.BytesIO(content), extra_files=extra)
+        return program.module(), json.loads(extra[METADATA])
+    need_onnx()
+    runtime: Any = import_module('onnxruntime')
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     session = runtime.InferenceSession(content, options, providers=['CPUExecutionProvider'])
@@ -68,68 +80,33 @@ def load(content: bytes, file_format: str, threads: int | None = None) -> Callab
         arrays = {name: value.numpy() for name, value in zip(names, inputs, strict=True)}
         return torch.from_numpy(session.run([OUTPUT], arrays)[0])
 
-    return run
-
-
-def metadata_of(content: bytes) -> dict:
-    """Description that the content of a file holds.
-
-    Raises:
-        KeyError: If there is none.
-        Exception: Whatever ``onnx`` raises for what is neither ONNX nor PyTorch's.
-        ImportError: If ``onnx`` is not installed.
-    """
-    if content.startswith(b'PK'):
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            names = [name for name in archive.namelist() if name.endswith(f'/extra/{METADATA}')]
-            return json.loads(archive.read(names[0] if names else METADATA))
-    model = need('onnx').load_from_string(content)
-    return json.loads({entry.key: entry.value for entry in model.metadata_props}[METADATA])
-
-
-def need(package: str) -> ModuleType:
-    """Import an optional package.
-
-    Raises:
-        ImportError: If it is not installed; the message says how to install it.
-    """
-    try:
-        return importlib.import_module(package)
-    except ImportError as error:
-        raise ImportError(
-            f"ONNX needs the package '{package}' ({error}): pip install 'sesim_mmagic[export]'"
-        ) from error
+    return run, json.loads(session.get_modelmeta().custom_metadata_map[METADATA])
 
 
 def describe(
     model: Translator,
     target: str,
     size: Sequence[int] | None,
-    file_format: str,
-    opset: int,
+    opset: int | None,
     checkpoint: str | Path | None,
 ) -> dict:
-    """What somebody needs to know who has nothing but the exported file.
+    """What somebody needs to know who has nothing but the file: strings, numbers and lists.
 
-    Returns:
-        dict: Strings, numbers and lists alone.
+    ``opset`` is None for torch.export; for the others see :func:`export_translator`.
     """
     preprocessor = model.data_preprocessor
     order = (preprocessor.output_channel_order or 'BGR').upper()
     shape = [1, 3, *(size or ('height', 'width'))]
-    inputs = [dict(name='image', dtype='float32', shape=shape, channel_order=order)]
-    if model.style_channels:
-        style = [1, model.style_channels]
-        inputs.append(dict(name='style', dtype='float32', shape=style, values='N(0, 1)'))
-    output = dict(name=OUTPUT, dtype='float32', shape=shape, channel_order=order)
-    packages = ['mmagic', 'torch'] + ['onnx', 'onnxruntime'] * (file_format == 'onnx')
+    image = dict(name='image', dtype='float32', shape=shape, channel_order=order)
+    style = dict(name='style', dtype='float32', shape=[1, model.style_channels], values='N(0, 1)')
+    packages = ['mmagic', 'torch', *(['onnx', 'onnxruntime'] if opset else [])]
     return dict(
-        format=file_format,
+        format='onnx' if opset else 'pt2',
         model=type(model).__name__,
         source_domain=model.domains[target],
         target_domain=target,
-        inputs=inputs,
-        outputs=[output],
+        inputs=[image, style] if model.style_channels else [image],
+        outputs=[dict(image, name=OUTPUT)],
         value_range=[-1.0, 1.0],
         pixel_mean=preprocessor.mean.flatten().tolist(),
         pixel_std=preprocessor.std.flatten().tolist(),
@@ -143,7 +120,7 @@ def describe(
         'cropped again.',
         checkpoint=checkpoint and Path(checkpoint).name,
         checkpoint_sha256=checkpoint and sha256_of(checkpoint),
-        opset=opset if file_format == 'onnx' else None,
+        opset=opset,
         versions={'sesim_mmagic': __version__, **{name: version(name) for name in packages}},
         licence='The weights are under the terms of whoever published them and of the pictures '
         'they were trained on; the code that wrote this file is under Apache-2.0.',

@@ -33,18 +33,14 @@ class TranslationGraph(nn.Module):
         self.encoder = encoder
 
     def forward(self, image: Tensor, style: Tensor | None = None) -> Tensor:
-        height, width = image.shape[2:]
-        divisor = self.divisor
-        image = _resized(
-            image,
-            (height + divisor - 1) // divisor * divisor,
-            (width + divisor - 1) // divisor * divisor,
-        )
+        sides = image.shape[2:]
+        padded = [(side + self.divisor - 1) // self.divisor * self.divisor for side in sides]
+        image = _resized(image, *padded)
         if self.encoder is None:
             translated = self.generator(image)
         else:
             translated = self.generator.decode(self.encoder(image), style)
-        return _resized(translated, height, width)
+        return _resized(translated, *sides)
 
 
 def _resized(images: Tensor, height: int, width: int) -> Tensor:
@@ -60,29 +56,25 @@ def _resized(images: Tensor, height: int, width: int) -> Tensor:
     return images
 
 
-def build_graph(model: Translator, target: str) -> TranslationGraph:
-    """Copy what translates into a domain out of a model: float32, on the CPU."""
+@torch.no_grad()
+def trace(
+    model: Translator, target: str, inputs: tuple[Tensor, ...], any_size: bool
+) -> torch.export.ExportedProgram:
+    """Export what translates into a domain by ``torch.export``: in float32, on the CPU.
+
+    Args:
+        model (Translator): Is not changed.
+        target (str): The domain.
+        inputs (tuple[Tensor, ...]): An example: an image (1, 3, H, W) in [-1, 1], maybe a style.
+        any_size (bool): Whether height and width stay free; otherwise they are those of the
+            example, and StyleGAN2's noise becomes a part of the program.
+    """
     generator, encoder = deepcopy(model.inference_generators[target]), None
     if model.style_channels:
         encoder = deepcopy(model.content_encoder(target).content_encoder)
         del generator.content_encoder, generator.style_encoder
     graph = TranslationGraph(generator, model.size_divisor, encoder).requires_grad_(False)
-    return graph.to('cpu', torch.float32).to(memory_format=torch.contiguous_format)
-
-
-@torch.no_grad()
-def trace(
-    model: Translator, graph: TranslationGraph, inputs: tuple[Tensor, ...], any_size: bool
-) -> torch.export.ExportedProgram:
-    """Export a graph by ``torch.export``.
-
-    Args:
-        model (Translator): The model that the graph comes from.
-        graph (TranslationGraph): Result of :func:`build_graph`.
-        inputs (tuple[Tensor, ...]): An example of its inputs.
-        any_size (bool): Whether height and width stay free; otherwise they are those of the
-            example, and StyleGAN2's noise becomes a part of the program.
-    """
+    graph = graph.to('cpu', torch.float32).to(memory_format=torch.contiguous_format)
     sides = None
     if any_size:
         names = {2: 'height', 3: 'width'}
@@ -128,27 +120,22 @@ class _ShortSums(TorchFunctionMode):
         self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
         if function in self.axes:
-            given = inspect.signature(function).bind(*args, **(kwargs or {})).arguments
-            if given.get('running_mean') is None and given.get('num_groups', 1) == 1:
-                return _normalized(axes=self.axes[function], **given)
+            given = inspect.signature(function).bind(*args, **(kwargs or {}))
+            given.apply_defaults()
+            norm = given.arguments
+            if norm.get('running_mean') is None and norm.get('num_groups', 1) == 1:
+                return _normalized(norm, self.axes[function])
         return function(*args, **(kwargs or {}))
 
 
-def _normalized(
-    input: Tensor,
-    axes: Sequence[int],
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    eps: float = 1e-5,
-    **unused: Any,
-) -> Tensor:
+def _normalized(norm: dict[str, Any], axes: Sequence[int]) -> Tensor:
     def mean(values: Tensor) -> Tensor:
         for axis in axes:
             values = values.mean(axis, keepdim=True)
         return values
 
-    centered = input - mean(input)
-    normalized = centered / (mean(centered.square()) + eps).sqrt()
-    if weight is None or bias is None:
+    centered = norm['input'] - mean(norm['input'])
+    normalized = centered / (mean(centered.square()) + norm['eps']).sqrt()
+    if norm['weight'] is None:
         return normalized
-    return normalized * weight[:, None, None] + bias[:, None, None]
+    return normalized * norm['weight'][:, None, None] + norm['bias'][:, None, None]
