@@ -1,9 +1,10 @@
 import random
 
 import numpy as np
+import pytest
 import torch
 
-from sesim_mmagic.utils.random import seed_generators
+from sesim_mmagic.utils.random import deal, seed_generators
 
 
 def draw():
@@ -36,3 +37,13 @@ def test_numbers_are_uniform_over_iterations():
     assert np.abs(np.corrcoef(numbers.T) - np.eye(3)).max() < 0.15
     lagged = np.corrcoef(numbers[:-1, 0], numbers[1:, 0])[0, 1]
     assert abs(lagged) < 0.15
+
+
+def test_a_part_stays_when_later_ones_grow():
+    names = [str(i) for i in range(20)]
+    few, more = (deal(names[::step], dict(a=3, b=n), 0) for step, n in ((1, 2), (-1, 17)))
+    assert few['a'] == more['a'] and set(few['b']) < set(more['b'])
+    assert sorted(more['a'] + more['b']) == sorted(names)  # each once
+    assert deal(names, dict(a=3), 1) != deal(names, dict(a=3), 0)
+    with pytest.raises(ValueError, match='3 a [+] 18 b are 21, and there are 20; ask for fewer'):
+        deal(names, dict(a=3, b=18), 0)
