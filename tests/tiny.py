@@ -20,6 +20,15 @@ TINY_PATCH_NCE = dict(
     temperature=0.5,
 )
 
+TINY_PROJECTED = dict(
+    network=dict(
+        type='sesim_mmagic.ProjectedDiscriminator',
+        feature_net={**TINY_VGG, 'layers': ('relu1_2', 'relu2_2')},
+        channels=4,
+    ),
+    weight=0.03,
+)
+
 
 def pictures(seed=0, batch=2, height=24, width=40, dtype=torch.float32):
     """Random images (B, 3, H, W) in [-1, 1]."""

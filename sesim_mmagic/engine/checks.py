@@ -66,9 +66,9 @@ def check_metrics(runner: Runner) -> None:
     """
     problems, model = _Problems(), translator_of(runner.model)
     with seeded_generators(0):  # networks that are built draw weights; the training's stay its own
-        for name, loss in model.image_losses.items():
+        for name, user in model.feature_users.items():
             with problems.of(f'model.{name}'):
-                loss.init_weights()
+                user.init_weights()
         for part in ('val', 'test'):
             with problems.of(f'{part}_dataloader.dataset'):
                 try:

@@ -12,7 +12,7 @@ from sesim_mmagic.engine.models import translator_of
 # What comes before the name of a domain in the name of a weight.
 _DOMAIN = re.compile(
     r'^((?:module\.)?(?:generators|discriminators|image_buffers|generator_ema\.module)\.'
-    r'(?:module\.)?)([^.]+)(\..*)$'
+    r'(?:module\.)?)([^.:]+)((?::[^.]+)?\..*)$'
 )
 
 

@@ -3,6 +3,7 @@
 from .discriminators import BlurPatchGAN, MultiScaleDiscriminator
 from .drn import DRN22
 from .munit_generator import MUNITGenerator
+from .projected_discriminator import ProjectedDiscriminator
 from .resnet_generator import ResNetBlurGenerator
 from .stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
 from .timm_features import TimmFeatures
@@ -13,6 +14,7 @@ __all__ = [
     'DRN22',
     'MUNITGenerator',
     'MultiScaleDiscriminator',
+    'ProjectedDiscriminator',
     'ResNetBlurGenerator',
     'StyleGAN2Discriminator',
     'StyleGAN2Generator',

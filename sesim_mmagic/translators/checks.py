@@ -11,6 +11,7 @@ from mmengine.logging import MessageHub
 from torch import Tensor, nn
 
 from sesim_mmagic.losses import StructureLoss
+from sesim_mmagic.networks import ProjectedDiscriminator
 from sesim_mmagic.utils.checkpoints import TrainingStopped, resume_advice
 from sesim_mmagic.utils.checks import check_ints, check_keys, check_numbers
 from sesim_mmagic.utils.weights import WeightsMismatch, adapt_names, differences, with_average
@@ -19,15 +20,17 @@ from sesim_mmagic.utils.weights import WeightsMismatch, adapt_names, differences
 _GENERATORS = ('generators.', 'generator_ema.')
 
 
-def check_channel_order(data_preprocessor: nn.Module, *losses: StructureLoss) -> None:
-    """Raise ``ValueError`` if a loss expects another channel order than the model's images have."""
+def check_channel_order(
+    data_preprocessor: nn.Module, *users: StructureLoss | ProjectedDiscriminator
+) -> None:
+    """Raise ``ValueError`` if a user of features expects another order than images have."""
     # Without a wish the preprocessor leaves images as MMagic loads them: BGR.
     order = (getattr(data_preprocessor, 'output_channel_order', None) or 'BGR').lower()
-    for loss in losses:
-        expected = loss.channel_order
+    for user in users:
+        expected = user.channel_order
         if expected is not None and expected != order:
             raise ValueError(
-                f'{type(loss).__name__} expects {expected.upper()} images, the data preprocessor '
+                f'{type(user).__name__} expects {expected.upper()} images, the data preprocessor '
                 f"gives {order.upper()}; set feature_net.channel_order='{order}' or "
                 f"data_preprocessor.output_channel_order='{expected.upper()}'"
             )

@@ -6,6 +6,7 @@ from torch import Tensor
 from sesim_mmagic.registry import MODELS
 from sesim_mmagic.utils.checks import check_ints, check_texts
 
+from .adversary import Adversaries
 from .checks import check_training_batch
 from .domain_networks import DomainNetworks
 from .translator import Translator
@@ -26,6 +27,13 @@ class DomainTranslator(Translator, BaseTranslationModel):
         gan_loss (dict, optional): Config of the GAN loss. MMagic's ``GANLoss`` with
             ``gan_type`` 'lsgan', 'hinge' or 'vanilla'; the last is the non-saturating
             logistic loss. Defaults to None: LSGAN.
+        augmentation (dict, optional): Arguments of
+            :func:`~sesim_mmagic.functional.augment` for all that ``discriminator`` sees.
+            Defaults to None: it sees images as they are.
+        more_discriminators (dict, optional): Others beside ``discriminator`` by a name, which ends
+            the names of their losses. Each is a dictionary of ``network`` (config), ``weight`` of
+            its loss for the generators (default 1), ``gan_loss`` (default hinge) and
+            ``augmentation``. They have the optimizer of ``discriminators``. Defaults to None.
         structure_loss (dict, optional): Config of a structure loss. Defaults to None.
         perceptual_loss (dict, optional): Config of a structure loss beside it, such as MUNIT's
             domain-invariant perceptual loss. Defaults to None.
@@ -53,6 +61,8 @@ class DomainTranslator(Translator, BaseTranslationModel):
         data_preprocessor: dict,
         two_sided: bool,
         gan_loss: dict | None = None,
+        augmentation: dict | None = None,
+        more_discriminators: dict | None = None,
         structure_loss: dict | None = None,
         perceptual_loss: dict | None = None,
         ema: dict | None = None,
@@ -89,6 +99,9 @@ class DomainTranslator(Translator, BaseTranslationModel):
         if discriminator is not None:
             self.discriminators = DomainNetworks(self.discriminators)
         self.gan_loss = MODELS.build(gan_loss or dict(type='GANLoss', gan_type='lsgan'))
+        self.adversaries = Adversaries(
+            self, self.discriminators, self.gan_loss, augmentation, more_discriminators
+        )
         self.structure_loss = MODELS.build(structure_loss) if structure_loss else None
         self.perceptual_loss = MODELS.build(perceptual_loss) if perceptual_loss else None
         self._finish(ema, channels_last, compile)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch.nn.functional as F
 from mmagic.models import CycleGAN, Pix2Pix
 from mmagic.models.editors.pix2pix import UnetGenerator
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from sesim_mmagic.registry import MODELS, unwrapped
 from sesim_mmagic.utils.checks import check_keys, check_numbers
 
+from .adversary import Adversaries
 from .checks import check_training_batch, finite_losses
 from .domain_networks import DomainNetworks, reachable_networks
 from .image_buffer import ImageBuffer
@@ -147,12 +149,72 @@ class StructureLossMixin(Translator):
                     norm.track_running_stats = was_tracked
 
 
+class AdversarialCycleGAN(CycleGAN):
+    """MMagic's CycleGAN with :class:`Adversaries` for its one discriminator a domain.
+
+    MMagic's losses take one tensor of scores of one discriminator; of such these have the values,
+    bit for bit.
+
+    Args:
+        augmentation (dict, optional): As of :class:`DomainTranslator`. Defaults to None.
+        more_discriminators (dict, optional): As of :class:`DomainTranslator`. Defaults to None.
+        *args, **kwargs: Those of MMagic's ``CycleGAN``.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        augmentation: dict | None = None,
+        more_discriminators: dict | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        gan_loss = MODELS.build(dict(type='GANLoss', gan_type='lsgan'))
+        self.adversaries = Adversaries(
+            self, self.discriminators, gan_loss, augmentation, more_discriminators
+        )
+
+    def _get_disc_loss(self, outputs: dict[str, Tensor]) -> tuple[Tensor, dict]:
+        losses = {}
+        for domain in self._reachable_domains:
+            fake = self.image_buffers[domain].query(outputs[f'fake_{domain}'])
+            judged = self.adversaries.discriminator_losses(
+                self.discriminators, domain, outputs[f'real_{domain}'], fake
+            )
+            losses.update({f'{name}_{domain}': 0.5 * loss for name, loss in judged.items()})
+        # MMagic logs half of what counts, since it halves its losses in place.
+        logged = {name: 0.5 * loss.detach() for name, loss in losses.items()}
+        return self.parse_losses(losses)[0], logged
+
+    def _get_gen_loss(self, outputs: dict[str, Tensor]) -> tuple[Tensor, dict]:
+        generators = self.get_module(self.generators)
+        losses: dict[str, Any] = {}
+        for domain in self._reachable_domains:
+            outputs[f'identity_{domain}'] = generators[domain](outputs[f'real_{domain}'])
+            judged = self.adversaries.generator_losses(
+                self.discriminators, domain, outputs[f'fake_{domain}']
+            )
+            losses.update({f'{name}_{domain}': loss for name, loss in judged.items()})
+        losses['cycle_loss'] = self._distance('cycle', 'cycle_loss_weight', outputs)
+        if self.loss_config['id_loss_weight']:
+            losses['id_loss'] = self._distance('identity', 'id_loss_weight', outputs)
+        return self.parse_losses(losses)
+
+    def _distance(self, made: str, weight: str, outputs: dict[str, Tensor]) -> Any:
+        """Weighted L1 distance of what was made of real images from these, summed over domains."""
+        return sum(
+            self.loss_config[weight]
+            * F.l1_loss(outputs[f'{made}_{domain}'], outputs[f'real_{domain}'])
+            for domain in self._reachable_domains
+        )
+
+
 @MODELS.register_module()
-class SeSimCycleGAN(StructureLossMixin, CycleGAN):
+class SeSimCycleGAN(StructureLossMixin, AdversarialCycleGAN):
     """CycleGAN (Zhu et al., ICCV 2017) with a structure loss in both directions.
 
     Args:
-        *args, **kwargs: Those of MMagic's ``CycleGAN`` and of :class:`StructureLossMixin`.
+        *args, **kwargs: Those of :class:`AdversarialCycleGAN` and of :class:`StructureLossMixin`.
     """
 
     loss_weights = ('cycle_loss_weight', 'id_loss_weight')

@@ -1,6 +1,6 @@
 """Many translations of one source: a content of the source, a style of the target domain."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -14,7 +14,6 @@ from sesim_mmagic.registry import MODELS, unwrapped
 from sesim_mmagic.utils.checks import check_flags, check_ints, check_numbers
 
 from .checks import finite_losses
-from .domain_networks import reachable_networks
 from .domain_translator import DomainTranslator
 from .structure import (
     Features,
@@ -152,19 +151,18 @@ class MultiModalTranslator(DomainTranslator):
         losses: dict[str, Any] = learn_structure(self.structure_loss, optim_wrapper, lessons)
 
         with disc_optim.optim_context(self.discriminators):
-            disc_loss = sum(self._discriminator_loss(d, images) for d in directions)
-        disc_optim.update_params(disc_loss)
+            disc_losses = summed(self._discriminator_losses(d, images) for d in directions)
+        disc_optim.update_params(sum(disc_losses.values()))
 
         set_requires_grad(self.discriminators, False)
         with gen_optim.optim_context(self.generators):
-            terms = [self._generator_losses(d, images) for d in directions]
-            gen_losses: dict[str, Any] = {k: sum(each[k] for each in terms) for k in terms[0]}
+            gen_losses = summed(self._generator_losses(d, images) for d in directions)
             gen_losses.update(reconstruction)
         gen_optim.update_params(sum(gen_losses.values()))
         set_requires_grad(self.discriminators, True)
 
         self.update_average()
-        losses.update(loss_gan_d=disc_loss, **gen_losses)
+        losses.update(disc_losses, **gen_losses)
         return finite_losses(losses)
 
     def _translate_batch(
@@ -210,25 +208,21 @@ class MultiModalTranslator(DomainTranslator):
         extract = unwrapped(self.structure_loss).extract
         return extract(source, generator), extract(translated, generator)
 
-    def _discriminator_loss(self, direction: Direction, images: dict[str, Tensor]) -> Tensor:
-        fake = direction.translated.detach()
-        return self._gan_loss(direction.target, fake, False, is_disc=True) + self._gan_loss(
-            direction.target, images[direction.target], True, is_disc=True
+    def _discriminator_losses(
+        self, direction: Direction, images: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        domain, fake = direction.target, direction.translated.detach()
+        return self.adversaries.discriminator_losses(
+            self.discriminators, domain, images[domain], fake
         )
-
-    def _gan_loss(
-        self, domain: str, images: Tensor, target_is_real: bool, is_disc: bool = False
-    ) -> Tensor:
-        """Sum over the scales of the domain's discriminator."""
-        scores: Any = reachable_networks(self.discriminators)[domain](images)
-        scores = scores if isinstance(scores, list | tuple) else [scores]
-        return sum(self.gan_loss(score, target_is_real, is_disc=is_disc) for score in scores)
 
     def _generator_losses(
         self, direction: Direction, images: dict[str, Tensor]
     ) -> dict[str, Tensor]:
         source, translated = images[direction.source], direction.translated
-        losses = dict(loss_gan_g=self._gan_loss(direction.target, translated, True))
+        losses = self.adversaries.generator_losses(
+            self.discriminators, direction.target, translated
+        )
         if self.structure_loss is not None:
             losses['loss_structure'] = structure_distance(self.structure_loss, *direction.features)
         if self.perceptual_loss is not None:
@@ -296,3 +290,9 @@ class MultiModalTranslator(DomainTranslator):
         targets = self.translate(images, target, torch.stack(styles))
         outputs = {f'fake_{target}': targets[:, 0]}
         return outputs if self.num_styles == 1 else {**outputs, f'fakes_{target}': targets}
+
+
+def summed(terms: Iterable[dict[str, Tensor]]) -> dict[str, Any]:
+    """Losses of all directions, which have the same names."""
+    losses = list(terms)
+    return {name: sum(each[name] for each in losses) for name in losses[0]}

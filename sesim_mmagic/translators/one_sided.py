@@ -1,5 +1,6 @@
 """One generator, one discriminator, any structure loss."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -12,7 +13,6 @@ from sesim_mmagic.registry import MODELS, unwrapped
 from sesim_mmagic.utils.checks import check_flags, check_numbers
 
 from .checks import finite_losses
-from .domain_networks import reachable_networks
 from .domain_translator import DomainTranslator
 from .image_buffer import ImageBuffer
 from .penalties import discriminator_penalties
@@ -55,7 +55,7 @@ class OneSidedTranslator(DomainTranslator):
         flip_equivariance (bool): Whether batches are mirrored for the generator with probability
             1/2, and their translations mirrored back for the structure loss (as in FastCUT).
             Defaults to False.
-        gradient_penalty_weight (float): Weight of the discriminator's gradient penalty
+        gradient_penalty_weight (float): Weight of the gradient penalty of ``discriminator``
             towards norm 1 on mixed samples (Gulrajani et al., NeurIPS 2017). Defaults to 0.
         r1_weight (float): Weight of the R1 penalty on real images (Mescheder et al., ICML 2018),
             as in SinCUT. Defaults to 0.
@@ -187,22 +187,24 @@ class OneSidedTranslator(DomainTranslator):
         return ImageFeatures(**features)
 
     def _discriminator_losses(self, images: Images) -> dict[str, Tensor]:
-        discriminate = reachable_networks(self.discriminators)[self.target_domain]
         buffer: Any = self.image_buffers[self.target_domain]
         fake = buffer.query(images.translated)
-        fake_loss = self.gan_loss(discriminate(fake), target_is_real=False, is_disc=True)
-        real_loss = self.gan_loss(discriminate(images.target), target_is_real=True, is_disc=True)
+        judged = self.discriminators, self.target_domain
+        losses = self.adversaries.discriminator_losses(*judged, images.target, fake)
+        # Halved as in CycleGAN, so that discriminators learn more slowly than the generator.
+        losses = {name: 0.5 * loss for name, loss in losses.items()}
+        discriminate = partial(self.adversaries.all[0].joined_scores, *judged)
         penalties = discriminator_penalties(
             discriminate, images.target, fake, **self.penalty_weights
         )
-        # Halved as in CycleGAN, so that the discriminator learns more slowly than the generator.
-        return {'loss_gan_d': 0.5 * (fake_loss + real_loss), **penalties}
+        return {**losses, **penalties}
 
     def _generator_losses(
         self, images: Images, features: ImageFeatures, mirrored: bool
     ) -> dict[str, Tensor]:
-        discriminate = reachable_networks(self.discriminators)[self.target_domain]
-        losses = {'loss_gan_g': self.gan_loss(discriminate(images.translated), target_is_real=True)}
+        losses = self.adversaries.generator_losses(
+            self.discriminators, self.target_domain, images.translated
+        )
         loss = self.structure_loss
         if loss is not None:
             distance = structure_distance(loss, features.source, features.translated)

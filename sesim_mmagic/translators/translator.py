@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sesim_mmagic.losses import StructureLoss
 from sesim_mmagic.losses.feature_loss import FeatureLoss
+from sesim_mmagic.networks import ProjectedDiscriminator
 from sesim_mmagic.registry import unwrapped
 from sesim_mmagic.utils.samples import is_repeated
 
@@ -65,7 +66,7 @@ class Translator(BaseModel):
             check_average(self, ema)
             self.generator_ema = ExponentialMovingAverage(self.generators, **ema)
         losses = self.image_losses.values()
-        check_channel_order(self.data_preprocessor, *losses)
+        check_channel_order(self.data_preprocessor, *self.feature_users.values())
         check_generator_features(self.structure_loss, *self.generators.values())
         networks = [*self.generators.values(), *(self.discriminators or {}).values()]
         networks += [loss.feature_net for loss in losses if isinstance(loss, FeatureLoss)]
@@ -77,8 +78,11 @@ class Translator(BaseModel):
     def init_weights(self) -> None:
         """Initialise the networks, and read the losses' feature weights before hours are spent."""
         super().init_weights()
-        for loss in self.image_losses.values():
-            loss.init_weights()
+        for name, network in (unwrapped(self.discriminators) or {}).items():
+            if name not in self.domains:  # of more discriminators, which MMagic does not know
+                network.init_weights()
+        for user in self.feature_users.values():
+            user.init_weights()
         if self._channels_last:  # what was read, too
             self.to(memory_format=torch.channels_last)
 
@@ -87,6 +91,16 @@ class Translator(BaseModel):
         """Losses between source and translation, by their settings and without wrappers."""
         losses = {name: unwrapped(getattr(self, name)) for name in self.image_loss_names}
         return {name: loss for name, loss in losses.items() if loss is not None}
+
+    @property
+    def feature_users(self) -> dict[str, Any]:
+        """What looks through networks whose weights come from elsewhere, by its setting."""
+        users: dict[str, Any] = dict(self.image_losses)
+        for key, network in (unwrapped(self.discriminators) or {}).items():
+            if isinstance(network, ProjectedDiscriminator):
+                name = key.partition(':')[2]
+                users[f'more_discriminators.{name}' if name else 'discriminator'] = network
+        return users
 
     def update_average(self) -> None:
         """After an update of the generators: their moving average follows, if there is one."""

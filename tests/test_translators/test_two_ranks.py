@@ -18,9 +18,10 @@ from tests.test_translators.tiny import (
     one_sided,
     optim_wrappers,
 )
-from tests.tiny import TINY_FSESIM, TINY_LSESIM, TINY_PATCH_NCE
+from tests.tiny import TINY_FSESIM, TINY_LSESIM, TINY_PATCH_NCE, TINY_PROJECTED
 
 STEPS = 2
+BESIDE = dict(more_discriminators=dict(projected=TINY_PROJECTED))
 
 
 def same_styles(**kwargs):
@@ -32,9 +33,9 @@ def same_styles(**kwargs):
 
 BUILDERS = dict(
     one_sided=lambda: one_sided(
-        identity_weight=1.0, structure_identity_weight=0.5, ema=dict(momentum=0.1)
+        identity_weight=1.0, structure_identity_weight=0.5, ema=dict(momentum=0.1), **BESIDE
     ),
-    cyclegan=lambda: cyclegan(structure_loss=TINY_FSESIM),
+    cyclegan=lambda: cyclegan(structure_loss=TINY_FSESIM, **BESIDE),
     one_sided_learned=lambda: one_sided(structure_loss=TINY_LSESIM),
     one_sided_patch_nce=lambda: one_sided(
         structure_loss=TINY_PATCH_NCE, structure_identity_weight=1.0
@@ -45,7 +46,7 @@ BUILDERS = dict(
     single_image=lambda: one_sided(
         **TINY_SINGLE_IMAGE, structure_loss=TINY_FSESIM, identity_weight=1.0, r1_weight=1.0
     ),
-    multi_modal=lambda: same_styles(cycle_weight=1.0),
+    multi_modal=lambda: same_styles(cycle_weight=1.0, **BESIDE),
     multi_modal_one_sided=lambda: same_styles(structure_loss=TINY_LSESIM, two_sided=False),
     cyclegan_learned=lambda: cyclegan(structure_loss=TINY_LSESIM),
 )
