@@ -69,6 +69,10 @@ def wrong_components(
         return
     component, scope = config.get('type', default), config.get('_scope_', scope)
     if component is None:
+        # Names of components, as of more discriminators.
+        for name, part in config.items():
+            if isinstance(part, Mapping):
+                yield from wrong_components(part, f'{path}.{name}', kinds, scope)
         return
     if isinstance(component, str):
         component = _find_component(component, kinds, scope)

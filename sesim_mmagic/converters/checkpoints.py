@@ -27,7 +27,7 @@ from .networks import Network, convert
 _PLACES = {
     'generator': ('G', 'generators.{}.', r'generators\.([^.]+)\.(.+)'),
     'average': ('G', 'generator_ema.module.{}.', r'generator_ema\.module\.([^.]+)\.(.+)'),
-    'discriminator': ('D', 'discriminators.{}.', r'discriminators\.([^.]+)\.(.+)'),
+    'discriminator': ('D', 'discriminators.{}.', r'discriminators\.([^.:]+)\.(.+)'),
     'heads': ('F', 'structure_loss.heads.', r'structure_loss\.heads\.()(.+)'),
     'perceptrons': ('F', 'structure_loss.', r'structure_loss\.()(mlp_\d+\..+)'),
 }

@@ -14,6 +14,7 @@ from mmengine.hooks import Hook
 from torch.utils.data import DataLoader
 
 from tests.test_engine import tiny
+from tests.tiny import TINY_PROJECTED
 
 
 class Interrupt(Hook):
@@ -71,10 +72,17 @@ def test_resume_is_exact(config, unbroken, tmp_path, iteration, moment, workers,
 
 
 def test_resume_is_exact_with_parameters_in_the_generators_optimizer(config, tmp_path):
-    """PatchNCE, mirrored batches: perceptrons, their moments and the draws come back."""
+    """PatchNCE, mirrored batches: perceptrons, their moments and the draws come back.
+
+    Likewise a second discriminator, its spectral norms, and the draws of what both see.
+    """
     adam = dict(optimizer=dict(type='Adam', lr=1e-3))
     settings = dict(
         model__flip_equivariance=True,
+        model__augmentation=dict(colour=True, translation=0.25),
+        model__more_discriminators=dict(
+            projected={**TINY_PROJECTED, 'augmentation': dict(cutout=0.5)}
+        ),
         model__structure_loss=dict(
             _delete_=True,
             type='sesim_mmagic.PatchNCELoss',
@@ -97,6 +105,7 @@ def test_resume_is_exact_with_parameters_in_the_generators_optimizer(config, tmp
         tiny.train(config, tmp_path / 'broken', interrupt, **copy.deepcopy(settings))
     whole = tiny.load(tmp_path / 'whole/iter_6.pth')
     assert 'structure_loss.mlp_2.2.weight' in whole['state_dict']
+    assert any('b:projected.heads.0.0.param' in name for name in whole['state_dict'])
     assert set(whole['optimizer']) == {'generators', 'discriminators'}
     tiny.assert_same_state(finish(config, tmp_path / 'broken', **settings), whole)
 

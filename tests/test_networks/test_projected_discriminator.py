@@ -38,7 +38,7 @@ def test_mixing_like_the_loops_reference():
         for y in range(maps.shape[1]):
             for x in range(maps.shape[2]):
                 for o, row in enumerate(weight):
-                    result[o, y, x] = sum(w * value for w, value in zip(row, maps[:, y, x]))
+                    result[o, y, x] = sum(w * value for w, value in zip(row, maps[:, y, x], strict=True))
         return result
 
     above = channels_mixed(coarse[0], network.projections[1])

@@ -171,7 +171,7 @@ def test_watching_changes_nothing(warnings, monkeypatch):
         (dict(augmentation=dict(cutout=2)), 'augmentation.cutout must be .* at most 1, got 2'),
         (dict(augmentation=dict(colour=1)), 'augmentation.colour must be True or False, got 1'),
         (dict(more_discriminators=[1]), 'more_discriminators must be a dictionary or None'),
-        (dict(more_discriminators=dict(a=dict(weight=1))), r'more_discriminators.a must have .* ne'),
+        (dict(more_discriminators=dict(a=dict(weight=1))), 'discriminators.a must have a name'),
         (dict(more_discriminators={'a.b': TINY_PROJECTED}), 'a name of letters and digits'),
         (
             dict(more_discriminators=dict(a={**TINY_PROJECTED, 'wieght': 1})),

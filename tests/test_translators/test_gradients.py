@@ -26,7 +26,7 @@ from tests.test_translators.tiny import (
     optim_wrappers,
     pix2pix,
 )
-from tests.tiny import TINY_FSESIM, TINY_LSESIM, TINY_PATCH_NCE, TINY_VGG
+from tests.tiny import TINY_FSESIM, TINY_LSESIM, TINY_PATCH_NCE, TINY_PROJECTED, TINY_VGG
 
 SIDE = 16
 LAYERS = dict(layers=('relu1_2', 'relu2_2'), feature_net=TINY_VGG)
@@ -39,6 +39,7 @@ LOSSES = dict(
     patch_nce=TINY_PATCH_NCE,
 )
 STYLEGAN2 = dict(type='sesim_mmagic.StyleGAN2Discriminator', size=SIDE, base_channels=4)
+AUGMENTED = dict(augmentation=dict(colour=True, translation=0.25, cutout=0.5))
 UNET = dict(
     type='UnetGenerator', in_channels=3, out_channels=3, num_down=5, base_channels=4,
     norm_cfg=dict(type='BN'), use_dropout=False,
@@ -71,6 +72,13 @@ STEPS.update(
     single_image=lambda **kwargs: one_sided(
         **{**TINY_SINGLE_IMAGE, 'discriminator': STYLEGAN2}, gradient_penalty_weight=1.0, **kwargs
     ),
+    projected=lambda **kwargs: held_norms(
+        one_sided(
+            more_discriminators=dict(projected={**TINY_PROJECTED, 'weight': 1.0}),
+            **AUGMENTED,
+            **kwargs,
+        )
+    ),
     r1=lambda **kwargs: one_sided(r1_weight=1.0, buffer_size=0, **kwargs),
     domain_invariant=lambda **kwargs: multi_modal(
         perceptual_loss={**LOSSES['perceptual'], 'domain_invariant': True}, **kwargs
@@ -84,6 +92,12 @@ STEPS.update(
 def content_encoder(loss):
     """PatchNCE's layers are the generator's: here those of MUNIT's content encoder."""
     return {**loss, 'layers': (0, 5, 9, 12)} if loss is TINY_PATCH_NCE else loss
+
+
+def held_norms(model):
+    """Spectral norms that a forward pass does not change."""
+    model.discriminators.eval()
+    return model
 
 
 def encoding(loss):
