@@ -33,7 +33,8 @@ class ProjectedDiscriminator(nn.Module):
         seed (int): Seed of the mixing. Defaults to 0.
 
     Raises:
-        ValueError: If a number is out of range, or ``feature_net`` names no layers.
+        ValueError: If a number is out of range, or ``feature_net`` names no layers, or not from
+            fine to coarse.
     """
 
     def __init__(
@@ -49,6 +50,12 @@ class ProjectedDiscriminator(nn.Module):
             )
         self.min_side = min_side
         self.feature_net = MODELS.build(feature_net)
+        strides = [self.feature_net.strides[layer] for layer in self.feature_net.layers]
+        if strides != sorted(strides):
+            raise ValueError(
+                'ProjectedDiscriminator: feature_net.layers must go from fine to coarse, those of '
+                f'{self.feature_net.layers} have strides of {strides} pixels'
+            )
         self.channel_order = self.feature_net.channel_order
         generator = torch.Generator().manual_seed(seed)
         widths = self.feature_net.out_channels.values()
@@ -73,8 +80,7 @@ class ProjectedDiscriminator(nn.Module):
             each layer's map, from fine to coarse.
 
         Raises:
-            ValueError: If the images are too small for the feature network, or a layer's map is
-                larger than that of the layer before it.
+            ValueError: If the images are too small for the feature network.
         """
         heads = zip(self.heads, self.mixed_features(images), strict=True)
         with full_precision(*[head(maps) for head, maps in heads]) as scores:
@@ -87,7 +93,6 @@ class ProjectedDiscriminator(nn.Module):
             size = [round(side * self.min_side / shorter) for side in images.shape[2:]]
             images = F.interpolate(images, size, mode='bilinear', align_corners=False)
         layers = self.feature_net(images)
-        _check_order(layers)
         features = [mix(maps) for mix, maps in zip(self.projections, layers.values(), strict=True)]
         mixed = features[-1:]
         for maps, descend in zip(features[-2::-1], list(self.descents)[::-1], strict=True):
@@ -111,13 +116,3 @@ def _head(channels: int) -> nn.Sequential:
         layers.append(spectral_norm(nn.Conv2d(channels, channels, 3, padding=1)))
         layers.append(nn.LeakyReLU(0.2, inplace=True))
     return nn.Sequential(*layers, spectral_norm(nn.Conv2d(channels, 1, 3, padding=1)))
-
-
-def _check_order(layers: dict[str, Tensor]) -> None:
-    sizes = {name: tuple(maps.shape[2:]) for name, maps in layers.items()}
-    areas = [height * width for height, width in sizes.values()]
-    if areas != sorted(areas, reverse=True):
-        raise ValueError(
-            'ProjectedDiscriminator: feature_net.layers must go from fine to coarse, got maps of '
-            f'{sizes} positions'
-        )

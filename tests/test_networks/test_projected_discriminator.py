@@ -38,7 +38,9 @@ def test_mixing_like_the_loops_reference():
         for y in range(maps.shape[1]):
             for x in range(maps.shape[2]):
                 for o, row in enumerate(weight):
-                    result[o, y, x] = sum(w * value for w, value in zip(row, maps[:, y, x], strict=True))
+                    result[o, y, x] = sum(
+                        w * value for w, value in zip(row, maps[:, y, x], strict=True)
+                    )
         return result
 
     above = channels_mixed(coarse[0], network.projections[1])
@@ -107,6 +109,7 @@ def test_the_mixing_follows_from_the_seed_alone():
     [
         (dict(layers=()), 'feature_net must be the config .* with layers, which are the scales'),
         (dict(layers=('relu9_1',)), 'layers must be among'),
+        (dict(layers=('relu2_2', 'relu1_2')), r'from fine to coarse, .* strides of \[2, 1\]'),
         (dict(channels=0), 'channels must be a whole number, positive, got 0'),
         (dict(min_side=-1), 'min_side must be a whole number, 0 or more'),
     ],
@@ -116,8 +119,6 @@ def test_bad_settings(settings, message):
         projected(**settings)
 
 
-def test_bad_scales_and_pictures():
-    with pytest.raises(ValueError, match=r'from fine to coarse, got maps of .*relu1_2'):
-        projected(('relu2_2', 'relu1_2'))(pictures())
+def test_pictures_that_are_too_small():
     with pytest.raises(ValueError, match='at least 4 for relu3_1'):
         projected()(pictures(height=3))
