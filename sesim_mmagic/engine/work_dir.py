@@ -4,7 +4,6 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 
 from mmengine.logging import print_log
@@ -22,7 +21,7 @@ _OF_A_TEST = (
     'index.html',
     *(f'{role}/**/*.png' for role in ('inputs', 'truths', 'translations', 'translations_*')),
 )
-_OF_VALIDATIONS = ('[0-9]*/**/*.png',)
+_OF_VALIDATIONS = 'validations/[0-9]*/**/*.png'
 _SHOWN = 4
 
 
@@ -42,93 +41,78 @@ def check_start(work_dir: str | Path, resume: bool, load_from: str | None) -> st
         of the work directory.
 
     Raises:
-        FileNotFoundError: The checkpoint to resume from is missing.
         ValueError: The work directory holds another training, or none that can go on.
     """
     work_dir = Path(work_dir)
     earlier = earlier_training(work_dir)
-    names = _names(earlier)
+    holds = f"'{work_dir}' holds a training ({_names(earlier)})"
+    others = 'replace it by --overwrite (tools/train.py), or choose another --work-dir.'
     if not resume:
         if earlier:
-            raise ValueError(
-                f"'{work_dir}' holds a training ({names}): go on with it by --resume, replace it "
-                'by --overwrite (tools/train.py), or choose another --work-dir.'
-            )
+            raise ValueError(f'{holds}: go on with it by --resume, {others}')
         return load_from
-    if load_from:
-        is_own = load_from == last_checkpoint(work_dir) or (
-            '://' not in load_from and _folder(load_from) == work_dir.resolve()
-        )
-        if earlier and not is_own:
-            raise ValueError(
-                f"'{work_dir}' holds a training ({names}), and '{load_from}' is not of it: leave "
-                'load_from out to go on with it, replace it by --overwrite (tools/train.py), or '
-                'choose another --work-dir.'
-            )
-        _warn_of_later(load_from, earlier)
-        return load_from
-    if Path(work_dir, POINTER).is_file():
-        return _noted_checkpoint(work_dir)
-    if earlier:
-        raise ValueError(_without_pointer(work_dir, earlier))
-    _warn(f"Nothing to resume: '{work_dir}' holds no '{POINTER}'. Training starts at iteration 0.")
-    return None
-
-
-def _warn(line: str) -> None:
-    print_log(line, logger='current', level=logging.WARNING)
-
-
-def _without_pointer(work_dir: Path, earlier: list[Path]) -> str:
-    holds = f"'{work_dir}' holds {_names(earlier)}, but no"
-    if any(_iteration(file.name) >= 0 for file in earlier):
-        return f'{holds} {POINTER} that names the one to resume from. {_what_to_resume(work_dir)}'
-    return (
-        f'{holds} checkpoint to resume from (no {POINTER}): best checkpoints hold weights alone. '
-        'Start from these weights by load_from=PATH without --resume and with another --work-dir, '
-        'or replace all by --overwrite.'
+    if load_from is None:
+        return _noted_checkpoint(work_dir, earlier)
+    is_own = load_from == last_checkpoint(work_dir) or (
+        '://' not in load_from
+        and Path(load_from).expanduser().parent.resolve() == work_dir.resolve()
     )
-
-
-def _noted_checkpoint(work_dir: Path) -> str:
-    """The checkpoint that the pointer names."""
-    checkpoint = last_checkpoint(work_dir)
-    if checkpoint is None:
-        noted = Path(work_dir, POINTER).read_text(errors='replace').strip()
-        error = f"'{work_dir / POINTER}' names '{noted}', which does not exist."
-        raise FileNotFoundError(f'{error} {_what_to_resume(work_dir)}')
-    try:
-        read_checkpoint(checkpoint)
-    except ValueError as error:
-        raise ValueError(f'{error} {_what_to_resume(work_dir)}') from None
-    return checkpoint
-
-
-def _what_to_resume(work_dir: Path) -> str:
-    whole = []
-    for path in sorted(work_dir.glob('*.pth')):
-        with suppress(ValueError, OSError):
-            read_checkpoint(path)
-            whole.append(path.name)
-    return (
-        f"Complete checkpoints in '{work_dir}': {whole or 'none'}; resume from one with "
-        '--resume --cfg-options load_from=PATH.'
-    )
-
-
-def _warn_of_later(load_from: str, earlier: list[Path]) -> None:
-    later = [file for file in earlier if _iteration(file.name) > _iteration(Path(load_from).name)]
-    if later and _iteration(Path(load_from).name) >= 0:
+    if earlier and not is_own:
+        away = f"'{load_from}' is not of it: leave load_from out to go on with it"
+        raise ValueError(f'{holds}, and {away}, {others}')
+    iteration = _iteration(load_from)
+    later = [file for file in earlier if _iteration(file) > iteration >= 0]
+    if later:
         _warn(
             f'The training goes back: {_names(later)} and results of later iterations are replaced '
             'as it gets there.'
         )
+    return load_from
 
 
-def _iteration(name: str) -> int:
+def _noted_checkpoint(work_dir: Path, earlier: list[Path]) -> str | None:
+    """The checkpoint that the pointer names; None where there is nothing to resume."""
+    pointer, checkpoint = work_dir / POINTER, last_checkpoint(work_dir)
+    if checkpoint is not None:
+        try:
+            read_checkpoint(checkpoint)
+            return checkpoint
+        except ValueError as error:
+            problem = str(error)
+    elif pointer.is_file():
+        noted = pointer.read_text(errors='replace').strip()
+        problem = f"'{pointer}' names '{noted}', which does not exist."
+    elif earlier:
+        problem = f"'{work_dir}' holds {_names(earlier)}, but no {POINTER} to resume from."
+    else:
+        _warn(f"Nothing to resume: there is no '{pointer}'. Training starts at iteration 0.")
+        return None
+    if whole := [path.name for path in sorted(work_dir.glob('*.pth')) if _holds_training(path)]:
+        advice = f'Resume from one of {whole} by --resume --cfg-options load_from=PATH.'
+    else:
+        advice = (
+            'No other checkpoint there can be resumed (best checkpoints hold weights alone). Start '
+            'from weights by load_from=PATH without --resume and with another --work-dir, or '
+            'replace all by --overwrite.'
+        )
+    raise ValueError(f'{problem} {advice}')
+
+
+def _holds_training(path: Path) -> bool:
+    try:
+        return 'optimizer' in read_checkpoint(path)
+    except (ValueError, OSError):
+        return False
+
+
+def _iteration(path: str | Path) -> int:
     """The iteration in the name of a checkpoint, else -1."""
-    number = re.search(r'iter_(\d+)\.pth$', name)
+    number = re.search(r'iter_(\d+)\.pth$', Path(path).name)
     return int(number[1]) if number else -1
+
+
+def _warn(line: str) -> None:
+    print_log(line, logger='current', level=logging.WARNING)
 
 
 def check_test(folder: str | Path) -> None:
@@ -140,8 +124,7 @@ def check_test(folder: str | Path) -> None:
     Raises:
         ValueError: It holds pictures or a page of a test.
     """
-    earlier = earlier_test(Path(folder))
-    if earlier:
+    if earlier := _files(Path(folder), _OF_A_TEST):
         raise ValueError(
             f"'{folder}' holds the {len(earlier)} files of a test: replace them by --overwrite "
             '(tools/test.py), or choose another --work-dir.'
@@ -156,11 +139,6 @@ def earlier_training(work_dir: Path) -> list[Path]:
     return earlier
 
 
-def earlier_test(folder: Path) -> list[Path]:
-    """Pictures and page of a test."""
-    return _files(folder, _OF_A_TEST)
-
-
 def overwrite_training(work_dir: str | Path, *others: str) -> None:
     """Remove, and name, what an earlier training and its tests wrote; nothing else.
 
@@ -170,28 +148,21 @@ def overwrite_training(work_dir: str | Path, *others: str) -> None:
         work_dir (str | Path): Work directory, which need not exist.
         *others (str): Names of further files that belong to the training.
     """
-    work_dir = Path(work_dir)
-    remove(
-        work_dir,
-        [
-            *earlier_training(work_dir),
-            *_files(work_dir, (RESULTS, PAGE, *others)),
-            *earlier_test(work_dir / TEST),
-            *_files(work_dir / 'validations', _OF_VALIDATIONS),
-        ],
+    read_results(work_dir)  # refuses a file of this name that is not the package's
+    tests = (f'{TEST}/{pattern}' for pattern in _OF_A_TEST)
+    _remove(
+        Path(work_dir), [*_CHECKPOINTS, POINTER, RESULTS, PAGE, *others, *tests, _OF_VALIDATIONS]
     )
 
 
 def overwrite_test(folder: str | Path) -> None:
     """Remove, and name, the pictures and the page of an earlier test; nothing else."""
-    remove(Path(folder), earlier_test(Path(folder)))
+    _remove(Path(folder), _OF_A_TEST)
 
 
-def remove(folder: Path, files: Iterable[Path]) -> None:
+def _remove(folder: Path, patterns: Iterable[str]) -> None:
     """Remove files and the folders inside ``folder`` that this leaves empty; say which."""
-    files = list(dict.fromkeys(files))
-    if not files:
-        return
+    files = _files(folder, patterns)
     for file in files:
         file.unlink()
         for parent in file.parents:
@@ -200,15 +171,14 @@ def remove(folder: Path, files: Iterable[Path]) -> None:
             parent.rmdir()
     places = Counter(file.relative_to(folder).parts[0] for file in files)
     names = [n if folder / n in files else f'{n}/ ({k} files)' for n, k in places.items()]
-    _warn(f"--overwrite: removed from '{folder}' what an earlier run wrote: {', '.join(names)}.")
+    if files:
+        _warn(
+            f"--overwrite: removed from '{folder}' what an earlier run wrote: {', '.join(names)}."
+        )
 
 
 def _files(folder: Path, patterns: Iterable[str]) -> list[Path]:
     return sorted({p for pattern in patterns for p in folder.glob(pattern) if p.is_file()})
-
-
-def _folder(file: str) -> Path:
-    return Path(file).expanduser().parent.resolve()
 
 
 def _names(files: list[Path]) -> str:

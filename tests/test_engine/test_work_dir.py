@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+import torch
 from mmengine.logging import MMLogger
 
 from tests.test_engine import tiny
@@ -143,11 +144,14 @@ def test_resume_in_an_empty_directory_starts_at_the_beginning(trained, tmp_path,
 
 
 def test_resume_with_the_best_checkpoint_alone_is_refused(trained, work, capsys):
-    (work / 'iter_2.pth').rename(work / 'best_paired_psnr_iter_2.pth')
-    (work / 'last_checkpoint').unlink()
+    weights = tiny.load(work / 'iter_2.pth')['state_dict']
+    torch.save(dict(state_dict=weights), work / 'best_paired_psnr_iter_2.pth')
+    for name in ('iter_2.pth', 'last_checkpoint'):
+        (work / name).unlink()
     before = content(work)
     message = fails(capsys, 'train', trained[0], '--work-dir', work, '--resume')
-    assert 'best_paired_psnr_iter_2.pth' in message and 'load_from' in message
+    assert 'best_paired_psnr_iter_2.pth' in message
+    assert 'weights alone' in message and 'load_from=PATH without --resume' in message
     assert content(work) == before
 
 
