@@ -1,12 +1,13 @@
 """A training goes on from a checkpoint as its config says: what counts, what cannot be resumed."""
 
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from mmengine.dist import barrier, is_main_process
 from mmengine.hooks import Hook
-from mmengine.optim import OptimWrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 
 from sesim_mmagic.engine.checks import check_hooks
@@ -20,24 +21,6 @@ from sesim_mmagic.utils.weights import WeightsMismatch, adapt_names, differences
 _BUFFERS = 'image_buffers.'
 # What the learning rate at an iteration follows from.
 _SCHEDULE = ('optim_wrapper', 'param_scheduler', 'auto_scale_lr')
-
-
-def _check_state(checkpoint: dict, path: str, needs_schedule: bool) -> None:
-    """Raise an error unless a checkpoint holds what a training needs to go on."""
-    missing = [] if isinstance(checkpoint.get('optimizer'), dict) else ['optimizer']
-    hub = checkpoint.get('message_hub')
-    if not isinstance(hub, dict) or not {'log_scalars', 'runtime_info'} <= set(hub):
-        missing.append('message_hub')
-    if needs_schedule and not isinstance(checkpoint.get('param_schedulers'), dict | list):
-        missing.append('param_schedulers')
-    if not {'iter', 'epoch'} <= set(checkpoint.get('meta') or {}):
-        missing.append('iteration')
-    if missing:
-        raise ValueError(
-            f"Checkpoint '{path}' cannot be resumed, it lacks: {', '.join(missing)} (best and "
-            'published checkpoints hold weights alone). Resume from an iter_*.pth, or leave '
-            f"--resume out and set load_from='{path}': a new training from these weights."
-        )
 
 
 class ResumeFromConfig(Hook):
@@ -105,13 +88,17 @@ class ResumeFromConfig(Hook):
         path = runner._load_from or last_checkpoint(runner.work_dir) or 'checkpoint'
         diff = SettingsDiff((checkpoint.get('meta') or {}).get('cfg'), runner.cfg)
         had_schedule = diff.saved is None or 'param_scheduler' in diff.saved
-        _check_state(checkpoint, path, runner.param_schedulers is not None and had_schedule)
+        needs_schedule = runner.param_schedulers is not None and had_schedule
+        if missing := _missing_parts(checkpoint, needs_schedule):
+            weights_alone = 'best and published checkpoints hold weights alone'
+            raise _refusal(path, f'it lacks: {", ".join(missing)} ({weights_alone})')
         _check_weights(runner, checkpoint, path)
         check_features(unwrapped(runner.model), checkpoint, path)
         iteration = checkpoint['meta']['iter']
         for line in diff.lines():
             runner.logger.warning(f'Resume at iteration {iteration}: {line}.')
-        _check_optimizers(runner, checkpoint['optimizer'], path, iteration)
+        for problem in _misfits(runner.optim_wrapper, checkpoint['optimizer'], iteration):
+            raise _refusal(path, problem)
         counts = [
             {name: len(each) for name, each in _by_name(schedules).items()}
             for schedules in (checkpoint.get('param_schedulers'), runner.param_schedulers)
@@ -121,6 +108,27 @@ class ResumeFromConfig(Hook):
         seed = runner._randomness_cfg.get('seed')
         if seed is not None:
             checkpoint['meta']['seed'] = seed
+
+
+def _missing_parts(checkpoint: dict, needs_schedule: bool) -> list[str]:
+    """What a training needs to go on and a checkpoint does not hold."""
+    hub = checkpoint.get('message_hub')
+    holds = {
+        'optimizer': isinstance(checkpoint.get('optimizer'), dict),
+        'message_hub': isinstance(hub, dict) and {'log_scalars', 'runtime_info'} <= set(hub),
+        'param_schedulers': not needs_schedule
+        or isinstance(checkpoint.get('param_schedulers'), dict | list),
+        'iteration': {'iter', 'epoch'} <= set(checkpoint.get('meta') or {}),
+    }
+    return [name for name, is_there in holds.items() if not is_there]
+
+
+def _refusal(path: str, problem: str) -> ValueError:
+    return ValueError(
+        f"Checkpoint '{path}' cannot be resumed: {problem}. Resume from another one, an iter_*.pth "
+        f"of this config, or leave --resume out and set load_from='{path}': a new training from "
+        'these weights.'
+    )
 
 
 def _check_weights(runner: Runner, checkpoint: dict, path: str) -> None:
@@ -135,47 +143,29 @@ def _check_weights(runner: Runner, checkpoint: dict, path: str) -> None:
         raise WeightsMismatch(type(model).__name__, lines, path)
 
 
-def _wrappers(optim_wrapper: OptimWrapper) -> dict[str | None, OptimWrapper]:
-    """Each optimizer by its name; None is the name of a single one."""
-    return getattr(optim_wrapper, 'optim_wrappers', {None: optim_wrapper})
-
-
-def _saved(optimizers: dict, name: str | None) -> dict:
-    return optimizers if name is None else optimizers[name]
-
-
-def _check_optimizers(runner: Runner, saved: dict, path: str, iteration: int) -> None:
-    advice = f"Leave --resume out and set load_from='{path}': a new training from its weights."
-    wrappers = _wrappers(runner.optim_wrapper)
-    names = {None} if 'param_groups' in saved else set(saved)
-    if set(wrappers) != names:
-        raise ValueError(
-            f"Checkpoint '{path}' holds the state of the optimizers {sorted(map(str, names))}, the "
-            f'config has {sorted(map(str, wrappers))}. {advice}'
-        )
+def _misfits(optim_wrapper: OptimWrapper, saved: dict, iteration: int) -> Iterator[str]:
+    """What keeps optimizers from going on with the states that a checkpoint holds."""
+    wrappers, states = _by_name(optim_wrapper), _by_name(saved)
+    if set(wrappers) != set(states):
+        names = [sorted(map(str, each)) for each in (states, wrappers)]
+        yield f'it holds the state of the optimizers {names[0]}, the config has {names[1]}'
+        return
     for name, wrapper in wrappers.items():
-        state = _saved(saved, name)
+        state, optimizer = states[name], wrapper.optimizer
         sizes = [
             [len(group['params']) for group in groups]
-            for groups in (state['param_groups'], wrapper.optimizer.param_groups)
+            for groups in (state['param_groups'], optimizer.param_groups)
         ]
         if sizes[0] != sizes[1]:
-            raise ValueError(
-                f"Optimizer '{name}' of checkpoint '{path}' holds groups of {sizes[0]} weights, "
-                f'that of the config {sizes[1]}. {advice}'
-            )
-        needed = _state_names(wrapper.optimizer)
-        missing = {key for key in needed for kept in state['state'].values() if key not in kept}
+            yield f"optimizer '{name}' has groups of {sizes[0]} weights, in the config {sizes[1]}"
+        needed = _state_names(optimizer)
         if needed and not state['state'] and iteration >= wrapper._accumulative_counts:
-            raise ValueError(
-                f"Optimizer '{name}' of checkpoint '{path}' holds no state of the {iteration} "
-                f'iterations before. {advice}'
-            )
+            yield f"optimizer '{name}' has no state of the {iteration} iterations before"
+        missing = {key for key in needed for kept in state['state'].values() if key not in kept}
         if missing:
-            raise ValueError(
-                f"Optimizer '{name}': {type(wrapper.optimizer).__name__} of the config needs "
-                f"{sorted(missing)} of earlier iterations, which checkpoint '{path}' does not "
-                f'hold: it was trained with another optimizer. {advice}'
+            yield (
+                f"optimizer '{name}': {type(optimizer).__name__} of the config needs "
+                f'{sorted(missing)} of earlier iterations; it was trained with another optimizer'
             )
 
 
@@ -190,9 +180,12 @@ def _state_names(optimizer: torch.optim.Optimizer) -> set[str]:
     return {name for name, value in probe.state[weight].items() if value is not None}
 
 
-def _by_name(schedules: Any) -> dict[str | None, list]:
-    """Schedules, or their states, by the name of their optimizer; None is that of a single one."""
-    return schedules if isinstance(schedules, dict) else {None: schedules or []}
+def _by_name(parts: Any) -> dict[str | None, Any]:
+    """Optimizers, schedules or their states by names of optimizers; None where there is one."""
+    if isinstance(parts, OptimWrapperDict):
+        return parts.optim_wrappers
+    is_single = not isinstance(parts, dict) or 'param_groups' in parts
+    return {None: [] if parts is None else parts} if is_single else parts
 
 
 def _scales_rates_anew(runner: Runner, diff: SettingsDiff) -> bool:
@@ -203,20 +196,18 @@ def _scales_rates_anew(runner: Runner, diff: SettingsDiff) -> bool:
 
 def _take_schedule_of_config(runner: Runner, checkpoint: dict, path: str) -> None:
     advance(runner, checkpoint['meta']['iter'], path, checkpoint['meta']['epoch'])
-    for name, wrapper in _wrappers(runner.optim_wrapper).items():
-        state, now = _saved(checkpoint['optimizer'], name), wrapper.state_dict()
-        for key in ('state', 'loss_scaler'):
-            if key in state and key in now:
-                now[key] = state[key]
-        if name is None:
-            checkpoint['optimizer'] = now
-        else:
-            checkpoint['optimizer'][name] = now
-    states = {
-        name: [schedule.state_dict() for schedule in schedules]
-        for name, schedules in _by_name(runner.param_schedulers).items()
-    }
+    saved = _by_name(checkpoint['optimizer'])
+    optimizers = {}
+    for name, wrapper in _by_name(runner.optim_wrapper).items():
+        state, now = saved[name], wrapper.state_dict()
+        kept = {key: state[key] for key in ('state', 'loss_scaler') if key in state and key in now}
+        optimizers[name] = {**now, **kept}
+    checkpoint['optimizer'] = optimizers.get(None, optimizers)
     if runner.param_schedulers is not None:
+        states = {
+            name: [schedule.state_dict() for schedule in schedules]
+            for name, schedules in _by_name(runner.param_schedulers).items()
+        }
         checkpoint['param_schedulers'] = states.get(None, states)
 
 
