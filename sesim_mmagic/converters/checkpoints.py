@@ -167,8 +167,8 @@ def _check_model(model: dict[str, Any], state_dict: Mapping[str, Tensor]) -> Non
     except (TypeError, ValueError) as error:
         reason = str(error)
     if reason and 'structure_loss' in model:
-        layers = model['structure_loss']['layers']
-        reason += f'. F was taken to see the layers {layers}: name others by --layers'
+        layers = ', '.join(map(str, model['structure_loss']['layers'])) or 'none'
+        reason += f'. Name the layers that F sees by --layers (taken were: {layers})'
     if reason:
         raise ValueError(f'the files do not make one model: {reason}')
 

@@ -161,7 +161,11 @@ def test_layers_of_heads():
     other = published.perceptrons((3, 4 * WIDTH), 5).state_dict()
     assert layers({**generator, 'F': other}, ['0', '12']) == (0, 12)
     for files, args, words in (
-        ({**generator, 'F': narrow}, [], 'LSeSimLoss: layers must be.*name others by --layers'),
+        (
+            {**generator, 'F': narrow},
+            [],
+            'LSeSimLoss: layers must be.*Name the layers .* --layers .taken were: none',
+        ),
         ({**generator, 'F': narrow}, [['relu1_1', 'relu3_1']], 'heads.conv_1.0.weight.*--layers'),
         ({**generator, 'F': other}, [], 'channels of each of the layers.*--layers'),
         ({**generator, 'F': other}, [['12', '0']], 'ascending numbers.*--layers'),

@@ -38,7 +38,7 @@ def test_there_and_back(files, tmp_path, capsys):
     tool('model_converters/to_sesim').main([*map(str, files), *domains(tmp_path)])
     said = capsys.readouterr().out
     assert 'num_blocks=5, num_downsamplings=2' in said and 'converted.pth: 62 tensors' in said
-    assert '4 tensors left out (blur kernels' in said
+    assert '4 tensors left out: blur kernels' in said
     model = init_translator(None, tmp_path / 'converted.pth', device='cpu')
     assert model.source_domain == 'horse'
 
@@ -92,7 +92,7 @@ def test_bad_files(files, tmp_path, capsys, monkeypatch):
         ([generator, '--tanh'], 'and for no other'),
         (
             [generator, heads, '--layers', 'relu1_1'],
-            "see the layers ('relu1_1',): name others by --layers",
+            'by --layers (taken were: relu1_1)',
         ),
     ):
         found = fails(capsys, 'model_converters/to_sesim', *arguments, *domains(tmp_path))

@@ -59,8 +59,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     checkpoint, networks = join(files, args.source, args.target, back, args.layers, args.tanh)
     write_checkpoint(args.out, checkpoint)
     for path, network in networks.items():
-        left_out = len({**files, **back}[path]) - len(network.tensors)
-        print(f'{path}: {network}, {left_out} tensors left out (blur kernels, running statistics)')
+        print(f'{path}: {network}')
+        if left_out := len({**files, **back}[path]) - len(network.tensors):
+            print(f'  {left_out} tensors left out: blur kernels and running statistics of norms')
     print(f'Wrote {args.out}: {len(checkpoint["state_dict"])} tensors and their config.')
 
 
