@@ -147,6 +147,14 @@ def test_what_was_checked_is_remembered(data, tmp_path, monkeypatch):
     )
 
 
+def test_a_lower_limit_of_pixels_counts_for_pictures_that_were_good(data, monkeypatch):
+    monkeypatch.setattr(checking, 'MOST_DECODED', 0)  # decoding would find them too
+    paths = [str(data / 'trainA/0.png'), str(data / 'trainA/1.png')]
+    assert not find_broken(paths)
+    broken = find_broken(paths, max_pixels=SIDE**2 - 1)
+    assert list(broken) == paths and 'max_image_pixels is 143' in broken[paths[0]]
+
+
 def test_many_pictures_are_not_decoded_but_their_headers_read(data, log, monkeypatch):
     monkeypatch.setattr(checking, 'MOST_DECODED', 5)
     paths = [str(path) for path in sorted((data / 'trainA').iterdir())]
