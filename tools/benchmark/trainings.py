@@ -90,7 +90,7 @@ def train_all(trainings: Sequence[Training], jobs: int = 2) -> None:
     running, done = {}, context.Value('i', 0)
     columns = BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(TextColumn('{task.description}'), *columns) as progress:
-        bar = progress.add_task('', total=sum(training.iterations for training in waiting))
+        bar = progress.add_task('trainings', total=sum(training.iterations for training in waiting))
         try:
             while waiting or running:
                 while waiting and len(running) < jobs:
