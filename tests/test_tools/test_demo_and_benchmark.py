@@ -58,22 +58,22 @@ def comparison(call, dataset, tmp_path_factory):
 
 @pytest.mark.quick
 def test_demo_ends_with_a_table_pictures_and_commands_that_work(tmp_path):
-    output = run('tools/demo.py', '--out', tmp_path, '--scale', 0.002)
-    scores, advice = re.split(r'\n\n(?=Pictures)', output)
+    output = run('tools/demo.py', '--out', tmp_path, '--scale', 0.03)
+    scores, advice = re.split(r'\n\n(?=Drawings)', output)
     assert re.search(r'^\s+FSeSim\s+no structure', scores, re.M)
-    for name in ('iterations', 'foreground_iou', 'miou', 'boundary_f1', 'psnr', 'ssim', 'style'):
-        assert re.search(rf'^{name} +[\d.]+ +[\d.]+', scores, re.M), name
+    for name in ('steps', 'minutes', 'coloured', 'still white', 'still dark', 'outlines', 'PSNR'):
+        assert re.search(rf'^{name}.*  [\d.]+(%| dB)? +[\d.]+(%| dB)? *$', scores, re.M), name
     pages = [Path(path) for path in re.findall(r'\S+\.html', advice)]
     text = pages[0].read_text()
     pictures = [tmp_path / source for source in re.findall(r'src="([^"]+)"', text)]
-    assert len(pictures) == 4 * 64, 'source, two translations and truth of 64 scenes'
-    assert all(Image.open(picture).size == (64, 64) for picture in pictures)
+    assert len(pictures) == 4 * 4, 'drawing, two translations and truth of 4 drawings'
+    assert all(Image.open(picture).size == (128, 128) for picture in pictures)
     grid = Image.open(tmp_path / 'demo.png')
-    assert grid.width > 4 * 128 and grid.height > 4 * 128, '4 scenes'
-    assert 'foreground_iou' in pages[1].read_text()
+    assert grid.width > 4 * 128 and grid.height > 4 * 128, '4 drawings'
+    assert 'ground_white' in pages[1].read_text()
     command = re.search(r'python (tools/translate.py .*)', advice)[1].split()
     run(*command, '--device', 'cpu')
-    assert len(list((tmp_path / 'translated').glob('*.png'))) == 64
+    assert len(list((tmp_path / 'translated').glob('*.png'))) == 4
     paths = [
         path for path in re.findall(r'--model (\S+)|--pictures (\S+)', advice) for path in path
     ]

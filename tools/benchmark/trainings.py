@@ -29,6 +29,7 @@ class Training:
             it does in the config.
         seed: Seed of the training.
         settings: Further settings of the config, by dotted keys.
+        amp: Whether it trains in mixed precision.
     """
 
     title: str
@@ -38,6 +39,7 @@ class Training:
     iterations: int
     seed: int
     settings: dict = field(default_factory=dict)
+    amp: bool = False
 
     def results(self) -> dict | None:
         """What this training came to, None if it has not ended.
@@ -173,6 +175,7 @@ def write_grid(
 def load_config(training: Training) -> Any:
     """The config of a training with all its settings."""
     from sesim_mmagic.apis.config_files import read_config, set_everywhere
+    from sesim_mmagic.apis.launch import enable_amp
 
     config = read_config(ROOT / training.config)
     set_everywhere(config, 'data_root', training.data_root)
@@ -186,4 +189,6 @@ def load_config(training: Training) -> Any:
             **training.settings,
         }
     )
+    if training.amp:
+        enable_amp(config)
     return config
