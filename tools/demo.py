@@ -66,9 +66,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def make_trainings(
-    args: argparse.Namespace, out: Path, dataset: Path, amp: bool
-) -> list[Training]:
+def make_trainings(args: argparse.Namespace, out: Path, dataset: Path, amp: bool) -> list[Training]:
     """One training a method."""
     trainings = []
     scale = args.scale * (1 if amp else FLOAT32_SHARE)
@@ -115,7 +113,9 @@ def main() -> None:
 
     out = Path(args.out)
     dataset = out / 'dataset'
-    if not dataset.exists():
+    if dataset.exists():
+        print(f"Goes on with the drawings of '{dataset}'.")
+    else:
         numbers = {part: max(4, round(n * args.scale)) for part, n in SIZES.items()}
         write_drawings(dataset, **numbers)
     amp = has_bfloat16()

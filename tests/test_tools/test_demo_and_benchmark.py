@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from mmengine.registry import DefaultScope
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from sesim_mmagic.datasets import write_shapes
 
@@ -56,9 +56,23 @@ def comparison(call, dataset, tmp_path_factory):
     return folder, output.getvalue()
 
 
+def write_squares(folder):
+    """Four outlines and four filled squares for each part, as tools/demo.py renders OpenMoji's."""
+    for part in ('train', 'val', 'test'):
+        for side, fill in (('A', 'white'), ('B', 'orange')):
+            (folder / f'{part}{side}').mkdir(parents=True)
+            for i in range(4):
+                picture = Image.new('RGB', (128, 128), 'white')
+                corners = 16 + 8 * i, 24, 100, 112 - 8 * i
+                ImageDraw.Draw(picture).rectangle(corners, fill, 'black', 4)
+                picture.save(folder / f'{part}{side}/{i}.png')
+
+
 @pytest.mark.quick
 def test_demo_ends_with_a_table_pictures_and_commands_that_work(tmp_path):
-    output = run('tools/demo.py', '--out', tmp_path, '--scale', 0.03)
+    write_squares(tmp_path / 'dataset')  # rendering OpenMoji takes half a minute
+    output = run('tools/demo.py', '--out', tmp_path, '--scale', 0.004)
+    assert f"Goes on with the drawings of '{tmp_path / 'dataset'}'" in output
     scores, advice = re.split(r'\n\n(?=Drawings)', output)
     assert re.search(r'^\s+FSeSim\s+no structure', scores, re.M)
     for name in ('steps', 'minutes', 'coloured', 'still white', 'still dark', 'outlines', 'PSNR'):
