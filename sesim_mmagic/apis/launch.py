@@ -97,7 +97,8 @@ def prepare_start(cfg: Config, overwrite: bool = False) -> None:
     if not _is_first_rank(cfg):  # the first one looks for all; later the training loop does
         return
     if not overwrite:
-        cfg.load_from = check_start(work_dir, bool(cfg.get('resume')), load_from)
+        # The training loop looks again, and writes into its log what there is to say.
+        cfg.load_from = check_start(work_dir, bool(cfg.get('resume')), load_from, warns=False)
     # What is there goes when all checks are done, see train.
     elif load_from and Path(load_from).resolve() in map(Path.resolve, earlier_training(work_dir)):
         raise ValueError(

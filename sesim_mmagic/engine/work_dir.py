@@ -25,7 +25,9 @@ _OF_VALIDATIONS = 'validations/[0-9]*/**/*.png'
 _SHOWN = 4
 
 
-def check_start(work_dir: str | Path, resume: bool, load_from: str | None) -> str | None:
+def check_start(
+    work_dir: str | Path, resume: bool, load_from: str | None, warns: bool = True
+) -> str | None:
     """Look at a work directory before a training begins there.
 
     Where there is nothing to resume, training starts at iteration 0 and says so: a job that is
@@ -35,6 +37,8 @@ def check_start(work_dir: str | Path, resume: bool, load_from: str | None) -> st
         work_dir (str | Path): Work directory, which need not exist.
         resume (bool): Whether the training is to go on.
         load_from (str | None): Checkpoint to start or resume from, as the config says.
+        warns (bool): Whether it is said what will be replaced, and that there is nothing to resume.
+            Defaults to True.
 
     Returns:
         str | None: Checkpoint to start or resume from: ``load_from`` or, on resume, the last one
@@ -52,7 +56,13 @@ def check_start(work_dir: str | Path, resume: bool, load_from: str | None) -> st
             raise ValueError(f'{holds}: go on with it by --resume, {others}')
         return load_from
     if load_from is None:
-        return _noted_checkpoint(work_dir, earlier)
+        start = _noted_checkpoint(work_dir, earlier)
+        if warns and start is None:
+            _warn(
+                f"Nothing to resume: there is no '{work_dir / POINTER}'. Training starts at "
+                'iteration 0.'
+            )
+        return start
     is_own = load_from == last_checkpoint(work_dir) or (
         '://' not in load_from
         and Path(load_from).expanduser().parent.resolve() == work_dir.resolve()
@@ -62,7 +72,7 @@ def check_start(work_dir: str | Path, resume: bool, load_from: str | None) -> st
         raise ValueError(f'{holds}, and {away}, {others}')
     iteration = _iteration(load_from)
     later = [file for file in earlier if _iteration(file) > iteration >= 0]
-    if later:
+    if warns and later:
         _warn(
             f'The training goes back: {_names(later)} and results of later iterations are replaced '
             'as it gets there.'
@@ -85,7 +95,6 @@ def _noted_checkpoint(work_dir: Path, earlier: list[Path]) -> str | None:
     elif earlier:
         problem = f"'{work_dir}' holds {_names(earlier)}, but no {POINTER} to resume from."
     else:
-        _warn(f"Nothing to resume: there is no '{pointer}'. Training starts at iteration 0.")
         return None
     if whole := [path.name for path in sorted(work_dir.glob('*.pth')) if _holds_training(path)]:
         advice = f'Resume from one of {whole} by --resume --cfg-options load_from=PATH.'
