@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from sesim_mmagic.apis import command_line
+from sesim_mmagic.apis import command_line, feature_nets
 from sesim_mmagic.utils.files import write_atomically
 
 SCORES = ('fid', 'kid', 'density', 'coverage')
@@ -27,7 +27,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add('--scores', nargs='+', choices=SCORES, default=SCORES, help=scores)
     add('--inception', default='download', help=f"'download', {weights}")
     add('--resize', choices=('clean', 'legacy'), default='clean')
-    add('--vgg16', default='torchvision', help=f"'torchvision', {weights}")
+    feature_nets.add_feature_net(parser, '--feature-net', default='torchvision')
     add('--lpips', help=f"LPIPS to the truth; AlexNet 'torchvision', {weights}")
     add(
         '--real-size',

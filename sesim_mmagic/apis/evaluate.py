@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from sesim_mmagic.apis.feature_nets import WORDS, feature_settings
 from sesim_mmagic.datasets.checking import find_broken
 from sesim_mmagic.evaluation import DistributionScores, PairedScores, StructureDistance
 from sesim_mmagic.evaluation.structure_distance import ALL_POSITIONS
@@ -28,7 +29,7 @@ def evaluate_folder(
     scores: Sequence[str] = ('fid', 'kid', 'density', 'coverage'),
     inception: str = 'download',
     resize: str = 'clean',
-    vgg16: str = 'torchvision',
+    feature_net: str = 'torchvision',
     lpips: str | None = None,
     max_image_pixels: int | None = None,
     progress: Callable[[list], Iterable] = iter,
@@ -54,8 +55,9 @@ def evaluate_folder(
             say so in their names. Defaults to 'download'.
         resize (str): How pictures get to Inception's size, 'clean' or 'legacy'.
             Defaults to 'clean'.
-        vgg16 (str): VGG16 weights for the structure distance: 'torchvision', a path or 'random'.
-            Defaults to 'torchvision'.
+        feature_net (str): Features of the structure distance, a word such as 'package', see
+            :func:`~sesim_mmagic.apis.feature_nets.feature_settings`. Defaults to 'torchvision',
+            VGG16.
         lpips (str, optional): AlexNet weights for LPIPS: 'torchvision', a path or 'random'.
             Defaults to None: no LPIPS.
         max_image_pixels (int, optional): Pictures of more pixels are refused. Defaults to None:
@@ -99,9 +101,8 @@ def evaluate_folder(
         lpips_net = None if lpips is None else _weights(lpips)
         metrics['lpips'] = PairedScores('translation', lpips=lpips_net)
     if source is not None:
-        net = dict(type='sesim_mmagic.VGG16Features', **_weights(vgg16))
-        loss = {**ALL_POSITIONS, 'feature_net': net}
-        metrics['vgg16'] = StructureDistance(**_DOMAINS, loss=loss)
+        loss = {**ALL_POSITIONS, **feature_settings(feature_net)}
+        metrics['feature_net'] = StructureDistance(**_DOMAINS, loss=loss)
     if not metrics:
         raise ValueError(
             'Nothing to compare the translations with: give real (FID, KID), truth (PSNR, SSIM) '
@@ -182,10 +183,9 @@ def _prepare(metrics: dict[str, Any], files: list[Path]) -> None:
         try:
             metric.init_weights()
         except WeightsMissing as error:
-            missing.append(
-                f'{error.problem.rstrip(".;")}; give the path of the file, or random, by {setting} '
-                f'(--{setting})'
-            )
+            words = WORDS if setting == 'feature_net' else 'the path of the file, or random'
+            option = setting.replace('_', '-')
+            missing.append(f'{error.problem.rstrip(".;")}; give {words}, by {setting} (--{option})')
     if missing:
         raise FileNotFoundError('; '.join(missing))
 

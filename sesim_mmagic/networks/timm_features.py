@@ -35,7 +35,7 @@ class TimmFeatures(FrozenFeatures):
         seed (int, optional): Seed of random weights; needed if and only if ``pretrained`` is
             None. Defaults to None.
         rms (Sequence[float], optional): Root mean square of each layer's map on typical pictures,
-            as ``tools/analysis/similarity_layers.py`` prints it: maps are divided by it, so that
+            as ``tools/analysis/feature_choice.py`` prints it: maps are divided by it, so that
             all have values of about 1. Defaults to None: maps are not divided.
         channel_order (str): Order of the input's channels, ``'bgr'`` (what MMagic's
             preprocessor gives unless told otherwise) or ``'rgb'``. Defaults to 'bgr'.

@@ -1,6 +1,7 @@
 """Models of timm: made by name, with weights from anywhere, cut down to the layers asked for."""
 
 import difflib
+import functools
 import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -100,6 +101,31 @@ def _packaged_weights(name: str) -> Mapping[str, Tensor]:
         names = create_model(name).state_dict()
     # The package names tensors otherwise, and holds them in the same order.
     return dict(zip(names, weights.values(), strict=True))
+
+
+@functools.cache
+def stage_layers(name: str) -> dict[str, int]:
+    """The layers that a model's stages end in, and their strides in pixels, fine to coarse.
+
+    Of a vision transformer they are the keys of its blocks.
+
+    Raises:
+        ValueError: If timm has no such model.
+    """
+    with torch.device('meta'):
+        model = create_model(name)
+    modules = dict(model.named_modules())
+    layers = {}
+    for stage in model.feature_info:
+        has_keys = stage['module'] + QKV in modules
+        layers[stage['module'] + KEYS * has_keys] = stage['reduction']
+    return layers
+
+
+def default_layers(name: str) -> tuple[str, ...]:
+    """Layers to compare structure in: stages of strides 4 and 8, or the keys of the last block."""
+    strides = stage_layers(name)
+    return tuple(layer for layer in strides if 4 <= strides[layer] <= 8) or (list(strides)[-1],)
 
 
 def extractor(model: Any, layers: Sequence[str]) -> fx.GraphModule:

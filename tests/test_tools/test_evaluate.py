@@ -37,12 +37,17 @@ def folders(tmp_path):
 def test_scores_are_those_of_the_pictures(folders):
     folder, pictures = folders
     found = evaluate_folder(
-        folder / 'translations', truth=folder / 'truth', source=folder / 'source', vgg16='random'
+        folder / 'translations',
+        truth=folder / 'truth',
+        source=folder / 'source',
+        feature_net='random',
     )
     pairs = list(zip(pictures['truth'], pictures['translations'], strict=True))
     assert found['paired/psnr'] == pytest.approx(np.mean([scores.psnr(*pair) for pair in pairs]))
     assert found['paired/ssim'] == pytest.approx(np.mean([scores.ssim(*pair) for pair in pairs]))
-    same = evaluate_folder(folder / 'translations', source=folder / 'translations', vgg16='random')
+    same = evaluate_folder(
+        folder / 'translations', source=folder / 'translations', feature_net='random'
+    )
     assert same['structure/distance'] < 1e-5 < found['structure/distance']
 
 
@@ -95,7 +100,7 @@ def test_command_line(folders, capsys):
         ('empty', dict(truth='translations'), ValueError, 'holds no picture'),
         ('fewer', dict(truth='truth'), ValueError, "no picture for 2 of 8 .* first is '6'"),
         ('smaller', dict(truth='truth'), ValueError, '48 x 48 pixels, its truth 40 x 40 .*0.png'),
-        ('smaller', dict(source='truth', vgg16='random'), ValueError, 'must have one size'),
+        ('smaller', dict(source='truth', feature_net='random'), ValueError, 'must have one size'),
         (
             'sizes',
             dict(real='truth', inception='random'),
@@ -113,9 +118,10 @@ def test_command_line(folders, capsys):
         (None, dict(truth='truth', max_image_pixels=99), ValueError, '16 pictures cannot be used'),
         (
             None,
-            dict(source='source', vgg16='no.pth', truth='truth', lpips='gone.pth'),
+            dict(source='source', feature_net='no.pth', truth='truth', lpips='gone.pth'),
             FileNotFoundError,
-            r"'gone.pth' do not exist; .* \(--lpips\); .*'no.pth' do .* vgg16 \(--vgg16\)$",
+            r"'gone.pth' do not exist; .* \(--lpips\); .*'no.pth' do not exist; "
+            r'give package .* by feature_net \(--feature-net\)$',
         ),
         ('two', dict(real='truth', inception='random', scores=['fid', 'x']), ValueError, 'scores'),
         ('two', dict(real='truth', inception='random'), ValueError, 'density needs .* of scores'),

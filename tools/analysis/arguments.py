@@ -1,8 +1,6 @@
 """What the command lines of the analysis tools share."""
 
 import argparse
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,31 +17,19 @@ def create_parser(
     settings = dict(default=figure, required=figure is None, help='PNG to write')
     command_line.add_out(parser, type=_figure_path, **settings)
     if side:
-        text = 'pictures of another size are resized to this square (default: %(default)s)'
-        parser.add_argument('--side', type=int, default=side, help=text)
+        add_side(parser, side)
     return parser
+
+
+def add_side(parser: argparse.ArgumentParser, side: int) -> None:
+    """Add ``--side``, see ``common.read_square``."""
+    text = 'pictures of another size are resized to this square (default: %(default)s)'
+    parser.add_argument('--side', type=int, default=side, help=text)
 
 
 def add_points(parser: Any, name: str, default: list | None, text: str) -> None:
     """Add an option that takes queries."""
     parser.add_argument(name, nargs='+', type=_point, default=default, metavar='X,Y', help=text)
-
-
-def add_feature_net(parser: argparse.ArgumentParser) -> None:
-    """Add ``--feature-net``, which gives the config of a feature network."""
-
-    def feature_net(text: str) -> dict:
-        weights = dict(pretrained=None, seed=0) if text == 'random' else dict(pretrained=text)
-        return dict(type='sesim_mmagic.VGG16Features', **weights)
-
-    parser.add_argument(
-        '--feature-net',
-        type=feature_net,
-        default='torchvision',
-        metavar='random|torchvision|PATH',
-        help='weights of VGG16: random (seed 0), ImageNet weights of torchvision (downloaded '
-        "once), or a file with a state dict of torchvision's vgg16 (default: %(default)s)",
-    )
 
 
 def _point(text: str) -> tuple[float, ...]:
@@ -62,22 +48,3 @@ def _figure_path(text: str) -> Path:
     if not text.lower().endswith('.png'):
         raise argparse.ArgumentTypeError(f'a figure is a PNG, name it so; got {text!r}')
     return Path(text)
-
-
-@contextmanager
-def naming_the_option() -> Iterator[None]:
-    """Say of missing weights which option of these tools gives others, not which setting."""
-    from sesim_mmagic.networks.state_dicts import WeightsMissing
-
-    try:
-        yield
-    except WeightsMissing as error:
-        raise FileNotFoundError(
-            f'{error.problem} give --feature-net random, torchvision or the path of a file'
-        ) from None
-
-
-def weights_of(feature_net: dict) -> str:
-    """Where the weights of a feature network come from, short, for figures."""
-    pretrained = feature_net['pretrained']
-    return f'VGG16: {"random" if pretrained is None else Path(pretrained).name}'

@@ -13,8 +13,10 @@ from sesim_mmagic.apis import config_files, read_weights
 from sesim_mmagic.engine.map_figure import Cell, draw_maps
 from sesim_mmagic.engine.pictures import write_picture
 from sesim_mmagic.losses.appearance import appearance_view
+from sesim_mmagic.networks.timm_models import stage_layers
 from sesim_mmagic.registry import MODELS
-from sesim_mmagic.utils.images import read_picture
+from sesim_mmagic.utils.images import list_images, read_picture
+from sesim_mmagic.utils.names import pictures_by_name
 from sesim_mmagic.utils.weights import adapt_names, differences
 
 
@@ -26,7 +28,7 @@ def read_square(path: str | Path, side: int) -> np.ndarray:
 
     Raises:
         FileNotFoundError: If the file is missing.
-        ValueError: If it is not a picture, or ``side`` is too small for VGG16.
+        ValueError: If it is not a picture, or ``side`` is below 16.
     """
     if side < 16:
         raise ValueError(f'--side must be at least 16, got {side}')
@@ -37,6 +39,23 @@ def read_square(path: str | Path, side: int) -> np.ndarray:
     print(f'{path}: {width} x {height} pixels, resized to {side} x {side}')
     method = cv2.INTER_AREA if side < max(height, width) else cv2.INTER_CUBIC
     return cv2.resize(picture, (side, side), interpolation=method)
+
+
+def pairs_of(folder_a: str, folder_b: str, limit: int | None) -> list[tuple[Path, Path]]:
+    """Paths of the pictures of one name in two folders, the first ones by name.
+
+    Raises:
+        FileNotFoundError: If a folder is missing.
+        ValueError: If there are fewer than two pairs.
+    """
+    in_a, in_b = (pictures_by_name(list_images(folder)) for folder in (folder_a, folder_b))
+    names = sorted(in_a.keys() & in_b.keys())[:limit]
+    if len(names) < 2:
+        raise ValueError(
+            f'{folder_a} ({len(in_a)} pictures) and {folder_b} ({len(in_b)}) have {len(names)} '
+            'names in common; pairs are pictures of one name, and at least two are needed'
+        )
+    return [(in_a[name], in_b[name]) for name in names]
 
 
 def recoloured(picture: np.ndarray, seed: int) -> np.ndarray:
@@ -64,6 +83,13 @@ def read_config(path: str | Path) -> Config:
         raise ValueError(f'{path}: its model has no structure_loss; give a config with one')
     init_default_scope(config.get('default_scope', 'mmagic'))
     return config
+
+
+def layers_of(feature_net: dict) -> dict[str, int]:
+    """Layers of a feature network that are worth a look, and their strides, fine to coarse."""
+    if 'model' in feature_net:
+        return stage_layers(feature_net['model'])
+    return dict(relu1_2=1, relu2_2=2, relu3_1=4, relu3_3=4, relu4_1=8, relu4_3=8)
 
 
 def build(settings: dict, seed: int = 0) -> torch.nn.Module:

@@ -3,7 +3,7 @@
     python tools/analysis/content_losses.py SOURCE SAME_STRUCTURE OTHER_STRUCTURE
     python tools/analysis/content_losses.py SOURCE OTHER_STRUCTURE --recolour
     python tools/analysis/content_losses.py --pairs FOLDER_A FOLDER_B [--limit N]
-        [--feature-net random|torchvision|PATH] [--trained CONFIG CHECKPOINT] [--out FIGURE.png]
+        [--feature-net FEATURES] [--trained CONFIG CHECKPOINT] [--out FIGURE.png]
 
 Prints what the pixel, perceptual, PatchNCE, FSeSim and LSeSim losses (all positions as queries, on
 a grid for PatchNCE; without weights) say about both pictures against the source: a content loss is
@@ -18,9 +18,9 @@ LSeSim's heads and PatchNCE's generator and perceptrons are untrained (``--seed`
 
 import argparse
 
-from arguments import add_feature_net, create_parser, naming_the_option, weights_of
+from arguments import create_parser
 
-from sesim_mmagic.apis import command_line
+from sesim_mmagic.apis import command_line, feature_nets
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -31,7 +31,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--recolour', action='store_true', help=text)
     parser.add_argument('--pairs', nargs=2, metavar=('FOLDER_A', 'FOLDER_B'))
     parser.add_argument('--limit', type=int, help='so many pairs (default: all)')
-    add_feature_net(parser)
+    feature_nets.add_feature_net(parser, '--feature-net', default='torchvision')
     text = 'a training with LSeSimLoss or PatchNCELoss'
     names = dict(metavar=('CONFIG', 'CHECKPOINT'), help=text)
     parser.add_argument('--trained', nargs=2, action='append', default=[], **names)
@@ -58,27 +58,34 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from common import build, load_part, read_config, read_square, recoloured, to_images, write_figure
+from common import (
+    build,
+    load_part,
+    pairs_of,
+    read_config,
+    read_square,
+    recoloured,
+    to_images,
+    write_figure,
+)
 from error_maps import absolute_errors, on_one_grid, patch_nce_errors, spatial_errors, values_of
 from mmengine.model import initialize
 from torch import Tensor, nn
 
 from sesim_mmagic.engine.map_figure import Cell
 from sesim_mmagic.losses import LSeSimLoss, PatchNCELoss
-from sesim_mmagic.utils.images import list_images
-from sesim_mmagic.utils.names import pictures_by_name
 
 #: From images (1 + M, 3, H, W) to a map (M, h, w) a layer.
 Errors = Callable[[Tensor], list[Tensor]]
 
 
 def build_losses(
-    feature_net: dict, trained: Sequence[tuple[str, str]], seed: int
+    features: dict, trained: Sequence[tuple[str, str]], seed: int
 ) -> dict[str, Errors]:
     """The losses in the order of the table.
 
     Args:
-        feature_net (dict): Config of the feature network of all losses but trained ones.
+        features (dict): Feature network and layers of all losses but trained ones.
         trained (list[tuple[str, str]]): Config and checkpoint of trainings with an LSeSim or a
             PatchNCE loss.
         seed (int): Of what is untrained.
@@ -100,14 +107,14 @@ def build_losses(
     def loss_of(name: str, **settings: object) -> nn.Module:
         return build(dict(type=f'sesim_mmagic.{name}', **settings), seed)
 
-    generator, net = loss_of('ResNetBlurGenerator'), dict(feature_net=feature_net)
+    generator = loss_of('ResNetBlurGenerator')
     initialize(generator, generator.init_cfg)  # its init_weights() logs every weight
     fixed = {
         'pixel': partial(absolute_errors, loss_of('PixelLoss')),
-        'perceptual': partial(absolute_errors, loss_of('PerceptualLoss', **net)),
+        'perceptual': partial(absolute_errors, loss_of('PerceptualLoss', **features)),
         'PatchNCE': partial(patch_nce_errors, loss_of('PatchNCELoss'), generator=generator),
-        'FSeSim': partial(spatial_errors, loss_of('FSeSimLoss', **net)),
-        'LSeSim': partial(spatial_errors, loss_of('LSeSimLoss', **net)),
+        'FSeSim': partial(spatial_errors, loss_of('FSeSimLoss', **features)),
+        'LSeSim': partial(spatial_errors, loss_of('LSeSimLoss', **features)),
     }
     notes = dict.fromkeys(('PatchNCE', 'LSeSim'), ', untrained') | dict.fromkeys(
         learned, ', trained'
@@ -146,17 +153,8 @@ def triples_of(args: argparse.Namespace) -> list[Sequence[np.ndarray]]:
         if args.recolour:
             pictures.insert(1, recoloured(pictures[0], args.seed))
         return [pictures]
-    listings = [list_images(folder) for folder in args.pairs]
-    sources, sames = map(pictures_by_name, listings)
-    names = sorted(sources.keys() & sames.keys())[: args.limit]
-    if len(names) < 2:
-        raise ValueError(
-            f'{args.pairs[0]} ({len(sources)} pictures) and {args.pairs[1]} ({len(sames)}) have '
-            f'{len(names)} names in common; pairs are pictures of one name, and at least two are '
-            'needed'
-        )
-    sources = [read_square(sources[name], args.side) for name in names]
-    sames = [read_square(sames[name], args.side) for name in names]
+    paths = zip(*pairs_of(*args.pairs, args.limit), strict=True)
+    sources, sames = ([read_square(path, args.side) for path in folder] for folder in paths)
     return list(zip(sources, sames, [*sames[1:], sames[0]], strict=True))
 
 
@@ -209,16 +207,19 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     command_line.check_out(args.out, args.overwrite)
     triples = triples_of(args)
-    losses = build_losses(args.feature_net, args.trained, args.seed)
+    features = feature_nets.feature_settings(args.feature_net)
+    losses = build_losses(features, args.trained, args.seed)
     values, first = [], None
     for triple in triples:
         images = to_images(*triple)
-        with naming_the_option():  # weights are read by the first of them
+        with feature_nets.naming_the_option(
+            '--feature-net'
+        ):  # weights are read by the first of them
             maps = {title: errors(images) for title, errors in losses.items()}
         values.append(torch.stack([values_of(errors) for errors in maps.values()]))
         first = first or maps
     print_table(losses, torch.stack(values))
-    draw(args.out, weights_of(args.feature_net), triples[0], first, values[0])
+    draw(args.out, feature_nets.describe(features['feature_net']), triples[0], first, values[0])
 
 
 if __name__ == '__main__':

@@ -1,8 +1,7 @@
-"""Self-similarity of chosen points through the layers of VGG16, two pictures side by side.
+"""Self-similarity of chosen points through a network's layers, two pictures side by side.
 
     python tools/analysis/similarity_layers.py PICTURE_A PICTURE_B [--points X,Y ... | --click]
-        [--points-b X,Y ...] [--layers LAYER ...] [--feature-net random|torchvision|PATH]
-        [--out FIGURE.png]
+        [--points-b X,Y ...] [--layers LAYER ...] [--feature-net FEATURES] [--out FIGURE.png]
 
 One row a picture and point (the cross): for each layer its cosine similarity to every position,
 coloured from the smallest to the largest value. Prints for each point and layer the spatial
@@ -10,11 +9,9 @@ distance of the two maps (FSeSim's, cosine, A as source and B as translation): 0
 alike in A is alike in B.
 """
 
-from arguments import add_feature_net, add_points, create_parser, naming_the_option, weights_of
+from arguments import add_points, create_parser
 
-from sesim_mmagic.apis import command_line
-
-LAYERS = ('relu1_2', 'relu2_2', 'relu3_1', 'relu3_3', 'relu4_1', 'relu4_3')
+from sesim_mmagic.apis import command_line, feature_nets
 
 
 def parse_args(argv=None):
@@ -28,8 +25,8 @@ def parse_args(argv=None):
     text = 'choose the points with the mouse, in a window'
     choice.add_argument('--click', action='store_true', help=text)
     add_points(parser, '--points-b', None, 'the points of B, as many as of A (default: the same)')
-    parser.add_argument('--layers', nargs='+', default=LAYERS, help=f'default: {" ".join(LAYERS)}')
-    add_feature_net(parser)
+    parser.add_argument('--layers', nargs='+', help='default: the ends of the stages')
+    feature_nets.add_feature_net(parser, '--feature-net', default='torchvision')
     return parser.parse_args(argv)
 
 
@@ -37,7 +34,7 @@ if __name__ == '__main__':
     command_line.answer_first(parse_args)
 
 import torch
-from common import build, read_square, to_images, write_figure
+from common import build, layers_of, read_square, to_images, write_figure
 
 from sesim_mmagic.engine.map_figure import Cell
 from sesim_mmagic.functional import spatial_distance
@@ -86,26 +83,27 @@ def main(argv=None):
     points = points_a, args.points_b or points_a
     if len(points[1]) != len(points_a):
         raise ValueError(f'--points-b: {len(points[1])} points for {len(points_a)} of picture A')
-    settings = dict(layers=args.layers, feature_net=args.feature_net)
-    loss = build(dict(type='sesim_mmagic.FSeSimLoss', **settings))
-    with naming_the_option():
+    feature_net = feature_nets.feature_settings(args.feature_net)['feature_net']
+    layers = args.layers or list(layers_of(feature_net))
+    loss = build(dict(type='sesim_mmagic.FSeSimLoss', layers=layers, feature_net=feature_net))
+    with feature_nets.naming_the_option('--feature-net'):
         loss.init_weights()  # may take a download: mistakes are named before
     maps = [
         list(loss.similarity_maps(to_images(picture), of_picture).values())
         for picture, of_picture in zip(pictures, points, strict=True)
     ]
-    both = [[layer.flatten(2) for layer in layers] for layers in maps]
+    both = [[layer.flatten(2) for layer in of_picture] for of_picture in maps]
     distances = [spatial_distance(a, b, reduction='none')[0] for a, b in zip(*both, strict=True)]
-    print('distance of the maps of A and B'.ljust(34) + ''.join(f'{x:>9}' for x in args.layers))
+    print('distance of the maps of A and B'.ljust(34) + ''.join(f' {x:>8}' for x in layers))
     rows = []
     for index, places in enumerate(zip(*points, strict=True)):
         names = [f'{name} {x:.3g},{y:.3g}' for name, (x, y) in zip('AB', places, strict=True)]
         values = ''.join(f'{layer[index]:>9.4f}' for layer in distances)
         print('  '.join(names).ljust(34) + values)
-        for name, picture, place, layers in zip(names, pictures, places, maps, strict=True):
-            cells = [Cell(layer[0, index].numpy(), place) for layer in layers]
+        for name, picture, place, of_picture in zip(names, pictures, places, maps, strict=True):
+            cells = [Cell(layer[0, index].numpy(), place) for layer in of_picture]
             rows.append((name, [Cell(picture, place), *cells]))
-    groups = [('', ['picture']), (weights_of(args.feature_net), args.layers)]
+    groups = [('', ['picture']), (feature_nets.describe(feature_net), layers)]
     write_figure(args.out, groups, rows)
 
 
