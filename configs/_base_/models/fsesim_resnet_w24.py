@@ -1,9 +1,20 @@
-# Smaller still, for shapes of 64 pixels: the shallowest layers; hinge, because it stops the
-# discriminator before it wins outright.
+# Smaller still, for shapes of 64 pixels: the shallowest layers of a VGG16 of random weights; hinge,
+# because it stops the discriminator before it wins outright.
 _base_ = './fsesim_resnet_w32.py'
 model = dict(
     generator=dict(base_channels=24),
     discriminator=dict(num_conv=2),
     gan_loss=dict(gan_type='hinge'),
-    structure_loss=dict(layers=('relu1_2', 'relu2_2'), num_patches=128, loss_weight=20.0),
+    structure_loss=dict(
+        layers=('relu1_2', 'relu2_2'),
+        num_patches=128,
+        loss_weight=20.0,
+        feature_net=dict(
+            _delete_=True,
+            type='sesim_mmagic.VGG16Features',
+            pretrained=None,
+            seed=0,
+            width=0.5,
+        ),
+    ),
 )
