@@ -76,6 +76,10 @@ def test_configs_of_the_repository_are_right(path):
             'model.structure_loss.num_patchs: FSeSimLoss has no argument num_patchs: did you mean '
             'num_patches',
         ),
+        (
+            'model.more_discriminators.a.network.type=sesim_mmagic.ProjectedDiscriminato',
+            'model.more_discriminators.a.network: there is no .* mean sesim_mmagic.Projected',
+        ),
         ('model.struct_loss.num_patches=3', 'model.struct_loss: .* did you mean structure_loss'),
         ('test_evaluator.0.targt_domain=a', 'did you mean target_domain'),
         ('val_dataloader.dataset.heldout=3', 'did you mean held_out'),

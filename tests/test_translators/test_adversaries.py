@@ -198,3 +198,10 @@ def test_the_order_of_channels_is_checked():
     network['network']['feature_net']['channel_order'] = 'rgb'
     with pytest.raises(ValueError, match='ProjectedDiscriminator expects RGB images'):
         one_sided(more_discriminators=dict(projected=network))
+
+
+def test_weights_of_features_are_looked_for_by_their_setting():
+    model = one_sided(more_discriminators=BESIDE)
+    assert set(model.feature_users) == {'structure_loss', 'more_discriminators.projected'}
+    model = cyclegan(discriminator=TINY_PROJECTED['network'])
+    assert set(model.feature_users) == {'discriminator'}
