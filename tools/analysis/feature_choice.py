@@ -8,8 +8,9 @@ between pictures of the same structure, between pictures of another structure, a
 lower, the better the features tell structure from appearance. Pictures of one name in two folders
 have the same structure. Of one folder each picture is compared with itself in other colours: a
 random rising or falling brightness curve for each channel, the channels in random order, then
-brightness, contrast and saturation by up to a half and hue by up to .3 of the circle. The other
-structure is that of the next name. Values are means over pairs, the ratio is that of the means.
+brightness, contrast and saturation by up to a half and hue by up to .3 of the circle. Such pictures
+ask only whether features overlook colour, so take pairs where there are any. The other structure is
+that of the next name. Values are means over pairs, the ratio is that of the means.
 
 RMS is the root mean square of a layer's map, by which TimmFeatures divides it. The last lines are
 the structure loss on the best network's best layers, to paste into a config. Maps of less than
