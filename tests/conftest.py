@@ -9,6 +9,8 @@ import pytest
 import torch
 from yapf.yapflib import yapf_api
 
+import sesim_mmagic  # noqa: F401  repairs MMagic, whatever a test file imports first
+
 # MMEngine lays out the text of a config by yapf, eight times a training: half of the time of one of
 # a few steps. Unformatted text says the same.
 yapf_api.FormatCode = lambda text, **style: (text + '\n', False)

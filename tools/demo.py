@@ -45,7 +45,7 @@ Losses and scores of the training with FSeSim:
 Colour drawings with the trained model, here those of the test:
   python tools/translate.py {out}/dataset/testA --model {model} --out {out}/translated
 Try it in a browser, and click where self-similarity is to be shown:
-  python tools/web_demo.py --model {model} --pictures {out}/dataset/testA --feature-net random
+  python tools/web_demo.py --model {model} --pictures {out}/dataset/testA
 Train on your own pictures: docs/guide/own_data.md"""
 
 

@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Sequence
 
 from sesim_mmagic.apis import command_line
+from sesim_mmagic.apis.feature_nets import add_feature_net
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -22,7 +23,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add('--host', default='127.0.0.1', help='address to serve')
     add('--port', type=int, default=7860, help='0 takes a free one')
     add('--device', help='without it the accelerator if there is one')
-    add('--feature-net', default='torchvision', help='weights of VGG16: random, torchvision, PATH')
+    add_feature_net(parser, '--feature-net', default='package')
     add('--max-side', type=int, default=1024, help='larger pictures are scaled down')
     add('--max-upload', type=int, default=20, metavar='MB', help='largest file that is taken')
     add('--max-image-pixels', type=int, default=50_000_000, help='most that are decoded')
@@ -232,7 +233,7 @@ class Page:
         self.hint.text = (
             'Self-similarity: click on a picture to see which places are like that point, the '
             'bright ones, in each layer that FSeSim compares '
-            f'(VGG16, weights: {Path(self.workshop.feature_net).name}).'
+            f'({self.workshop.features}).'
         )
         if self.point is not None:
             with errors_in(self.hint):

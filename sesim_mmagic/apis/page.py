@@ -1,7 +1,7 @@
 """Behind the page to try models: pictures, models by name, similarity maps at a point."""
 
 from collections.abc import Sequence
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -9,17 +9,17 @@ import numpy as np
 import torch
 from mmengine.device import get_device
 
+from sesim_mmagic.apis.feature_nets import WORDS, describe, feature_settings, naming_the_option
 from sesim_mmagic.apis.inference.inferencer import SeSimInferencer
 from sesim_mmagic.apis.model_zoo import find_model
 from sesim_mmagic.engine.map_figure import Cell, draw_maps
 from sesim_mmagic.engine.pictures import to_model_range
 from sesim_mmagic.losses import FSeSimLoss
-from sesim_mmagic.networks.state_dicts import WeightsMissing
 from sesim_mmagic.translators.styles import draw_styles
 from sesim_mmagic.utils.images import list_images, read_picture
 from sesim_mmagic.utils.names import printable
 
-# VGG16 sees no larger pictures: a click is to be answered within a second or two on a CPU.
+# Maps are of pictures no larger: a click is to be answered within a second or two on a CPU.
 _MAP_SIDE = 256
 
 
@@ -30,8 +30,9 @@ class Workshop:
         models (Sequence[str]): Checkpoints that hold their configs, as paths or names of the model
             index; each is loaded when first used, and three are kept.
         pictures (str | Path | None): Folder of pictures; None for uploads alone.
-        feature_net (str): Weights of VGG16: 'random' (seed 0), a path, or 'torchvision', which are
-            downloaded when first used.
+        feature_net (str): Features whose self-similarity is shown, see
+            :func:`~sesim_mmagic.apis.feature_nets.feature_settings`; weights are read when first
+            used.
         device (str | None): Where to compute; None for the accelerator if there is one.
         max_side (int): Pictures with a longer side are scaled down to it.
         max_image_pixels (int): Pictures of more pixels are not decoded.
@@ -50,10 +51,13 @@ class Workshop:
         max_side: int,
         max_image_pixels: int,
     ) -> None:
-        if feature_net not in ('random', 'torchvision') and not Path(feature_net).is_file():
-            raise FileNotFoundError(
-                f"--feature-net: '{feature_net}' does not exist; give a file, torchvision or random"
-            )
+        settings = feature_settings(feature_net)
+        weights = settings['feature_net']['pretrained']
+        if weights not in (None, 'package', 'timm', 'torchvision') and not Path(weights).is_file():
+            raise FileNotFoundError(f"--feature-net: '{weights}' does not exist; give {WORDS}")
+        #: What the maps are of, for people.
+        self.features = describe(settings['feature_net'])
+        self._loss = FSeSimLoss(**settings).eval()
         for model in models:
             is_file = find_model(model) is None and '://' not in model
             if is_file and not Path(model).expanduser().is_file():
@@ -73,7 +77,7 @@ class Workshop:
                 raise ValueError(listing.nothing())
             self.pictures = dict(zip(map(printable, listing.names), listing.files, strict=True))
             self.note = listing.note()
-        self.feature_net, self.device = feature_net, device or get_device()
+        self.device = device or get_device()
         self.max_side, self.max_image_pixels = max_side, max_image_pixels
         #: The model of a name, a ``SeSimInferencer``.
         self.model = lru_cache(maxsize=3)(self._load)
@@ -117,9 +121,12 @@ class Workshop:
         3), RGB, uint8.
 
         Raises:
-            FileNotFoundError: The weights of VGG16 cannot be downloaded.
+            FileNotFoundError: The weights of the features cannot be had.
             ValueError: They are those of another network, or a picture is too small.
         """
+        with naming_the_option('--feature-net'):
+            self._loss.init_weights()
+        self._loss.to(self.device)
         maps = []
         for picture in (source, translation):
             image = torch.from_numpy(_fit_into(picture, _MAP_SIDE).transpose(2, 0, 1).copy())
@@ -127,20 +134,6 @@ class Workshop:
             maps.append(self._loss.similarity_maps(image, [point]))
         cells = [Cell(pair[layer][0, 0].cpu().numpy(), point) for layer in maps[0] for pair in maps]
         return draw_maps([(layer, ['source', 'translation']) for layer in maps[0]], [('', cells)])
-
-    @cached_property
-    def _loss(self) -> FSeSimLoss:
-        is_random = self.feature_net == 'random'
-        weights = dict(pretrained=None, seed=0) if is_random else dict(pretrained=self.feature_net)
-        loss = FSeSimLoss(feature_net=dict(type='sesim_mmagic.VGG16Features', **weights))
-        try:
-            loss.init_weights()
-        except WeightsMissing as error:
-            raise FileNotFoundError(
-                'No self-similarity: the weights of VGG16 cannot be downloaded; start the page '
-                'with --feature-net PATH or random'
-            ) from error
-        return loss.to(self.device).eval()
 
 
 def _fit_into(picture: np.ndarray, side: int) -> np.ndarray:

@@ -43,6 +43,7 @@ def address(python, folder, vgg16, tmp_path_factory):
     """
     log = tmp_path_factory.mktemp('server') / 'log.txt'
     options = arguments(folder, '--port', '0', '--max-upload', '1', '--host', '::1')
+    options += '--feature-net', 'torchvision'
     no_network = dict(TORCH_HOME=str(vgg16.parents[2]), https_proxy='http://127.0.0.1:9')
     with log.open('w') as file:
         process = subprocess.Popen(
@@ -105,8 +106,8 @@ def test_visitor_in_a_browser(address, folder, vgg16, tmp_path):
 
         # Without VGG16 a line says so, and the rest stays.
         browser.click('img', 0.25, 0.75)
-        browser.wait_for(f"{IDLE} && {HINT}.includes('VGG16 cannot be downloaded')")
-        assert '--feature-net PATH' in browser.evaluate(HINT)
+        browser.wait_for(f"{IDLE} && {HINT}.includes('cannot download the VGG16 weights')")
+        assert 'give --feature-net package' in browser.evaluate(HINT)
         assert browser.evaluate(SIZES) == [[64, 48], [64, 48]]
         vgg16.parent.mkdir(parents=True, exist_ok=True)
         features = make_layers(cfgs['D']).state_dict()
