@@ -1,6 +1,6 @@
 _base_ = [
-    '../_base_/models/fsesim_resnet_w32.py',
-    '../_base_/datasets/openmoji-line2colour128.py',
+    '../_base_/models/fsesim_resnet_w32_projected.py',
+    '../_base_/datasets/openmoji-line2colour64.py',
     '../_base_/schedules/adam_2e-4_linear.py',
     '../_base_/short_runtime.py',
 ]
