@@ -16,12 +16,12 @@ from dataset_converters.openmoji import write_drawings
 
 from sesim_mmagic.apis import command_line
 
-CONFIG = 'configs/fsesim/fsesim_resnet-w32-projected_1xb1-1kiters_openmoji-line2colour64.py'
+CONFIG = 'configs/fsesim/fsesim_resnet-w32-projected_1xb1-1kiters_openmoji-line2colour128.py'
 #: Title, iterations, settings of each training. A step without structure loss is shorter; the
 #: numbers of iterations make the times alike and, unlike a time limit, the results repeatable.
 METHODS = {
-    'fsesim': ('FSeSim', 1000, {}),
-    'no_structure': ('no structure loss', 1300, {'model.structure_loss': None}),
+    'fsesim': ('FSeSim', 500, {}),
+    'no_structure': ('no structure loss', 600, {'model.structure_loss': None}),
 }
 #: Drawings of each part of the data set.
 SIZES = dict(train=600, val=25, test=128)
@@ -117,7 +117,7 @@ def main() -> None:
         print(f"Goes on with the drawings of '{dataset}'.")
     else:
         numbers = {part: max(4, round(n * args.scale)) for part, n in SIZES.items()}
-        write_drawings(dataset, size=64, **numbers)
+        write_drawings(dataset, **numbers)
     amp = has_bfloat16()
     if not amp:
         print(f'This processor has no bfloat16: float32, and {FLOAT32_SHARE:.0%} of the steps.')

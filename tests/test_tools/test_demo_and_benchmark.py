@@ -62,16 +62,16 @@ def write_squares(folder):
         for side, fill in (('A', 'white'), ('B', 'orange')):
             (folder / f'{part}{side}').mkdir(parents=True)
             for i in range(4):
-                picture = Image.new('RGB', (64, 64), 'white')
-                corners = 8 + 4 * i, 12, 50, 56 - 4 * i
-                ImageDraw.Draw(picture).rectangle(corners, fill, 'black', 2)
+                picture = Image.new('RGB', (128, 128), 'white')
+                corners = 16 + 8 * i, 24, 100, 112 - 8 * i
+                ImageDraw.Draw(picture).rectangle(corners, fill, 'black', 4)
                 picture.save(folder / f'{part}{side}/{i}.png')
 
 
 @pytest.mark.quick
 def test_demo_ends_with_a_table_pictures_and_commands_that_work(tmp_path):
     write_squares(tmp_path / 'dataset')  # rendering OpenMoji takes half a minute
-    output = run('tools/demo.py', '--out', tmp_path, '--scale', 0.004)
+    output = run('tools/demo.py', '--out', tmp_path, '--scale', 0.008)
     assert f"Goes on with the drawings of '{tmp_path / 'dataset'}'" in output
     scores, advice = re.split(r'\n\n(?=Drawings)', output)
     assert re.search(r'^\s+FSeSim\s+no structure', scores, re.M)
@@ -81,7 +81,7 @@ def test_demo_ends_with_a_table_pictures_and_commands_that_work(tmp_path):
     text = pages[0].read_text()
     pictures = [tmp_path / source for source in re.findall(r'src="([^"]+)"', text)]
     assert len(pictures) == 4 * 4, 'drawing, two translations and truth of 4 drawings'
-    assert all(Image.open(picture).size == (64, 64) for picture in pictures)
+    assert all(Image.open(picture).size == (128, 128) for picture in pictures)
     grid = Image.open(tmp_path / 'demo.png')
     assert grid.width > 4 * 128 and grid.height > 4 * 128, '4 drawings'
     assert 'ground_white' in pages[1].read_text()
