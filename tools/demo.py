@@ -30,6 +30,7 @@ FLOAT32_SHARE = 0.65
 #: Scores by their names in the results: what the table calls them, and how it writes them.
 SCORES = {
     'filled': ('coloured, of the pixels that lines enclose', '.0%'),
+    'even': ('of one colour, of the pixels of a region that lines enclose', '.0%'),
     'ground_white': ('still white, of the paper around the drawing', '.0%'),
     'lines_dark': ('still dark, of the lines', '.0%'),
     'boundary_f1': ('outlines, compared with the true picture (F1)', '.2f'),

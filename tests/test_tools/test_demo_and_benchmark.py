@@ -75,7 +75,16 @@ def test_demo_ends_with_a_table_pictures_and_commands_that_work(tmp_path):
     assert f"Goes on with the drawings of '{tmp_path / 'dataset'}'" in output
     scores, advice = re.split(r'\n\n(?=Drawings)', output)
     assert re.search(r'^\s+FSeSim\s+no structure', scores, re.M)
-    for name in ('steps', 'minutes', 'coloured', 'still white', 'still dark', 'outlines', 'PSNR'):
+    for name in (
+        'steps',
+        'minutes',
+        'coloured',
+        'of one',
+        'still white',
+        'still dark',
+        'outlines',
+        'PSNR',
+    ):
         assert re.search(rf'^{name}.*  [\d.]+(%| dB)? +[\d.]+(%| dB)? *$', scores, re.M), name
     pages = [Path(path) for path in re.findall(r'\S+\.html', advice)]
     text = pages[0].read_text()
