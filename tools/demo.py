@@ -101,9 +101,13 @@ def write_pictures(
     rows = list(translated_scenes(trainings, 'line', 'colour'))
     title = 'Line drawings in colour'
     write_report(out / 'index.html', title, columns, rows, tables=[('Scores', header, lines)])
-    # Evenly among the drawings, whose names follow their subjects.
-    shown = rows[:: max(1, len(rows) // 8)][:8]
-    write_grid(out / 'demo.png', columns, [('', paths) for _, paths in shown])
+    # Evenly among the drawings, whose names follow their subjects; one column each.
+    shown = [paths for _, paths in rows[:: max(1, len(rows) // 8)][:8]]
+    write_grid(
+        out / 'demo.png',
+        [''] * len(shown),
+        list(zip(columns, zip(*shown, strict=True), strict=True)),
+    )
 
 
 @command_line.command('the same command goes on from here')

@@ -92,7 +92,7 @@ def test_demo_ends_with_a_table_pictures_and_commands_that_work(tmp_path):
     assert len(pictures) == 4 * 4, 'drawing, two translations and truth of 4 drawings'
     assert all(Image.open(picture).size == (128, 128) for picture in pictures)
     grid = Image.open(tmp_path / 'demo.png')
-    assert grid.width > 4 * 128 and grid.height > 4 * 128, '4 drawings'
+    assert grid.width > 4 * 128 and grid.height > 4 * 128, 'four rows of 4 drawings'
     assert 'ground_white' in pages[1].read_text()
     command = re.search(r'python (tools/translate.py .*)', advice)[1].split()
     run(*command, '--device', 'cpu')
