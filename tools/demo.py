@@ -16,7 +16,7 @@ from dataset_converters.openmoji import write_drawings
 
 from sesim_mmagic.apis import command_line
 
-CONFIG = 'configs/fsesim/fsesim_resnet-w32-projected_1xb1-1kiters_openmoji-line2colour128.py'
+CONFIG = 'configs/fsesim/fsesim_resnet-w32-projected_1xb1-500iters_openmoji-line2colour128.py'
 #: Title, iterations, settings of each training. A step without structure loss is shorter; the
 #: numbers of iterations make the times alike and, unlike a time limit, the results repeatable.
 METHODS = {
