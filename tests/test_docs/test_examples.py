@@ -120,9 +120,9 @@ def test_configs_of_own_data_train(picture_folders, tmp_path, name):
         )
         metric.num_neighbours = 2
         cfg.default_hooks.checkpoint.save_best = 'distribution/kid_vgg16_random'
-    logs, runner = train(
-        cfg, tmp_path / 'work', model__structure_loss__feature_net=feature_net, **loaders
-    )
+    if name == 'own_data':  # VGG16's weights are fetched
+        loaders['model__structure_loss__feature_net'] = feature_net
+    logs, runner = train(cfg, tmp_path / 'work', **loaders)
     assert {'train/loss_gan_d', 'train/loss_gan_g', 'train/loss_structure'} <= set(logs)
     assert runner.model.source_domain == 'cloudy' and runner.model.target_domain == 'sunny'
     best = 'best_distribution_kid_vgg16_random_iter_2.pth' if cfg.val_evaluator else 'iter_2.pth'

@@ -25,9 +25,11 @@ test_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline,
 
 model = dict(source_domain=source, target_domain=target)
 
-# No score chooses a checkpoint: the last one counts. The scores of the test are taken in the random
-# features of the loss, too: nothing is fetched, and their names end in vgg16_random.
-features = dict(_base_.model.structure_loss.feature_net, layers=('relu2_2', 'relu3_1'))
+# No score chooses a checkpoint: the last one counts. The test scores pictures in features that
+# the loss did not see, of random weights: nothing is fetched, and their names end in vgg16_random.
+features = dict(
+    type='sesim_mmagic.VGG16Features', layers=('relu2_2', 'relu3_1'), pretrained=None, seed=0
+)
 test_evaluator = [
     dict(
         type='sesim_mmagic.DistributionScores',
