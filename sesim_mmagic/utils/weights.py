@@ -49,7 +49,7 @@ def checksum_of(weights: Iterable[Tensor]) -> str:
     """Checksum of weights of any kind, 16 hexadecimal digits; their order matters."""
     checksum = hashlib.sha256()
     for weight in weights:
-        checksum.update(weight.cpu().contiguous().flatten().view(torch.uint8).numpy())
+        checksum.update(weight.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return checksum.hexdigest()[:16]
 
 
