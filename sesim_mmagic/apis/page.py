@@ -9,7 +9,12 @@ import numpy as np
 import torch
 from mmengine.device import get_device
 
-from sesim_mmagic.apis.feature_nets import WORDS, describe, feature_settings, naming_the_option
+from sesim_mmagic.apis.feature_nets import (
+    check_file,
+    describe,
+    feature_settings,
+    naming_the_option,
+)
 from sesim_mmagic.apis.inference.inferencer import SeSimInferencer
 from sesim_mmagic.apis.model_zoo import find_model
 from sesim_mmagic.engine.map_figure import Cell, draw_maps
@@ -52,9 +57,7 @@ class Workshop:
         max_image_pixels: int,
     ) -> None:
         settings = feature_settings(feature_net)
-        weights = settings['feature_net']['pretrained']
-        if weights not in (None, 'package', 'timm', 'torchvision') and not Path(weights).is_file():
-            raise FileNotFoundError(f"--feature-net: '{weights}' does not exist; give {WORDS}")
+        check_file(settings['feature_net'], '--feature-net')
         #: What the maps are of, for people.
         self.features = describe(settings['feature_net'])
         self._loss = FSeSimLoss(**settings).eval()

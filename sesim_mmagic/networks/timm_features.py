@@ -67,7 +67,7 @@ class TimmFeatures(FrozenFeatures):
             outline = create_model(model)
         settings = outline.pretrained_cfg
         super().__init__(model, layers, channel_order, settings['mean'], settings['std'])
-        self.model, self.pretrained, self.seed = model, pretrained, seed
+        self.pretrained, self.seed = pretrained, seed
         self.rms = (1.0,) * len(self.layers) if rms is None else tuple(rms)
         if len(self.rms) != len(self.layers) or not all(value > 0 for value in self.rms):
             raise ValueError(
@@ -89,11 +89,11 @@ class TimmFeatures(FrozenFeatures):
 
     def build(self) -> nn.Module:
         """The model down to the deepest layer; :meth:`init_weights` tells the errors."""
-        weights = read_weights(self.model, self.pretrained)
+        weights = read_weights(self.name, self.pretrained)
         with torch.random.fork_rng(devices=[]):
             if self.seed is not None:
                 torch.manual_seed(self.seed)
-            model = create_model(self.model, weights)
+            model = create_model(self.name, weights)
         if self.channel_order == 'bgr':
             take_bgr(model.get_submodule(model.pretrained_cfg['first_conv']))
         return fold_norms(extractor(model, self.layers))
@@ -121,6 +121,6 @@ class TimmFeatures(FrozenFeatures):
 
     def extra_repr(self) -> str:
         return (
-            f'model={self.model!r}, layers={self.layers}, pretrained={self.pretrained!r}, '
+            f'model={self.name!r}, layers={self.layers}, pretrained={self.pretrained!r}, '
             f'seed={self.seed}, rms={self.rms}'
         )

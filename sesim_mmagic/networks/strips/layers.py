@@ -136,7 +136,9 @@ def _view_of(layer: Any) -> View:
         if factor is None or factor != int(factor) or layer.mode != 'nearest':
             raise refusal(layer, 'only "nearest" by a whole factor can be')
         return View(factor=int(factor))
-    if kind is EqualizedConv and layer.blur is None:
+    if kind is EqualizedConv:
+        if layer.blur is not None:
+            raise refusal(layer, 'a halving convolution only can as a part of its residual block')
         return View(1 + 2 * layer.padding, padding=layer.padding)
     if kind is EqualizedResidualBlock:
         # Two 3 x 3 convolutions, or from the output back: 3 with stride 2, a blur of 4, 3.
