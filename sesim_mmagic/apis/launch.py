@@ -1,6 +1,7 @@
 """Training and testing: the config, checks before hours are spent, the Runner."""
 
 import atexit
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from sesim_mmagic.apis.command_line import check_out
 from sesim_mmagic.apis.failures import failures_in_one_line
 from sesim_mmagic.datasets.config_checks import check_pictures
 from sesim_mmagic.engine import checks
-from sesim_mmagic.engine.cpu import keep_freed_memory
+from sesim_mmagic.engine.cpu import bfloat16_speed, keep_freed_memory
 from sesim_mmagic.engine.domain_mapping import DomainMappingHook
 from sesim_mmagic.engine.hooks.results import ResultsHook
 from sesim_mmagic.engine.hooks.translations import SaveTranslationsHook
@@ -34,7 +35,7 @@ METRIC_FORMATS = ('.json', '.yaml', '.yml', '.pkl')
 def enable_amp(cfg: Config) -> None:
     """Turn on mixed precision for every optimizer of a config.
 
-    On the CPU, where MMEngine has none, bfloat16 is used.
+    On the CPU, where MMEngine has none, bfloat16 is used; where it is slower, that is said.
 
     Args:
         cfg (Config): Changed in place.
@@ -45,6 +46,14 @@ def enable_amp(cfg: Config) -> None:
     amp = dict(type='AmpOptimWrapper', loss_scale='dynamic')
     if not is_cuda_available():
         amp = dict(type='sesim_mmagic.CpuAmpOptimWrapper')
+        speed = bfloat16_speed()
+        if speed < 1:
+            print_log(
+                f'--amp: in bfloat16 this processor takes {1 / speed:.1f} times as long as in '
+                'float32; leave --amp out',
+                'current',
+                logging.WARNING,
+            )
     wrappers = [cfg.optim_wrapper]
     if 'optimizer' not in cfg.optim_wrapper:  # a dictionary of optimizers
         wrappers = [w for w in cfg.optim_wrapper.values() if isinstance(w, dict)]

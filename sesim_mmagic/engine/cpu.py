@@ -1,11 +1,10 @@
 """Training on the CPU: mixed precision, and what becomes of memory that a step has freed."""
 
 import ctypes
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from time import perf_counter
 
 import torch
 from mmengine.optim import OptimWrapper
@@ -34,16 +33,26 @@ class CpuAmpOptimWrapper(OptimWrapper):
             yield
 
 
-def has_bfloat16() -> bool:
-    """Whether this processor computes in bfloat16, so that mixed precision makes it faster.
+def bfloat16_speed() -> float:
+    """How many times as fast as in float32 this processor computes in bfloat16.
 
-    Only Linux says so; elsewhere it is taken not to.
+    It is measured, in about a tenth of a second: some processors that list bfloat16 among their
+    instructions take nearly twice as long in it.
+
+    Returns:
+        float: Time of a convolution, forward and backward, in float32 over that in bfloat16.
     """
-    features = Path('/proc/cpuinfo')
-    if not features.exists():
-        return False
-    # Intel's and AMD's names; ARM's.
-    return re.search(r'\b(avx512_bf16|amx_bf16|bf16)\b', features.read_text()) is not None
+    times = []
+    for dtype in (torch.float32, torch.bfloat16):
+        convolution = nn.Conv2d(64, 64, 3, padding=1, dtype=dtype)
+        maps = torch.zeros(1, 64, 64, 64, dtype=dtype, requires_grad=True)
+        seconds = []
+        for _ in range(6):
+            begin = perf_counter()
+            convolution(maps).sum().backward()
+            seconds.append(perf_counter() - begin)
+        times.append(min(seconds))
+    return times[0] / times[1]
 
 
 def keep_freed_memory() -> bool:

@@ -3,7 +3,8 @@ import sys
 
 import pytest
 
-from sesim_mmagic.engine.cpu import keep_freed_memory
+from sesim_mmagic.engine import cpu
+from sesim_mmagic.engine.cpu import bfloat16_speed, keep_freed_memory
 
 # Asks glibc where a large block comes from, and whether it stays when it is freed. It is larger
 # than any hole that imports may have left, and never touched.
@@ -41,3 +42,11 @@ def test_freed_memory_stays_with_the_process():
 def test_other_systems_are_left_alone(monkeypatch):
     monkeypatch.setattr(sys, 'platform', 'darwin')
     assert keep_freed_memory() is False
+
+
+def test_speed_of_bfloat16_is_that_of_its_fastest_step(monkeypatch):
+    assert 0.05 < bfloat16_speed() < 50
+    durations = iter([9, 6, 7, 8, 9, 9, *[3, 9, 5, 5, 5, 5]])  # float32, bfloat16
+    times = iter([time for duration in durations for time in (0, duration)])
+    monkeypatch.setattr(cpu, 'perf_counter', lambda: next(times))
+    assert bfloat16_speed() == 6 / 3

@@ -161,6 +161,16 @@ def test_amp_of_one_optimizer(configs):
         launch.enable_amp(cfg)
 
 
+@pytest.mark.parametrize('speed, warning', [(1.5, ''), (0.5, '2.0 times as long as in float32')])
+def test_amp_that_makes_it_slower_is_said(monkeypatch, speed, warning):
+    monkeypatch.setattr(launch, 'is_cuda_available', lambda: False)
+    monkeypatch.setattr(launch, 'bfloat16_speed', lambda: speed)
+    said = []
+    monkeypatch.setattr(launch, 'print_log', lambda message, *args: said.append(message))
+    launch.enable_amp(Config(dict(optim_wrapper=dict(optimizer=dict(type='Adam')))))
+    assert warning in ''.join(said) and len(said) == bool(warning)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason='trains on the CPU')
 def test_amp_trains_in_bfloat16_and_resumes(config, tmp_path):
     types = []
