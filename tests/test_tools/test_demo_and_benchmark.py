@@ -9,6 +9,7 @@ from contextlib import redirect_stdout
 from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from mmengine.registry import DefaultScope
@@ -17,7 +18,22 @@ from PIL import Image, ImageDraw
 from sesim_mmagic.datasets import write_shapes
 
 ROOT = Path(__file__).resolve().parents[2]
-METHODS = '--methods', 'fsesim', 'lsesim', '--iterations', 4, '--seeds', 1, '--lr-scale', 2
+COMPARISON = """
+data_root: data/shapes_mismatch
+domains: [textured, flat]
+scores: [boundary_f1, psnr]
+seeds: [1, 2]
+split: val
+budgets:
+  4 steps: {iterations: 4}
+  equal time: {minutes: 0.001}
+methods:
+  FSeSim: {config: configs/fsesim/fsesim_resnet-w24_1xb4-500iters_shapes64.py, step_ms: 20}
+  LSeSim:
+    config: configs/lsesim/lsesim_resnet-w24_1xb4-500iters_shapes64.py
+    step_ms: 30.0
+    settings: {model.structure_loss.loss_weight: 2.5}
+"""
 
 
 @pytest.fixture(scope='module')
@@ -49,11 +65,13 @@ def dataset(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def comparison(call, dataset, tmp_path_factory):
-    """Folder and output of a comparison of two methods."""
-    folder = tmp_path_factory.mktemp('structure')
+    """File, folder and output of a comparison of two methods; one seed has run."""
+    folder = tmp_path_factory.mktemp('compare')
+    file = folder / 'tiny.yaml'
+    file.write_text(COMPARISON)
     with redirect_stdout(StringIO()) as output:
-        call('structure', 'mismatch', *METHODS, '--data-root', dataset, '--out', folder)
-    return folder, output.getvalue()
+        call('compare', file, '--data-root', dataset, '--out', folder, '--seeds', 1)
+    return file, folder, output.getvalue()
 
 
 def write_squares(folder):
@@ -103,79 +121,99 @@ def test_demo_ends_with_a_table_pictures_and_commands_that_work(tmp_path):
     assert all(Path(path).exists() for path in paths if path)
 
 
-def test_structure_benchmark_at_both_budgets(comparison, dataset):
-    folder, output = comparison
-    table = (folder / 'mismatch_table.md').read_text()
+def test_a_comparison_at_both_budgets(comparison, dataset):
+    _, folder, output = comparison
+    table = (folder / 'tiny_table.md').read_text()
     assert table in output
     lines = [line.strip('| ').split(' | ') for line in table.splitlines()]
-    assert lines[0][:5] == ['dataset', 'budget', 'method', 'iterations', 'steps/s']
-    assert [line[:3] for line in lines[2:]] == [
-        ['mismatch', budget, method]
-        for budget in ('equal steps', 'equal time')
-        for method in ('FSeSim', 'LSeSim')
+    titles = ['budget', 'method', 'iterations', 'ms a step', 'seeds', 'peak MB']
+    assert lines[0] == [*titles, 'boundary_f1', 'psnr']
+    assert [line[:5] for line in lines[2:]] == [
+        ['4 steps', 'FSeSim', '4', '20', '1 of 1'],
+        ['4 steps', 'LSeSim', '4', '30', '1 of 1'],
+        ['equal time', 'FSeSim', '3', '20', '1 of 1'],
+        ['equal time', 'LSeSim', '2', '30', '1 of 1'],
     ]
-    results = json.loads((folder / 'mismatch_results.json').read_text())
-    by_method = {(r['budget'], r['method']): r for r in results}
-    seconds = [by_method['equal steps', method]['step_seconds'] for method in ('fsesim', 'lsesim')]
-    fitting = max(2, round(4 * seconds[0] / seconds[1]))
-    assert by_method['equal time', 'lsesim']['run']['iterations'] == fitting
-    assert by_method['equal time', 'fsesim'] == {
-        **by_method['equal steps', 'fsesim'],
-        'budget': 'equal time',
-    }
-    run = by_method['equal steps', 'lsesim']['run']
-    assert run['settings']['optim_wrapper.structure_loss.optimizer.lr'] == pytest.approx(4e-4)
+    results = json.loads((folder / 'tiny_results.json').read_text())
+    assert [r['run']['iterations'] for r in results] == [4, 4, 3, 2]
+    run = results[1]['run']
+    assert run['settings']['model.structure_loss.loss_weight'] == 2.5
     assert run['data_root'] == str(dataset)
-    written = json.loads(Path(run['work_dir'], 'results.json').read_text())
-    scores = {key.split('/')[1]: score for key, score in written['tests'][0]['metrics'].items()}
-    assert by_method['equal steps', 'lsesim']['scores'] == scores and scores['psnr'] > 0
-    grid = Image.open(folder / 'mismatch_grid.png')
-    assert grid.width > 4 * 128 and grid.height > 4 * 128, '4 scenes'
+    written = json.loads(Path(run['work_dir'], 'results.json').read_text())['tests'][0]
+    assert written['split'] == 'val (held-out)'
+    scores = {key.split('/')[1]: score for key, score in written['metrics'].items()}
+    assert results[1]['scores'] == scores
+    assert float(lines[3][-2]) == pytest.approx(scores['boundary_f1'], abs=5e-4)
+    for budget in ('4-steps', 'equal-time'):
+        grid = Image.open(folder / f'tiny_{budget}.png')
+        assert grid.width > 4 * 64 and grid.height > 4 * 64, '4 scenes'
 
 
-def test_structure_benchmark_runs_nothing_twice(comparison, dataset, call, capsys):
-    folder, output = comparison
+def test_a_comparison_runs_nothing_twice_and_reports_what_is_missing(
+    comparison, dataset, call, capsys
+):
+    file, folder, output = comparison
     written = {path: path.stat().st_mtime_ns for path in folder.rglob('iter_*.pth')}
-    data = '--data-root', dataset
-    call('structure', 'mismatch', *METHODS, *data, '--out', folder, '--steps-only')
+    place = '--data-root', dataset, '--out', folder
+    call('compare', file, *place, '--seeds', 1, '--budgets', '4 steps')
     again = capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in folder.rglob('iter_*.pth')} == written
     assert again.startswith('2 of 2 trainings are done already and not repeated')
-    steps = [line for line in output.splitlines() if '| equal steps |' in line]
-    assert steps == [line for line in again.splitlines() if '| equal' in line]
+    lines = [line for line in output.splitlines() if '| 4 steps |' in line]
+    assert lines == [line for line in again.splitlines() if '| 4 steps |' in line]
+    call('compare', file, *place, '--report')
+    assert len(re.findall(r'\| 1 of 2 \|', capsys.readouterr().out)) == 4
 
 
-def test_weights_are_compared_on_held_out_scenes(dataset, call, capsys, tmp_path):
-    arguments = '--methods', 'pixel', '--weights', 0.5, 2, '--iterations', 2, '--seeds', 1
-    call('structure', 'mismatch', *arguments, '--data-root', dataset, '--out', tmp_path)
-    lines = [line.split(' | ') for line in capsys.readouterr().out.splitlines()]
-    titles = [line[2] for line in lines if line[0] == '| mismatch']
-    assert titles == ['pixel L1, weight 0.5', 'pixel L1, weight 2']
-    work_dir = tmp_path / 'mismatch/pixel_seed1_2iters_weight2'
-    settings = json.loads((work_dir / 'settings.json').read_text())['settings']
-    assert settings['model.structure_loss.loss_weight'] == 2
-    results = json.loads((work_dir / 'results.json').read_text())
-    assert results['tests'][0]['split'] == 'val (held-out)'
+def test_the_time_of_a_step_is_measured_alone(comparison, dataset, call, capsys, monkeypatch):
+    file, folder, _ = comparison
+    monkeypatch.setattr(importlib.import_module('compare'), 'TIMED', 3)
+    call('compare', file, '--data-root', dataset, '--out', folder, '--methods', 'FSeSim', '--time')
+    milliseconds = float(re.search(r'^FSeSim: step_ms: (.*)', capsys.readouterr().out, re.M)[1])
+    noted = json.loads(next(folder.rglob('timing/*/results.json')).read_text())
+    assert milliseconds == pytest.approx(noted['training']['seconds_per_iteration'] * 1e3, abs=0.1)
 
 
 @pytest.mark.parametrize(
-    ('arguments', 'message'),
+    ('change', 'arguments', 'message'),
     [
-        (('mismatch', 'kaokore'), 'have different scores'),
-        (('mismatch', '--methods', 'lsesim'), 'must hold fsesim'),
-        (('mismatch', '--lr-scale', '0'), 'must be positive'),
+        (('scores', 'score'), (), "tiny.yaml' does not know 'score'; it holds data_root, domains"),
+        (('domains: [textured, flat]', ''), (), "tiny.yaml' lacks 'domains'"),
+        (('step_ms', 'ms'), (), "tiny.yaml': FSeSim does not know 'ms'; it holds config, settings"),
+        ((', step_ms: 20', ''), (), 'FSeSim has no step_ms, and a budget is in minutes'),
+        (('', ''), ('--methods', 'CUT'), "has no 'CUT', it has 'FSeSim', 'LSeSim'"),
+        (('', ''), ('--budgets', '4'), "has no '4', it has '4 steps', 'equal time'"),
     ],
 )
-def test_structure_benchmark_refuses(call, capsys, arguments, message):
-    with pytest.raises(SystemExit) as error:
-        call('structure', *arguments)
-    assert error.value.code == 2 and message in capsys.readouterr().err
+def test_a_comparison_refuses(call, capsys, tmp_path, change, arguments, message):
+    file = tmp_path / 'tiny.yaml'
+    file.write_text(COMPARISON.replace(*change))
+    with pytest.raises(SystemExit):
+        call('compare', file, *arguments, '--out', tmp_path / 'out')
+    assert message in capsys.readouterr().err and not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize('file', sorted((ROOT / 'tools/benchmark/comparisons').glob('*.yaml')))
+def test_comparisons_of_the_repository(call, file):
+    from trainings import load_config
+
+    compare = importlib.import_module('compare')
+    arguments = SimpleNamespace(methods=None, budgets=None, seeds=None, data_root=None)
+    comparison = compare.read_comparison(file, arguments)
+    trainings = compare.trainings_of(comparison, Path('out'))
+    assert len({training.work_dir for training in trainings.values()}) == len(trainings)
+    for training in {t.title: t for t in trainings.values()}.values():
+        model = load_config(training).model
+        assert [model.get('source_domain'), model.get('target_domain')] == comparison.domains or (
+            set(model.related_domains) == set(comparison.domains)
+        )
 
 
 def test_a_training_that_fails_names_its_log(call, capsys, tmp_path):
-    arguments = 'mismatch', '--methods', 'fsesim', '--iterations', 2, '--seeds', 1, '--steps-only'
+    file = tmp_path / 'tiny.yaml'
+    file.write_text(COMPARISON)
     with pytest.raises(SystemExit, match=r'FSeSim failed; its log is .*log.txt'):
-        call('structure', *arguments, '--data-root', tmp_path / 'none', '--out', tmp_path)
+        call('compare', file, '--data-root', tmp_path / 'none', '--jobs', 1, '--out', tmp_path)
     (log,) = tmp_path.rglob('log.txt')
     assert 'is not a folder' in log.read_text()
 
@@ -223,9 +261,9 @@ def test_whole_pictures_are_measured_whole_and_in_strips(call, capsys):
 
 
 def test_maps_of_trained_heads(comparison, dataset, call, capsys, tmp_path):
-    folder, _ = comparison
+    _, folder, _ = comparison
     config = ROOT / 'configs/lsesim/lsesim_resnet-w24_1xb4-500iters_shapes64.py'
-    checkpoint = folder / 'mismatch/lsesim_seed1_4iters/iter_4.pth'
+    checkpoint = folder / 'tiny/lsesim_4iters_seed1/iter_4.pth'
     figure = tmp_path / 'figure/maps.png'
     pictures = dataset / 'testB/00000.png', '--side', 64
     call('learned_maps', config, checkpoint, *pictures, '--out', figure)
