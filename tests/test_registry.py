@@ -113,3 +113,24 @@ def test_an_unknown_type_of_this_package_is_not_found(no_default_scope):
     DefaultScope.get_instance('test', scope_name='mmagic')
     with pytest.raises(KeyError, match='NoSuchLoss'):
         mmengine_registry.MODELS.build({'type': 'sesim_mmagic.NoSuchLoss'})
+
+
+def test_losses_and_networks_need_no_mmagic(python, tmp_path):
+    """For a training loop of one's own, MMEngine beside PyTorch is enough."""
+    script = """
+import sys
+missing = 'mmagic', 'mmcv', 'cv2', 'matplotlib', 'scipy', 'timm', 'transformers', 'diffusers'
+sys.modules.update(dict.fromkeys(missing))
+import torch
+from sesim_mmagic.registry import MODELS
+vgg = dict(type='sesim_mmagic.VGG16Features', pretrained=None, seed=0, width=0.125)
+loss = MODELS.build(dict(type='sesim_mmagic.LSeSimLoss', patch_size=8, feature_net=vgg))
+generator = MODELS.build(dict(type='sesim_mmagic.ResNetBlurGenerator', base_channels=4))
+source = torch.rand(1, 3, 32, 32)
+loss(source, generator(source)).backward()
+assert all(parameter.grad is not None for parameter in generator.parameters())
+"""
+    run = subprocess.run(
+        [python, '-c', script], cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
+    assert run.returncode == 0, run.stderr[-3000:]

@@ -54,7 +54,9 @@ def augment(
 
 
 def _change_colours(images: Tensor) -> Tensor:
-    brightness, saturation, contrast = torch.rand(3, len(images), 1, 1, 1).to(images)
+    draws = torch.rand(3, len(images), 1, 1, 1)
+    # Without waiting for the device, which has work to do.
+    brightness, saturation, contrast = draws.to(images.device, images.dtype, non_blocking=True)
     images = images + brightness - 0.5
     grey = images.mean(1, keepdim=True)
     images = grey + 2 * saturation * (images - grey)

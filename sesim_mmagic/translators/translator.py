@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from mmagic.structures import DataSample
-from mmengine.model import BaseModel, ExponentialMovingAverage
+from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from sesim_mmagic.losses import StructureLoss
@@ -18,6 +18,7 @@ from sesim_mmagic.utils.samples import is_repeated
 from .acceleration import accelerate
 from .checks import check_average, check_channel_order, check_generator_features, check_weights
 from .domain_networks import drop_wrapper_names
+from .moving_average import MovingAverage
 from .one_channel import adapt_channels
 from .padding import pad_to_multiple
 
@@ -32,7 +33,7 @@ class Translator(BaseModel):
         size_divisor (int): Sides of the images that the generators take are multiples of this.
         smallest_side (int): No side is shorter.
         structure_loss (nn.Module, optional): Maybe in a distributed wrapper.
-        generator_ema (ExponentialMovingAverage, optional): Moving average of ``generators``.
+        generator_ema (MovingAverage, optional): Moving average of ``generators``.
         image_loss_names (tuple[str, ...]): Attributes that hold losses between images.
         style_channels (int): Numbers that describe a style, S; 0 where there are no styles.
         num_styles (int): Translations of a source in a test; 0 where there are no styles.
@@ -44,7 +45,7 @@ class Translator(BaseModel):
     size_divisor: int
     smallest_side: int
     structure_loss: nn.Module | None
-    generator_ema: ExponentialMovingAverage | None
+    generator_ema: MovingAverage | None
     image_loss_names: tuple[str, ...] = ('structure_loss',)
     style_channels: int = 0
     num_styles: int = 0
@@ -64,7 +65,7 @@ class Translator(BaseModel):
         self.generator_ema = None
         if ema is not None:
             check_average(self, ema)
-            self.generator_ema = ExponentialMovingAverage(self.generators, **ema)
+            self.generator_ema = MovingAverage(self.generators, **ema)
         losses = self.image_losses.values()
         check_channel_order(self.data_preprocessor, *self.feature_users.values())
         check_generator_features(self.structure_loss, *self.generators.values())
