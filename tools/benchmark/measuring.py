@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from sesim_mmagic.apis import command_line
 from sesim_mmagic.utils.files import write_atomically
@@ -46,6 +47,45 @@ class Worker(ProcessPoolExecutor):
     def ask(self, function: Callable, *args: object) -> object:
         """What a function of a module returns there; an error there is one here."""
         return self.submit(function, *args).result()
+
+
+def in_time(seconds: float, function: Callable, *args: object) -> Any:
+    """What a function returns in a process of its own, which ends with it and is killed if late.
+
+    Args:
+        seconds (float): Time that it has.
+        function (Callable): A function of a module.
+        *args: Its arguments.
+
+    Raises:
+        RuntimeError: It raised an error, took too long or its process died; the message says why.
+    """
+    receiver, sender = NEW_PROCESS.Pipe(duplex=False)
+    process = NEW_PROCESS.Process(target=_answer, args=(sender, function, args))
+    process.start()
+    sender.close()
+    try:
+        if not receiver.poll(max(seconds, 0)):
+            raise RuntimeError(f'{seconds:.0f} s were not enough')
+        result, error = receiver.recv()
+    except EOFError:
+        process.join()
+        raise RuntimeError(f'its process died (exit code {process.exitcode})') from None
+    finally:
+        process.kill()
+        process.join()
+    if error:
+        raise RuntimeError(error)
+    return result
+
+
+def _answer(sender: Any, function: Callable, args: tuple) -> None:
+    _be_quiet()
+    try:
+        sender.send((function(*args), None))
+    except Exception as error:
+        first = str(error).strip().partition('\n')[0]
+        sender.send((None, f'{type(error).__name__}: {first}'))
 
 
 def _be_quiet() -> None:

@@ -58,6 +58,14 @@ class Step:
             step.step(step.data())
         return {part: flops // 2 for part, flops in counter.flops.items()}
 
+    def operators(self) -> int:
+        """Operators of a step that compute something: about as many kernels of a GPU."""
+        step = self.to_count()
+        step.step(step.data())
+        with OperatorCounter() as counter:
+            step.step(step.data())
+        return counter.count
+
 
 class PartCounter(TorchDispatchMode):
     """Counts convolutions with the weights of each part, forward and backward, and all the rest.
@@ -94,6 +102,24 @@ class PartCounter(TorchDispatchMode):
             flops = flop_registry[operator](*args, **(kwargs or {}), out_val=out)
             self.flops[name] = self.flops.get(name, 0) + flops
         return out
+
+
+class OperatorCounter(TorchDispatchMode):
+    """Counts operators, but for those that look at the same numbers in another way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        """Run the operator and count it."""
+        name = func.overloadpacket.__name__
+        self.count += not (
+            func.is_view or name == 'detach' or name.startswith(('empty', '_unsafe_view'))
+        )
+        return func(*args, **(kwargs or {}))
 
 
 #: Name, class and specification of a step.
@@ -135,6 +161,33 @@ def convolution_rate(dtype: str, device: str, threads: int) -> float:
     tensors = {name: torch.randn(shape, **options) for name, shape in shapes.items()}
     convolution = Timer('torch.conv2d(maps, weight)', globals=tensors, num_threads=threads)
     return batch * 32**2 * 512**2 * 9 / convolution.timeit(count).median
+
+
+def matrix_rate(dtype: str, device: str) -> float:
+    """Multiply-adds a second of a large product of matrices."""
+    side, count = (512, 4) if device == 'cpu' else (8192, 20)
+    options = dict(dtype=getattr(torch, dtype), device=device)
+    factors = dict(a=torch.randn(side, side, **options), b=torch.randn(side, side, **options))
+    product = Timer('a @ b', globals=factors, num_threads=torch.get_num_threads())
+    product.timeit(count)  # chooses an algorithm
+    return side**3 / product.timeit(count).median
+
+
+def measure_here(kind: type[Step], spec: dict, count: bool = True) -> dict:
+    """What is measured of one step in this process, which must be its own.
+
+    Returns:
+        dict: ``ms`` of each round, ``peak MB`` and, if asked for, ``multiply-adds`` of a step and
+        ``operators``.
+    """
+    start(kind, spec)
+    for _ in range(spec['warmup']):
+        ask('seconds')
+    settle()
+    result = {'ms': [1000 * ask('seconds') for _ in range(spec['repeats'])], 'peak MB': peak()}
+    if count:
+        result |= {'multiply-adds': sum(ask('counts').values()), 'operators': ask('operators')}
+    return result
 
 
 def take_turns(methods: Sequence[Method], count: bool) -> tuple[list, list, list, list]:
