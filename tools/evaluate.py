@@ -12,23 +12,22 @@ from functools import partial
 from sesim_mmagic.apis import command_line, feature_nets
 from sesim_mmagic.utils.files import write_atomically
 
-SCORES = ('fid', 'kid', 'density', 'coverage')
+SCORES = ('fid', 'kid', 'density', 'coverage', 'appearance')
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description='Score a folder of translations.')
-    add, weights = parser.add_argument, "'random' (seed 0) or a path"
+    add = parser.add_argument
     add('translations', help='folder of translations')
-    add('--real', help='folder of real pictures: FID, KID, density, coverage')
+    add('--real', help='folder of real pictures: FID, KID, density, coverage, patches, colours')
     add('--truth', help='folder of truths of the same names: PSNR, SSIM, F1')
     add('--source', help='folder of sources of the same names: structure distance')
-    scores = 'scores of the real pictures (default: all)'
+    scores = 'scores of the real pictures (default: all); appearance needs no network'
     add('--scores', nargs='+', choices=SCORES, default=SCORES, help=scores)
-    add('--inception', default='download', help=f"'download', {weights}")
-    add('--resize', choices=('clean', 'legacy'), default='clean')
+    feature_nets.add_set_features(parser, '--set-features', default='inception:clean')
     feature_nets.add_feature_net(parser, '--feature-net', default='torchvision')
-    add('--lpips', help=f"LPIPS to the truth; AlexNet 'torchvision', {weights}")
+    add('--lpips', help="LPIPS to the truth; AlexNet 'torchvision', 'random' (seed 0) or a path")
     add(
         '--real-size',
         nargs=2,

@@ -7,15 +7,29 @@ from typing import Any
 
 import torch
 
-from sesim_mmagic.apis.feature_nets import WORDS, feature_settings
+from sesim_mmagic.apis.feature_nets import (
+    SET_WORDS,
+    WORDS,
+    feature_settings,
+    set_feature_settings,
+)
 from sesim_mmagic.datasets.checking import find_broken
-from sesim_mmagic.evaluation import DistributionScores, PairedScores, StructureDistance
+from sesim_mmagic.evaluation import (
+    AppearanceScores,
+    DistributionScores,
+    PairedScores,
+    StructureDistance,
+)
+from sesim_mmagic.evaluation.patch_distance import count_levels
 from sesim_mmagic.evaluation.structure_distance import ALL_POSITIONS
 from sesim_mmagic.networks.state_dicts import WeightsMissing
 from sesim_mmagic.utils.images import FolderListing, check_picture, list_images, read_picture, shown
 from sesim_mmagic.utils.names import pictures_by_name
 
-_RANDOM = 'random'
+#: Scores of two sets of pictures; the last needs no network.
+SET_SCORES = ('fid', 'kid', 'density', 'coverage', 'appearance')
+#: What an option for weights may say where they are missing.
+_ADVICE = dict(feature_net=WORDS, set_features=SET_WORDS, lpips='the path of the file, or random')
 _DOMAINS: dict[str, Any] = dict(target_domain='translation', source_domain='source')
 
 
@@ -26,9 +40,8 @@ def evaluate_folder(
     source: str | Path | None = None,
     *,
     real_size: tuple[int, int] | None = None,
-    scores: Sequence[str] = ('fid', 'kid', 'density', 'coverage'),
-    inception: str = 'download',
-    resize: str = 'clean',
+    scores: Sequence[str] = SET_SCORES,
+    set_features: str = 'inception:clean',
     feature_net: str = 'torchvision',
     lpips: str | None = None,
     max_image_pixels: int | None = None,
@@ -44,17 +57,19 @@ def evaluate_folder(
     Args:
         translations (str | Path): Folder of translations.
         real (str | Path, optional): Folder of real pictures of the target domain: FID, KID,
-            density and coverage. They are brought to the size of the translations.
+            density and coverage, distance of patches and spread of colours. They are brought to
+            the size of the translations.
         truth (str | Path, optional): Folder of what the translations should be: PSNR, SSIM,
             boundary F1 and, with ``lpips``, LPIPS.
         source (str | Path, optional): Folder of what was translated: structure distance.
         real_size (tuple[int, int], optional): Height and width that pictures of ``real`` are
             brought to. Defaults to None: those of the translations, which then have one size.
-        scores (Sequence[str]): Which scores of ``real``. Defaults to all four.
-        inception (str): Inception weights: 'download', a path, or 'random' (seed 0), whose scores
-            say so in their names. Defaults to 'download'.
-        resize (str): How pictures get to Inception's size, 'clean' or 'legacy'.
-            Defaults to 'clean'.
+        scores (Sequence[str]): Which scores of ``real``: 'fid', 'kid', 'density', 'coverage', and
+            'appearance', which needs no network. Defaults to all.
+        set_features (str): Features in which sets are compared, a word such as 'package' or the
+            path of VGG16's weights, see
+            :func:`~sesim_mmagic.apis.feature_nets.set_feature_settings`; names of scores say
+            which. Defaults to 'inception:clean'.
         feature_net (str): Features of the structure distance, a word such as 'package', see
             :func:`~sesim_mmagic.apis.feature_nets.feature_settings`. Defaults to 'torchvision',
             VGG16.
@@ -85,30 +100,23 @@ def evaluate_folder(
         for key, folder in (('img_translation', truth), ('img_source', source))
         if folder is not None
     }
+    if real is None and not partners:
+        raise ValueError(
+            'Nothing to compare the translations with: give real (FID, KID), truth (PSNR, SSIM) '
+            'or source (structure distance).'
+        )
+    smallest = _check_sizes(files, partners, real is not None and not real_size, max_image_pixels)
     metrics: dict[str, Any] = {}
     if real is not None:
-        metrics['inception'] = DistributionScores(
-            **_DOMAINS,
-            real_folder=str(real),
-            real_size=real_size,
-            scores=scores,
-            max_image_pixels=max_image_pixels,
-            feature_net=dict(
-                type='sesim_mmagic.InceptionFeatures', resize=resize, **_weights(inception)
-            ),
-        )
+        folder = dict(real_folder=str(real), real_size=real_size, max_image_pixels=max_image_pixels)
+        smallest = min([smallest, *(real_size or ())])
+        metrics |= _set_metrics(scores, set_features, smallest, folder)
     if truth is not None:
         lpips_net = None if lpips is None else _weights(lpips)
         metrics['lpips'] = PairedScores('translation', lpips=lpips_net)
     if source is not None:
         loss = {**ALL_POSITIONS, **feature_settings(feature_net)}
         metrics['feature_net'] = StructureDistance(**_DOMAINS, loss=loss)
-    if not metrics:
-        raise ValueError(
-            'Nothing to compare the translations with: give real (FID, KID), truth (PSNR, SSIM) '
-            'or source (structure distance).'
-        )
-    _check_sizes(files, partners, real is not None and real_size is None, max_image_pixels)
     _prepare(metrics, files)
     for number, file in enumerate(progress(files)):
         # The translation's own file tells one source from another.
@@ -121,6 +129,25 @@ def evaluate_folder(
             metric.process(None, [sample])
     results = [metric.evaluate(len(files)) for metric in metrics.values()]
     return {name: score for result in results for name, score in result.items()}
+
+
+def _set_metrics(
+    scores: Sequence[str], set_features: str, smallest: int, folder: dict[str, Any]
+) -> dict[str, Any]:
+    """Metrics of the real pictures of a folder; ``smallest`` is the least side of a picture."""
+    if not scores or not set(scores) <= set(SET_SCORES):
+        raise ValueError(f'scores (--scores) must be among {", ".join(SET_SCORES)}; got {scores}')
+    metrics: dict[str, Any] = {}
+    if in_features := [score for score in scores if score != 'appearance']:
+        network = set_feature_settings(set_features)
+        metrics['set_features'] = DistributionScores(
+            **_DOMAINS, **folder, scores=in_features, feature_net=network
+        )
+    if 'appearance' in scores:
+        # All pictures get the levels that the smallest has.
+        levels = count_levels(smallest, 5)
+        metrics['appearance'] = AppearanceScores(**_DOMAINS, **folder, max_levels=levels)
+    return metrics
 
 
 def _listed(folder: str | Path, note: Callable[[str], None]) -> FolderListing:
@@ -147,8 +174,8 @@ def _partners(names: list[str], folder: str | Path, note: Callable[[str], None])
 
 def _check_sizes(
     files: list[Path], partners: dict[str, list[Path]], is_one: bool, max_image_pixels: int | None
-) -> None:
-    """Look at all pictures, and refuse what the work would stumble over."""
+) -> int:
+    """Look at all pictures, and refuse what the work would stumble over; the least side."""
     paths = [*files, *(path for paths in partners.values() for path in paths)]
     broken = find_broken([str(path) for path in paths], max_image_pixels)
     if broken:
@@ -173,6 +200,7 @@ def _check_sizes(
             f'{", ".join(f"{w} x {h}" for w, h in of_files[:5])}; say by real_size (--real-size '
             'HEIGHT WIDTH) what size the real pictures are brought to'
         )
+    return min(min(size) for size in of_files)
 
 
 def _prepare(metrics: dict[str, Any], files: list[Path]) -> None:
@@ -183,15 +211,14 @@ def _prepare(metrics: dict[str, Any], files: list[Path]) -> None:
         try:
             metric.init_weights()
         except WeightsMissing as error:
-            words = WORDS if setting == 'feature_net' else 'the path of the file, or random'
-            option = setting.replace('_', '-')
-            missing.append(f'{error.problem.rstrip(".;")}; give {words}, by {setting} (--{option})')
+            problem, option = error.problem.rstrip('.;'), setting.replace('_', '-')
+            missing.append(f'{problem}; give {_ADVICE[setting]}, by {setting} (--{option})')
     if missing:
         raise FileNotFoundError('; '.join(missing))
 
 
 def _weights(pretrained: str) -> dict:
-    return dict(pretrained=None, seed=0) if pretrained == _RANDOM else dict(pretrained=pretrained)
+    return dict(pretrained=None, seed=0) if pretrained == 'random' else dict(pretrained=pretrained)
 
 
 def _tensor(path: Path, max_image_pixels: int | None) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Feature networks by a word: what ``--feature-net`` means to every tool.
+"""Feature networks by a word: what ``--feature-net`` and ``--set-features`` mean to every tool.
 
 Only the standard library is imported until a word is looked up, see :mod:`.command_line`.
 """
@@ -13,6 +13,12 @@ from typing import Any
 _PUBLISHED = (None, 'package', 'timm', 'torchvision')
 #: What a word may be where weights are missing; the first needs no download.
 WORDS = "package (pip install 'sesim_mmagic[weights]'), random, torchvision or the path of weights"
+SET_WORDS = f'{WORDS}, or inception:clean=PATH'
+#: Layers of VGG16 for sets, the ends of its last three stages; and what
+#: ``configs/_base_/datasets/openmoji.py`` divides those of EfficientNet-Lite0 by, so that a score
+#: of one name is one score.
+_VGG16_STAGES = ('relu3_3', 'relu4_3', 'relu5_3')
+_PACKAGE_RMS = (7.4, 6.6, 2.8)
 _HELP = (
     'package (EfficientNet-Lite0, whose weights a Python package ships); random (VGG16, seed 0), '
     "torchvision (VGG16, ImageNet weights, downloaded once) or the path of torchvision's vgg16; "
@@ -23,6 +29,16 @@ _HELP = (
 def add_feature_net(parser: argparse.ArgumentParser, name: str, **settings: Any) -> None:
     """Add an option that takes words of :func:`feature_settings`; ``settings`` as argparse's."""
     parser.add_argument(name, metavar='FEATURES', help=_HELP, **settings)
+
+
+def add_set_features(parser: argparse.ArgumentParser, name: str, **settings: Any) -> None:
+    """Add an option that takes words of :func:`set_feature_settings`; settings as argparse's."""
+    text = (
+        'network in whose features sets are compared: inception:clean or inception:legacy '
+        '(downloaded once, or =PATH), which names a way of resizing; or as --feature-net '
+        '(default: %(default)s)'
+    )
+    parser.add_argument(name, metavar='FEATURES', help=text, **settings)
 
 
 def feature_settings(word: str) -> dict[str, Any]:
@@ -47,6 +63,57 @@ def feature_settings(word: str) -> dict[str, Any]:
     >>> feature_settings('package')['layers']
     ('blocks.1', 'blocks.2')
     """
+    network = _network(word)
+    if 'model' not in network:
+        return dict(feature_net=network)
+    from sesim_mmagic.networks.timm_models import default_layers
+
+    return dict(feature_net=network, layers=default_layers(network['model']))
+
+
+def set_feature_settings(word: str) -> dict[str, Any]:
+    """What a word says of a network in whose features two sets of pictures are compared.
+
+    All but Inception give the spatial means of the ends of their last three stages. Keys of scores
+    end in the network's name and, where its weights are a file's, in the name of that:
+    ``kid_vgg16_hed`` is KID by VGG16 with the weights of ``hed.pth``.
+
+    Args:
+        word (str): ``'inception:clean'`` or ``'inception:legacy'``: FID's network, downloaded
+            once, after :class:`~sesim_mmagic.evaluation.InceptionFeatures`'s two ways of resizing;
+            with ``=PATH`` at the end, its weights of a file; or a word of
+            :func:`feature_settings`.
+
+    Returns:
+        dict: Config of a :class:`~sesim_mmagic.evaluation.feature_networks.FeatureNetwork`.
+
+    Raises:
+        ValueError: If timm has no such model.
+
+    >>> set_feature_settings('inception:legacy')['resize']
+    'legacy'
+    """
+    if word.startswith('inception:'):
+        resize, _, path = word.removeprefix('inception:').partition('=')
+        settings = dict(pretrained=path or 'download', resize=resize)
+        return dict(type='sesim_mmagic.InceptionFeatures', **settings)
+    network = _network(word)
+    name = model = network.get('model')
+    if model is None:
+        name, network['layers'] = 'vgg16', _VGG16_STAGES
+    else:
+        from sesim_mmagic.networks.timm_models import stage_layers
+
+        network['layers'] = tuple(stage_layers(model))[-3:]
+    if word == 'package':
+        network['rms'] = _PACKAGE_RMS
+    if network['pretrained'] not in _PUBLISHED:
+        name = f'{name}_{Path(network["pretrained"]).stem}'
+    return dict(type='sesim_mmagic.PooledFeatures', network=network, name=name)
+
+
+def _network(word: str) -> dict[str, Any]:
+    """Config of a word's network, without layers."""
     if word == 'package':
         model, pretrained = 'tf_efficientnet_lite0', 'package'
     elif word.startswith('timm:'):
@@ -54,11 +121,8 @@ def feature_settings(word: str) -> dict[str, Any]:
         pretrained = path or 'timm'
     else:
         weights = dict(pretrained=None, seed=0) if word == 'random' else dict(pretrained=word)
-        return dict(feature_net=dict(type='sesim_mmagic.VGG16Features', **weights))
-    from sesim_mmagic.networks.timm_models import default_layers
-
-    network = dict(type='sesim_mmagic.TimmFeatures', model=model, pretrained=pretrained)
-    return dict(feature_net=network, layers=default_layers(model))
+        return dict(type='sesim_mmagic.VGG16Features', **weights)
+    return dict(type='sesim_mmagic.TimmFeatures', model=model, pretrained=pretrained)
 
 
 def check_file(feature_net: dict[str, Any], option: str) -> None:

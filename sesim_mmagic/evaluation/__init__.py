@@ -1,5 +1,6 @@
 """How good a translation is."""
 
+from .appearance import AppearanceScores
 from .colouring import ColouringScores
 from .distribution_metrics import DistributionScores
 from .diversity import LPIPSDiversity
@@ -14,6 +15,7 @@ from .structure_distance import StructureDistance
 from .translation_metric import TranslationMetric
 
 __all__ = [
+    'AppearanceScores',
     'ColouringScores',
     'DistributionScores',
     'InceptionFeatures',

@@ -11,6 +11,7 @@ from skimage.segmentation import clear_border
 
 from sesim_mmagic.registry import METRICS
 
+from .set_scores import colour_spread
 from .translation_metric import TranslationMetric
 
 #: Luminance, in [0, 1], below which a pixel is dark: ink in a drawing.
@@ -86,9 +87,9 @@ class ColouringScores(TranslationMetric):
                 f'{lacking[0]} is measured on: sources must be dark lines on white that enclose '
                 'something; leave this metric out for others'
             )
-        variances = values.pop('colour').var(axis=0)
+        spread = colour_spread(values.pop('colour'))
         means = {key: float(value.mean()) for key, value in values.items()}
-        return means | dict(colour_spread=float(np.sqrt(variances.mean())))
+        return means | dict(colour_spread=spread)
 
 
 def parts_of(drawing: np.ndarray) -> Parts:

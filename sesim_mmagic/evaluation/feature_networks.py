@@ -134,20 +134,22 @@ class InceptionFeatures(FeatureNetwork):
 class PooledFeatures(FeatureNetwork):
     """Spatial means of the feature maps of any network, its layers one after the other.
 
-    Figures from it compare with each other, not with anybody's FID. Its name is the network's
-    ``name``, e.g. ``'vgg16'`` or ``'tf_efficientnet_lite0'``, or its type in small letters; where
-    that network has a ``seed``, its weights are random and the name ends in ``_random``.
+    Figures from it compare with each other, not with anybody's FID. Where the network has a
+    ``seed``, its weights are random and the name ends in ``_random``.
 
     Args:
         network (dict): Config of a network such as ``VGG16Features``, which takes images
             (B, 3, H, W) in [-1, 1] and gives a dict of maps (B, C, h, w). Where it has a
             ``channel_order``, it gets that; otherwise RGB.
+        name (str, optional): What the keys of results end in, to tell weights apart, such as
+            ``'vgg16_hed'``. Defaults to None: the network's ``name``, e.g. ``'vgg16'`` or
+            ``'tf_efficientnet_lite0'``, or its type in small letters.
     """
 
-    def __init__(self, network: Mapping[str, Any]) -> None:
+    def __init__(self, network: Mapping[str, Any], name: str | None = None) -> None:
         built = MODELS.build(dict(network))
-        name = getattr(built, 'name', type(built).__name__.lower())
-        super().__init__(name, getattr(built, 'seed', None))
+        own_name = getattr(built, 'name', type(built).__name__.lower())
+        super().__init__(name or own_name, getattr(built, 'seed', None))
         self.network = built.eval()  # no running statistics change
 
     def init_weights(self) -> None:

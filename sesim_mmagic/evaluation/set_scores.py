@@ -1,6 +1,6 @@
-"""Scores of two sets of features, the real ones and those of translations.
+"""Scores of sets of features, the real ones and those of translations.
 
-Features have shape (pictures, C). The estimators are those of torchmetrics and prdc.
+Features have shape (pictures, C). The estimators of two sets are those of torchmetrics and prdc.
 """
 
 import io
@@ -85,3 +85,11 @@ def density_and_coverage(
     with redirect_stdout(io.StringIO()):  # prdc prints
         scores = compute_prdc(real.astype(np.float64), fake.astype(np.float64), num_neighbours)
     return float(scores['density']), float(scores['coverage'])
+
+
+def colour_spread(colours: np.ndarray) -> float:
+    """Root of the mean over channels of the variance over pictures of colours (pictures, 3).
+
+    In the colours' units; 0 if all pictures have one colour.
+    """
+    return float(np.sqrt(colours.var(axis=0).mean()))

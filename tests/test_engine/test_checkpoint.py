@@ -111,7 +111,7 @@ def test_best_checkpoint_follows_the_score(config, tmp_path, events):
 
 LESS = (
     'distribution/fid distribution/fid_clean distribution/kid_clean distribution/kid paired/lpips '
-    'structure/distance mine/distances'
+    'structure/distance mine/distances patch/swd appearance/swd_2'
 )
 GREATER = (
     'paired/psnr paired/ssim paired/boundary_f1 distribution/density_clean distribution/coverage '

@@ -19,6 +19,7 @@ SOURCES, TARGETS = 3, 5
 VGG = dict(type='sesim_mmagic.VGG16Features', pretrained=None, seed=0, width=0.125)
 LOSS = dict(type='sesim_mmagic.FSeSimLoss', layers=('relu2_2',), num_patches=-1, feature_net=VGG)
 METRICS = dict(
+    AppearanceScores=dict(source_domain=SOURCE, num_patches=16, num_directions=8),
     PairedScores=dict(),
     SyntheticScores=dict(source_domain=None),
     StructureDistance=dict(source_domain=SOURCE, loss=LOSS),
@@ -100,7 +101,10 @@ def test_scores_do_not_depend_on_the_size_of_the_other_folder(name, translate_co
     options = options_of(name, folder)
     samples = uneven(translate_copies)
     once = samples[:SOURCES]
-    if name == 'DistributionScores':  # the real pictures of all samples belong to the score
+    if name in (
+        'DistributionScores',
+        'AppearanceScores',
+    ):  # the real pictures of all samples belong to the score
         for number in range(SOURCES, TARGETS):
             extra = sample(samples[number].get(f'img_{TARGET}'), None, truth_number=number)
             extra.set_metainfo({f'img_{SOURCE}_path': None, f'img_{SOURCE}_repeated': True})
@@ -123,7 +127,7 @@ def test_the_smaller_target_folder():
     assert evaluate(uneven(False, 1), 'StructureDistance', **options) == expected
 
 
-RANKED = [*METRICS, 'DistributionScores of a folder']
+RANKED = [*METRICS, 'AppearanceScores of a folder', 'DistributionScores of a folder']
 
 
 def on_a_rank(rank, address, folder, queue):

@@ -90,6 +90,7 @@ def test_names_tell_random_weights(clean, legacy):
     vgg = dict(type='sesim_mmagic.VGG16Features', layers=['relu1_1'])
     assert PooledFeatures(vgg).name == 'vgg16'
     assert PooledFeatures(dict(vgg, pretrained=None, seed=0)).name == 'vgg16_random'
+    assert PooledFeatures(dict(vgg, pretrained='hed.pth'), name='vgg16_hed').name == 'vgg16_hed'
 
 
 def test_is_frozen(clean):

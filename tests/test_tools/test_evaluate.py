@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from sesim_mmagic.apis import evaluate_folder
-from sesim_mmagic.evaluation import scores
+from sesim_mmagic.evaluation import PooledFeatures, scores, set_scores
+from sesim_mmagic.networks import VGG16Features
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'tools'))
 
@@ -76,20 +78,58 @@ def test_folders_inside_and_clashes_of_names_count(folders, recwarn):
     assert told.endswith("out': 1 of 7 files left out: .gif 1")
 
 
-@pytest.mark.slow  # FID's eigenvalues of 2048 features
 def test_command_line(folders, capsys):
+    """The four scores of a network that names itself, and what needs none."""
     import evaluate
 
     folder, _ = folders
     write(folder / 'real', 5, count=11, side=40)
-    arguments = [folder / 'translations', '--real', folder / 'real', '--inception', 'random']
+    arguments = [folder / 'translations', '--real', folder / 'real', '--set-features', 'random']
     evaluate.main([str(a) for a in (*arguments, '--out', folder / 'scores.json')])
     written = json.loads((folder / 'scores.json').read_text())
-    names = {f'distribution/{n}_clean_random' for n in ('fid', 'kid', 'density', 'coverage')}
+    names = {f'distribution/{n}_vgg16_random' for n in ('fid', 'kid', 'density', 'coverage')}
+    names |= {f'appearance/{n}' for n in ('swd', 'colour_spread', 'colour_spread_real')}
     assert names <= set(written)
     printed = capsys.readouterr().out
     for name, value in written.items():
         assert f'{name}: {value:.4f}' in printed
+
+
+@pytest.mark.parametrize('names', [['kid'], ['appearance', 'kid']])
+def test_sets_in_the_features_of_a_file(folders, names):
+    """Of a word, a config's score; keys say which network and which file judged."""
+    folder, pictures = folders
+    network = VGG16Features(['relu5_3'], pretrained=None, seed=4)
+    network.init_weights()
+    weights = {f'features.{key}': value for key, value in network.network.named_buffers()}
+    torch.save(weights, folder / 'hed.pth')
+    found = evaluate_folder(
+        folder / 'translations',
+        folder / 'truth',
+        set_features=str(folder / 'hed.pth'),
+        scores=names,
+    )
+    assert ('appearance/swd' in found) == ('appearance' in names)
+    layers = ('relu3_3', 'relu4_3', 'relu5_3')
+    pooled = PooledFeatures(
+        dict(type='sesim_mmagic.VGG16Features', layers=layers, pretrained=None, seed=4)
+    )
+    real, fake = (
+        pooled(torch.from_numpy(pictures[name]).permute(0, 3, 1, 2)).numpy()
+        for name in ('truth', 'translations')
+    )
+    expected = set_scores.kid(real, fake, 1, 8, 0)[0]
+    assert found['distribution/kid_vgg16_hed'] == pytest.approx(expected, rel=1e-3)
+
+
+def test_appearance_needs_no_network_and_any_sizes(folders):
+    """Levels are those that the smallest picture has, here what real ones are brought to."""
+    folder, _ = folders
+    write(folder / 'translations/large', 3, count=2, side=130)
+    found = evaluate_folder(
+        folder / 'translations', folder / 'truth', real_size=(80, 40), scores=['appearance']
+    )
+    assert [key for key in found if 'swd' in key] == ['appearance/swd_1', 'appearance/swd']
 
 
 @pytest.mark.parametrize(
@@ -103,7 +143,7 @@ def test_command_line(folders, capsys):
         ('smaller', dict(source='truth', feature_net='random'), ValueError, 'must have one size'),
         (
             'sizes',
-            dict(real='truth', inception='random'),
+            dict(real='truth', set_features='random'),
             ValueError,
             '40 x 40, 48 x 48; .*--real-s',
         ),
@@ -123,8 +163,23 @@ def test_command_line(folders, capsys):
             r"'gone.pth' do not exist; .* \(--lpips\); .*'no.pth' do not exist; "
             r'give package .* by feature_net \(--feature-net\)$',
         ),
-        ('two', dict(real='truth', inception='random', scores=['fid', 'x']), ValueError, 'scores'),
-        ('two', dict(real='truth', inception='random'), ValueError, 'density needs .* of scores'),
+        (
+            None,
+            dict(real='truth', set_features='no.pth'),
+            FileNotFoundError,
+            r"'no.pth' do not exist; give package .* or inception:clean=PATH, by set_features "
+            r'\(--set-features\)$',
+        ),
+        (None, dict(real='truth', set_features='inception:x'), ValueError, "'legacy'.*got 'x'"),
+        (None, dict(real='truth', set_features='timm:resnet8'), ValueError, 'no model .resnet8'),
+        (None, dict(real='truth', scores=['fid', 'x']), ValueError, 'scores .* coverage, appear'),
+        (
+            'two',
+            dict(real='truth', set_features='random'),
+            ValueError,
+            'density needs .* of scores',
+        ),
+        ('one', dict(real='truth', scores=['appearance']), ValueError, 'at least 2 .* 8 and 1;'),
     ],
 )
 def test_refused(folders, change, options, error, message):
@@ -133,9 +188,9 @@ def test_refused(folders, change, options, error, message):
     if change == 'empty':
         translations = folder / 'empty'
         translations.mkdir()
-    elif change == 'two':
-        translations = folder / 'two'
-        write(translations, 3, count=2)
+    elif change in ('one', 'two'):
+        translations = folder / change
+        write(translations, 3, count=1 + (change == 'two'))
     elif change == 'sizes':
         write(translations / 'in', 3, count=2, side=40)
     elif change == 'bad':

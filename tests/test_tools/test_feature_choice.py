@@ -15,10 +15,15 @@ from mmengine.registry import DefaultScope
 from sklearn.datasets import load_sample_image
 
 from sesim_mmagic.apis import evaluate_folder
-from sesim_mmagic.apis.feature_nets import describe, feature_settings
+from sesim_mmagic.apis.feature_nets import (
+    describe,
+    feature_settings,
+    set_feature_settings,
+)
 from sesim_mmagic.losses import FSeSimLoss
 from sesim_mmagic.networks import TimmFeatures
 from sesim_mmagic.networks.timm_models import default_layers, stage_layers
+from sesim_mmagic.registry import MODELS
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / 'tools/analysis'
@@ -90,6 +95,26 @@ def test_words_are_networks():
     assert describe(packaged['feature_net']) == f'{LITE}: package'
     with pytest.raises(ValueError, match=r"no model 'resnet8'; names like it are resnet18"):
         feature_settings('timm:resnet8')
+
+
+def test_words_are_networks_of_sets():
+    """The last stages of any network; a name for each, of the file where weights are one's."""
+    for way in ('clean', 'legacy'):
+        for word, pretrained in ((way, 'download'), (f'{way}=a/pt.pth', 'a/pt.pth')):
+            inception = dict(
+                type='sesim_mmagic.InceptionFeatures', pretrained=pretrained, resize=way
+            )
+            assert set_feature_settings(f'inception:{word}') == inception
+    names = dict.fromkeys(('package', f'timm:{LITE}', f'timm:{LITE}=x/w.pth'), LITE)
+    names.update({f'timm:{LITE}=x/w.pth': f'{LITE}_w', 'x/hed.pth': 'vgg16_hed'})
+    for word, name in (names | dict(random='vgg16_random', torchvision='vgg16')).items():
+        assert MODELS.build(set_feature_settings(word)).name == name
+    assert set_feature_settings('random')['network']['layers'] == ('relu3_3', 'relu4_3', 'relu5_3')
+    layers = set_feature_settings(f'timm:{VIT}')['network']['layers']
+    assert layers == tuple(f'blocks.{number}.attn.key' for number in (9, 10, 11))
+    # A name means one score, in the data set's config and here.
+    openmoji = Config.fromfile(ROOT / 'configs/_base_/datasets/openmoji.py')
+    assert set_feature_settings('package')['network'] == openmoji.features
 
 
 def test_stages_are_known_with_their_strides():

@@ -21,7 +21,7 @@ GREATER_IS_BETTER = (
     '/map',
     '/style',
 )
-LESS_IS_BETTER = ('fid', 'kid', 'lpips', 'distance', 'loss')
+LESS_IS_BETTER = ('fid', 'kid', 'lpips', 'distance', 'swd', 'loss')
 
 
 def check_evaluated(keys: list[str], val_loop: BaseLoop | None) -> None:
