@@ -20,12 +20,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from sesim_mmagic.utils.messages import in_one_line
+
 #: Environment variable; with any value, errors show their traceback.
 DEBUG = 'SESIM_DEBUG'
 #: What the caller can mend. Any other exception is unexpected, i.e. a fault of the program.
 USER_ERRORS = (OSError, ValueError, ImportError)
-#: Longest message of other packages; messages of this one are never cut.
-_LONGEST = 600
 #: Seconds that other ranks leave the first one to say the same error.
 _RANK_DELAY = 3
 
@@ -121,31 +121,6 @@ def describe(error: BaseException) -> tuple[str, int]:
     if isinstance(error, USER_ERRORS):
         return message, 2
     return f'unexpected {type(error).__name__} in {place}: {message} ({DEBUG}=1 shows more)', 1
-
-
-def in_one_line(error: BaseException) -> str:
-    """The message of any exception in one line of bounded length.
-
-    Torch's refusal of a pickle advises to switch the safety off; that advice is replaced.
-
-    Args:
-        error (BaseException): Any exception.
-
-    Returns:
-        str: Never empty.
-    """
-    if isinstance(error, KeyError) and len(error.args) == 1:
-        error = error.args[0]  # its text is the representation of its argument
-    text = str(error)
-    if 'Original Traceback' in text:  # of a data loading worker; its last line is the message
-        text = text.strip().splitlines()[-1].partition(': ')[2] or text
-    message = ' '.join(text.split()) or type(error).__name__
-    if 'weights_only' in message:
-        return (
-            'a checkpoint holds something other than tensors and plain data, and is not loaded, '
-            'because such a file can run code'
-        )
-    return message if len(message) <= _LONGEST else f'{message[:_LONGEST]} ...'
 
 
 def nearest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str:

@@ -15,10 +15,11 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from sesim_mmagic.apis.command_line import CommandError, in_one_line, nearest, read_options
+from sesim_mmagic.apis.command_line import CommandError, nearest, read_options
 from sesim_mmagic.apis.settings import check_components, runner_names, settings_of
 from sesim_mmagic.datasets.config_checks import set_picture_options
 from sesim_mmagic.utils.checks import check_ints
+from sesim_mmagic.utils.messages import in_one_line
 
 #: Variables of a file that MMagic's inferencers read, not the Runner.
 _READ_BY_INFERENCERS = {'test_pipeline', 'val_pipeline', 'demo_pipeline', 'inference_pipeline'}

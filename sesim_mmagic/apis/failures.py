@@ -10,9 +10,10 @@ from mmengine.config import Config
 from mmengine.registry import build_from_cfg
 from mmengine.runner import Runner
 
-from sesim_mmagic.apis.command_line import DEBUG, USER_ERRORS, CommandError, describe, in_one_line
+from sesim_mmagic.apis.command_line import DEBUG, USER_ERRORS, CommandError, describe
 from sesim_mmagic.engine.checks import ScoresMissing
 from sesim_mmagic.utils.checkpoints import TrainingStopped
+from sesim_mmagic.utils.messages import in_one_line
 from sesim_mmagic.utils.weights import WeightsMismatch
 
 

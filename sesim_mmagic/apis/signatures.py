@@ -17,6 +17,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.registry import Registry
 
 from sesim_mmagic.apis.command_line import nearest
+from sesim_mmagic.utils.messages import cut
 
 #: Registry of what an argument of this name holds; other components are of their parent's.
 _REGISTRIES = {
@@ -270,10 +271,9 @@ def fits(value: object, annotation: typing.Any) -> bool:
 
 def misfit(place: str, annotation: typing.Any, value: object) -> str:
     """What a value must be that does not fit an annotation."""
-    text = repr(value)
     is_class = inspect.isclass(annotation) and not typing.get_args(annotation)
     expected = annotation.__name__ if is_class else str(annotation)
     if typing.get_origin(annotation) is typing.Literal:
         expected = f'one of {", ".join(map(str, typing.get_args(annotation)))}'
     expected = re.sub(r'(\w+\.)*(\w+)', lambda match: _WORDS.get(match[2], match[2]), expected)
-    return f'{place} must be {expected}, got {text if len(text) < 80 else f"{text[:80]} ..."}'
+    return f'{place} must be {expected}, got {cut(repr(value), 80)}'

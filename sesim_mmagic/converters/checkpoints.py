@@ -17,7 +17,8 @@ from torch import Tensor
 
 from sesim_mmagic.engine.plain_settings import read_settings
 from sesim_mmagic.registry import MODELS
-from sesim_mmagic.utils.weights import differences, shortened
+from sesim_mmagic.utils.messages import first_lines
+from sesim_mmagic.utils.weights import differences
 from sesim_mmagic.version import __version__
 
 from .networks import Network, convert
@@ -163,7 +164,7 @@ def _check_model(model: dict[str, Any], state_dict: Mapping[str, Tensor]) -> Non
         with DefaultScope.overwrite_default_scope('mmagic'), torch.device('meta'):
             built = MODELS.build(deepcopy(model)).state_dict()
         expected = {k: v for k, v in built.items() if not k.startswith('image_buffers.')}
-        reason = shortened(differences(expected, state_dict))
+        reason = first_lines(differences(expected, state_dict))
     except (TypeError, ValueError) as error:
         reason = str(error)
     if reason and 'structure_loss' in model:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from sesim_mmagic.losses.lsesim import projection_head
 from sesim_mmagic.losses.patch_nce import perceptron
 from sesim_mmagic.registry import MODELS
-from sesim_mmagic.utils.weights import differences, shortened
+from sesim_mmagic.utils.messages import first_lines
+from sesim_mmagic.utils.weights import differences
 
 from .layouts import layout
 
@@ -88,8 +89,8 @@ def convert(tensors: Mapping[str, Tensor], where: str, published: bool = True) -
     ]
     if problems:
         raise ValueError(
-            f'{where}: looks like {network}, but {shortened(problems)} (supported: instance norm, '
-            'not batch norm; blurs in both directions or in none)'
+            f'{where}: looks like {network}, but {first_lines(problems)} (supported: instance '
+            'norm, not batch norm; blurs in both directions or in none)'
         )
     like, converted = next(iter(tensors.values())), {}
     for names, shaped in slots:

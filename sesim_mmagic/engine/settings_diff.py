@@ -6,6 +6,7 @@ from typing import Any
 from mmengine.config import Config
 
 from sesim_mmagic.engine.plain_settings import read_settings
+from sesim_mmagic.utils.messages import cut
 
 #: What shapes a training and the choice of its best checkpoint. Where files lie and what is
 #: logged is left out, and so are names of a config that only help to write it.
@@ -96,4 +97,4 @@ def _differences(name: str, before: Any, now: Any) -> Iterator[tuple[str, Any, A
 
 def _short(value: Any) -> str:
     text = 'not set' if value is _ABSENT else repr(value)
-    return text if len(text) <= _LONGEST else f'{text[: _LONGEST - 3]}...'
+    return cut(text, _LONGEST)

@@ -107,7 +107,8 @@ class FrozenFeatures(nn.Module, metaclass=ABCMeta):
         if images.dim() != 4 or images.shape[1] != 3 or min(images.shape[2:]) < smallest:
             raise ValueError(
                 f'{type(self).__name__} expects images of shape (B, 3, H, W), both sides at least '
-                f'{smallest} for {deepest}; got {tuple(images.shape)}'
+                f'{smallest} for {deepest}; got {tuple(images.shape)}: give larger pictures, or '
+                'shallower layers'
             )
         self.init_weights()
         assert self.network is not None
@@ -129,16 +130,24 @@ def as_names(layers: Sequence[str]) -> tuple[str, ...]:
     """The layers as a tuple; a single name may stand by itself.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If there is none, one that is no text, or one twice.
     """
     names = (layers,) if isinstance(layers, str) else tuple(layers)
-    if not names:
-        raise ValueError('layers must name one layer or more, got none')
+    if not names or len(set(names)) < len(names) or not all(isinstance(n, str) for n in names):
+        raise ValueError(f'layers must name one layer or more, each once; got {layers!r}')
     return names
 
 
 def take_bgr(convolution: nn.Module) -> None:
-    """Reorder the weights of a network's first convolution, so that it takes BGR for RGB."""
-    weight = convolution.weight
-    assert isinstance(weight, Tensor)
+    """Reorder the weights of a network's first convolution, so that it takes BGR for RGB.
+
+    Raises:
+        ValueError: If it takes no pictures of three channels.
+    """
+    weight = getattr(convolution, 'weight', None)
+    if not isinstance(weight, Tensor) or weight.dim() != 4 or weight.shape[1] != 3:
+        raise ValueError(
+            'this network does not say which convolution takes pictures: set its '
+            "channel_order='rgb', and data_preprocessor.output_channel_order='RGB'"
+        )
     weight.data = weight.data.flip(1)

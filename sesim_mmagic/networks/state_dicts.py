@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from sesim_mmagic.utils.checkpoints import read_checkpoint, weights_of
+from sesim_mmagic.utils.checks import check_ints, check_texts
 from sesim_mmagic.utils.downloads import download
+from sesim_mmagic.utils.messages import first_lines, in_one_line
 from sesim_mmagic.utils.weights import differences
 
 Network = TypeVar('Network', bound=nn.Module)
@@ -43,6 +45,14 @@ def read_state_dict(path: str, what: str, advice: str) -> Mapping[str, Tensor]:
     """
     if not os.path.isfile(path):
         raise WeightsMissing(f'{what} {path!r} do not exist;', advice)
+    if path.endswith('.safetensors'):
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise ValueError(f'{what} {path!r} cannot be read: {in_one_line(error)}.') from None
     return weights_of(read_checkpoint(path, what))
 
 
@@ -67,7 +77,7 @@ def copy_weights(
     expected = {name_in_file(name): network.state_dict()[name] for name in names}
     lines = differences(expected, {k: v for k, v in state_dict.items() if k in expected})
     if lines:
-        raise ValueError(f'{what} {path!r} do not fit: {"; ".join(lines[:3])}; {advice}')
+        raise ValueError(f'{what} {path!r} do not fit: {first_lines(lines)}; {advice}')
     network.load_state_dict({k: state_dict[name_in_file(k)] for k in names}, strict=False)
 
 
@@ -75,6 +85,8 @@ def check_pretrained(
     owner: object, pretrained: str | None, seed: int | None, published: str = 'torchvision'
 ) -> None:
     """Raise ``ValueError`` unless weights are named, or random ones are asked for by a seed."""
+    check_texts(owner, also=(None,), pretrained=pretrained)
+    check_ints(owner, 0, also=(None,), seed=seed)
     if (pretrained is None) != (seed is not None):
         raise ValueError(
             f'{type(owner).__name__}: give pretrained={published!r} or a path, or ask for random '

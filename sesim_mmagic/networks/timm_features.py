@@ -1,16 +1,19 @@
 """Any backbone of timm as a frozen feature network, convolutional or a vision transformer."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sesim_mmagic.registry import MODELS
+from sesim_mmagic.utils.checks import check_many, check_numbers
 
-from .frozen_features import FrozenFeatures, take_bgr
+from .frozen_features import FrozenFeatures, as_names, take_bgr
 from .state_dicts import check_pretrained
-from .timm_models import KEYS, PACKAGES, create_model, extractor, fold_norms, read_weights
+from .timm_layers import fold_norms, outline_of
+from .timm_models import PACKAGES, create_model, extractor, read_weights
 
 
 @MODELS.register_module()
@@ -63,29 +66,20 @@ class TimmFeatures(FrozenFeatures):
                 f"TimmFeatures: pretrained='package' has weights of {', '.join(PACKAGES)} alone, "
                 f"not of {model!r}; set pretrained to 'timm' to download them, or to a path"
             )
-        with torch.device('meta'):  # neither memory nor random numbers are spent
-            outline = create_model(model)
-        settings = outline.pretrained_cfg
-        super().__init__(model, layers, channel_order, settings['mean'], settings['std'])
+        self._outline = outline_of(model, as_names(layers))
+        super().__init__(model, layers, channel_order, self._outline.mean, self._outline.std)
         self.pretrained, self.seed = pretrained, seed
-        self.rms = (1.0,) * len(self.layers) if rms is None else tuple(rms)
-        if len(self.rms) != len(self.layers) or not all(value > 0 for value in self.rms):
+        rms = [1.0] * len(self.layers) if rms is None else rms
+        check_many(self, rms=rms)
+        self.rms = tuple(rms)
+        if len(self.rms) != len(self.layers):
             raise ValueError(
-                f'TimmFeatures: rms must hold a positive number for each of {self.layers}, got '
-                f'{rms}'
+                f'TimmFeatures: rms must hold a number for each of {self.layers}, got {rms}'
             )
-        self._prefix_tokens = getattr(outline, 'num_prefix_tokens', 0)
-        self._channels_come_last = getattr(outline, 'output_fmt', 'NCHW') == 'NHWC'
-        # Of a convolutional model any size has whole patches.
-        is_transformer = hasattr(outline, 'num_prefix_tokens')
-        self._patch: tuple[int, int] = (1, 1)
-        if is_transformer:
-            self._patch = outline.patch_embed.patch_size
-        side = 64 * self._patch[0]
-        shapes = torch.zeros(1, 3, side, side, device='meta')
-        for layer, maps in self.run(extractor(outline, self.layers), shapes).items():
-            self.out_channels[layer] = maps.shape[1]
-            self.strides[layer] = side // maps.shape[2]
+        scales: dict[str, Any] = dict(zip(self.layers, self.rms, strict=True))
+        check_numbers('TimmFeatures.rms', above=0, **scales)
+        self.out_channels = dict(self._outline.out_channels)
+        self.strides = dict(self._outline.strides)
 
     def build(self) -> nn.Module:
         """The model down to the deepest layer; :meth:`init_weights` tells the errors."""
@@ -95,29 +89,20 @@ class TimmFeatures(FrozenFeatures):
                 torch.manual_seed(self.seed)
             model = create_model(self.name, weights)
         if self.channel_order == 'bgr':
-            take_bgr(model.get_submodule(model.pretrained_cfg['first_conv']))
+            for name in self._outline.first_convolutions:
+                take_bgr(model.get_submodule(name))
         return fold_norms(extractor(model, self.layers))
 
     def run(self, network: nn.Module, images: Tensor) -> dict[str, Tensor]:
         """Maps of the layers, in their order."""
-        height, width = images.shape[2:]
-        rows, columns = -(-height // self._patch[0]), -(-width // self._patch[1])
-        missing = rows * self._patch[0] - height, columns * self._patch[1] - width
+        (height, width), patch = images.shape[2:], self._outline.patch
+        rows, columns = -(-height // patch[0]), -(-width // patch[1])
+        missing = rows * patch[0] - height, columns * patch[1] - width
         if any(missing):
             images = F.pad(images, (0, missing[1], 0, missing[0]), mode='replicate')
-        outputs = network(images)
-        maps = {}
-        for layer, rms in zip(self.layers, self.rms, strict=True):
-            features = outputs[layer]
-            if layer.endswith(KEYS):
-                features = features.chunk(3, dim=2)[1]
-            if features.dim() == 3:  # tokens
-                patches = features[:, self._prefix_tokens :].transpose(1, 2)
-                features = patches.unflatten(2, (rows, columns))
-            elif self._channels_come_last:
-                features = features.permute(0, 3, 1, 2)
-            maps[layer] = features if rms == 1 else features / rms
-        return maps
+        maps = self._outline.maps(network(images), rows, columns)
+        scales = zip(self.layers, self.rms, strict=True)
+        return {k: maps[k] if rms == 1 else maps[k] / rms for k, rms in scales}
 
     def extra_repr(self) -> str:
         return (

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch import Tensor, fx
 from torchvision.models.feature_extraction import DualGraphModule
+
+from sesim_mmagic.utils.messages import in_one_line
 
 from .state_dicts import WeightsMissing, read_state_dict
 
@@ -21,6 +22,10 @@ PACKAGES = {
 KEYS, QKV = '.attn.key', '.attn.qkv'
 
 Weights = bool | Mapping[str, Tensor]
+
+
+class UnknownLayers(ValueError):
+    """Names of layers that are no modules of a model."""
 
 
 def create_model(name: str, weights: Weights = False) -> Any:
@@ -46,21 +51,15 @@ def create_model(name: str, weights: Weights = False) -> Any:
     try:
         try:
             model = timm.create_model(name, dynamic_img_size=True, **settings)
-        except TypeError:  # of models that take images of any size anyway
+        except TypeError:  # of models that take images of any size anyway, or of one size alone
             model = timm.create_model(name, **settings)
     except OSError as error:
-        problem = f'timm cannot download the weights of {name}: {_in_short(error)}'
+        problem = f'timm cannot download the weights of {name}: {in_one_line(error, 200)}'
         raise WeightsMissing(problem, 'Or set pretrained to their path.') from None
     except (RuntimeError, KeyError) as error:
-        raise ValueError(
-            f'The weights set as pretrained are not those of {name}: {_in_short(error)}'
-        ) from None
+        problem = 'The weights set as pretrained are not those of' if weights else 'timm has no'
+        raise ValueError(f'TimmFeatures: {problem} {name}: {in_one_line(error, 200)}') from None
     return model.eval()
-
-
-def _in_short(error: Exception) -> str:
-    text = ' '.join(str(error).split())
-    return text if len(text) <= 200 else f'{text[:200]} ...'
 
 
 def read_weights(name: str, pretrained: str | None) -> Weights:
@@ -76,14 +75,6 @@ def read_weights(name: str, pretrained: str | None) -> Weights:
         return _packaged_weights(name)
     assert pretrained is not None
     advice = "set pretrained to 'timm' to download them, or to None with a seed for random ones."
-    if pretrained.endswith('.safetensors'):
-        from safetensors.torch import load_file
-
-        try:
-            return load_file(pretrained)
-        except FileNotFoundError:
-            problem = f'Weights of {name} {pretrained!r} do not exist;'
-            raise WeightsMissing(problem, advice) from None
     return read_state_dict(pretrained, f'Weights of {name}', advice)
 
 
@@ -132,7 +123,8 @@ def extractor(model: Any, layers: Sequence[str]) -> fx.GraphModule:
     """The part of a model that computes some of its modules' outputs, a dict by layer.
 
     Raises:
-        ValueError: If a layer is no module of the model, or cannot be taken out.
+        UnknownLayers: If a layer is no module of the model.
+        Exception: Of any kind, if a model's code does not let layers be taken out.
     """
     from timm.models import create_feature_extractor
 
@@ -141,38 +133,11 @@ def extractor(model: Any, layers: Sequence[str]) -> fx.GraphModule:
     unknown = [layer for node, layer in nodes.items() if node not in modules or not node]
     if unknown:
         stages = [stage['module'] for stage in model.feature_info]
-        raise ValueError(
+        raise UnknownLayers(
             f'layers: {unknown} are no modules of {type(model).__name__}; the ends of its stages '
             f'are {", ".join(dict.fromkeys(stages))}'
         )
-    try:
-        network = create_feature_extractor(model, nodes)
-    except (TypeError, fx.proxy.TraceError) as error:
-        raise ValueError(
-            f'TimmFeatures: torch.fx cannot take layers out of {type(model).__name__}: '
-            f'{_in_short(error)}; choose another model'
-        ) from None
+    network = create_feature_extractor(model, nodes)
     if isinstance(network, DualGraphModule):  # it never trains
         network = fx.GraphModule(network, network.eval_graph)
-    return network
-
-
-def fold_norms(network: fx.GraphModule) -> fx.GraphModule:
-    """Fold each batch norm into the convolution before it; what the network computes stays.
-
-    Fewer passes over memory; and PyTorch's backward of batch norm on the CPU is wrong for some
-    memory formats, see ``compat``.
-    """
-    modules: dict[str, Any] = dict(network.named_modules())
-    for node in network.graph.nodes:
-        norm = modules.get(str(node.target)) if node.op == 'call_module' else None
-        if not isinstance(norm, nn.BatchNorm2d):
-            continue
-        convolution = modules.get(str(node.args[0].target))
-        if not isinstance(convolution, nn.Conv2d) or len(node.args[0].users) != 1:
-            continue
-        network.set_submodule(str(node.args[0].target), fuse_conv_bn_eval(convolution, norm))
-        # timm's norm ends in the activation.
-        network.set_submodule(str(node.target), getattr(norm, 'act', nn.Identity()))
-    network.delete_all_unused_submodules()
     return network

@@ -9,6 +9,8 @@ from collections.abc import Collection
 from numbers import Integral, Real
 from typing import Any
 
+from sesim_mmagic.utils.messages import cut
+
 
 def check_ints(owner: object, least: int, also: Collection = (), **values: Any) -> None:
     """Raise an error unless all values are whole numbers from ``least`` on.
@@ -122,7 +124,4 @@ def _or(also: Collection) -> str:
 
 def _refuse(owner: object, name: str, expected: str, value: object) -> None:
     place = f'{owner}.{name}' if isinstance(owner, str) else f'{type(owner).__name__}: {name}'
-    text = repr(value)
-    raise ValueError(
-        f'{place} must be {expected}, got {text if len(text) < 120 else f"{text[:120]} ..."}'
-    )
+    raise ValueError(f'{place} must be {expected}, got {cut(repr(value), 120)}')

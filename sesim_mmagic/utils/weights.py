@@ -8,7 +8,7 @@ from collections.abc import Container, Iterable, Mapping
 import torch
 from torch import Tensor
 
-_SHOWN = 5
+from sesim_mmagic.utils.messages import first_lines
 
 
 class WeightsMismatch(ValueError):
@@ -24,7 +24,7 @@ class WeightsMismatch(ValueError):
         self.model, self.lines = model, lines
         name = 'The checkpoint' if path is None else f"Checkpoint '{path}'"
         super().__init__(
-            f'{name} is not one of this {model}: {shortened(lines)}. '
+            f'{name} is not one of this {model}: {first_lines(lines)}. '
             'Use the config that the checkpoint was trained with' + _other_domains(lines)
         )
 
@@ -98,12 +98,6 @@ def differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> 
         elif expected[key].is_floating_point() != found[key].is_floating_point():
             lines.append(f"'{key}' holds {found[key].dtype}, the model needs {expected[key].dtype}")
     return lines
-
-
-def shortened(lines: list[str]) -> str:
-    """The first few of several lines in one."""
-    more = [f'and {len(lines) - _SHOWN} more'] if len(lines) > _SHOWN else []
-    return '; '.join([*lines[:_SHOWN], *more])
 
 
 def with_average(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> OrderedDict:

