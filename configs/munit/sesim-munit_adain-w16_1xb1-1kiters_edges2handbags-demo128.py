@@ -10,5 +10,7 @@ _base_ = [
 model = dict(
     source_domain='edge',
     target_domain='handbag',
-    structure_loss=dict(layers=('relu2_2', 'relu3_1'), loss_weight=1.0),
+    structure_loss=dict(
+        layers=('blocks.1', 'blocks.2'), loss_weight=1.0, feature_net=dict(rms=(8.0, 7.4))
+    ),
 )

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -13,8 +14,10 @@ from sesim_mmagic.utils.checks import check_flags, check_keys, check_numbers
 
 from .domain_networks import reachable_networks
 from .gradient_watch import GradientWatch
+from .penalties import discriminator_penalties
 
-_SETTINGS = ('network', 'weight', 'gan_loss', 'augmentation')
+_PENALTIES = ('gradient_penalty_weight', 'r1_weight')
+_SETTINGS = ('network', 'weight', 'gan_loss', 'augmentation', *_PENALTIES)
 
 
 class Adversary(NamedTuple):
@@ -28,6 +31,8 @@ class Adversary(NamedTuple):
     weight: float
     #: Arguments of :func:`augment` for all that it sees.
     augmentation: Mapping[str, Any]
+    #: Weights of :func:`discriminator_penalties`.
+    penalties: Mapping[str, float]
 
     @property
     def suffix(self) -> str:
@@ -50,7 +55,7 @@ class Adversary(NamedTuple):
         return list(scores) if isinstance(scores, list | tuple) else [scores]
 
     def joined_scores(self, discriminators: nn.Module, domain: str, images: Tensor) -> Tensor:
-        """Scores in one tensor, which penalties on their gradient sum."""
+        """Scores of all scales in one tensor, the sum of which penalties differentiate."""
         scores = self.scores(discriminators, domain, images)
         return scores[0] if len(scores) == 1 else torch.cat([s.flatten(1) for s in scores], 1)
 
@@ -82,6 +87,7 @@ class Adversaries:
         discriminators (nn.ModuleDict, optional): By their domain; networks of ``more`` are added.
         gan_loss (nn.Module): GAN loss of ``discriminator``.
         augmentation (dict, optional): Arguments of :func:`augment` for what ``discriminator`` sees.
+        penalties (dict): Weights of :func:`discriminator_penalties` for ``discriminator``.
         more (dict, optional): Settings of other discriminators by name, see :func:`_build`.
 
     Raises:
@@ -94,11 +100,13 @@ class Adversaries:
         discriminators: nn.ModuleDict | None,
         gan_loss: nn.Module,
         augmentation: dict | None,
+        penalties: dict[str, Any],
         more: dict | None,
     ) -> None:
         owner = type(model).__name__
-        first = Adversary('', gan_loss, 1.0, _checked(f'{owner}.augmentation', augmentation))
-        self.all = [first]
+        check_numbers(owner, least=0, **penalties)
+        augmentation = _checked(f'{owner}.augmentation', augmentation)
+        self.all = [Adversary('', gan_loss, 1.0, augmentation, penalties)]
         self.watch = GradientWatch()
         check_keys(owner, more or (), more_discriminators=more)
         domains = list(discriminators or ())
@@ -130,6 +138,29 @@ class Adversaries:
             losses[f'loss_gan_d{adversary.suffix}'] = fake_loss + real_loss
         return losses
 
+    def penalties(
+        self, discriminators: nn.Module, domain: str, real: Tensor, fake: Tensor
+    ) -> dict[str, Tensor]:
+        """Weighted penalties on the gradient of each discriminator that has some.
+
+        Args are those of :meth:`discriminator_losses`; names end in ``_{name}`` likewise.
+        """
+        losses = {}
+        for adversary in self.all:
+            discriminate = partial(adversary.joined_scores, discriminators, domain)
+            found = discriminator_penalties(discriminate, real, fake, **adversary.penalties)
+            losses.update({f'{name}{adversary.suffix}': loss for name, loss in found.items()})
+        return losses
+
+    def check_compiled(self) -> None:
+        """Raise ``ValueError`` if compiled networks cannot train as the settings say."""
+        for adversary in self.all:
+            if any(adversary.penalties.values()):
+                raise ValueError(
+                    f'gradient_penalty_weight and r1_weight of {adversary.setting} differentiate '
+                    'twice, which compiled networks cannot: set compile=False'
+                )
+
     def generator_losses(
         self, discriminators: nn.Module, domain: str, translated: Tensor
     ) -> dict[str, Tensor]:
@@ -157,19 +188,22 @@ def _build(place: str, name: str, settings: Any) -> Adversary:
         place (str): Where its settings stand, for messages.
         name (str): What its losses and networks are called.
         settings (dict): ``network`` (config of a discriminator), ``weight`` (1 where it is
-            missing), ``gan_loss`` (hinge) and ``augmentation`` (none).
+            missing), ``gan_loss`` (hinge), ``augmentation`` (none), and the weights of
+            :func:`discriminator_penalties` (0).
     """
     check_keys(place, _SETTINGS, settings=settings)
-    if not re.fullmatch(r'[A-Za-z]\w*', name) or not (settings or {}).get('network'):
+    network = (settings or {}).get('network')
+    if not re.fullmatch(r'[A-Za-z]\w*', str(name)) or not isinstance(network, dict):
         raise ValueError(
             f'{place} must have a name of letters and digits and a network, the config of a '
             f'discriminator; got {settings!r}'
         )
     weight = settings.get('weight', 1.0)
-    check_numbers(place, least=0, weight=weight)
+    penalties: dict[str, Any] = {key: settings.get(key, 0.0) for key in _PENALTIES}
+    check_numbers(place, least=0, weight=weight, **penalties)
     gan_loss = settings.get('gan_loss') or dict(type='GANLoss', gan_type='hinge')
     augmentation = _checked(f'{place}.augmentation', settings.get('augmentation'))
-    return Adversary(name, MODELS.build(gan_loss), weight, augmentation)
+    return Adversary(name, MODELS.build(gan_loss), weight, augmentation, penalties)
 
 
 def _checked(place: str, augmentation: dict | None) -> dict[str, Any]:

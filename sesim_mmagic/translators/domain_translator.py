@@ -30,10 +30,15 @@ class DomainTranslator(Translator, BaseTranslationModel):
         augmentation (dict, optional): Arguments of
             :func:`~sesim_mmagic.functional.augment` for all that ``discriminator`` sees.
             Defaults to None: it sees images as they are.
+        gradient_penalty_weight (float): Weight of the gradient penalty of ``discriminator``
+            towards norm 1 on mixed samples (Gulrajani et al., NeurIPS 2017). Defaults to 0.
+        r1_weight (float): Weight of its R1 penalty on real images (Mescheder et al., ICML 2018),
+            as in SinCUT. Defaults to 0.
         more_discriminators (dict, optional): Others beside ``discriminator`` by a name, which ends
             the names of their losses. Each is a dictionary of ``network`` (config), ``weight`` of
-            its loss for the generators (default 1), ``gan_loss`` (default hinge) and
-            ``augmentation``. They have the optimizer of ``discriminators``. Defaults to None.
+            its loss for the generators (default 1), ``gan_loss`` (default hinge),
+            ``augmentation``, ``gradient_penalty_weight`` and ``r1_weight``. They have the
+            optimizer of ``discriminators``. Defaults to None.
         structure_loss (dict, optional): Config of a structure loss. Defaults to None.
         perceptual_loss (dict, optional): Config of a structure loss beside it, such as MUNIT's
             domain-invariant perceptual loss. Defaults to None.
@@ -62,6 +67,8 @@ class DomainTranslator(Translator, BaseTranslationModel):
         two_sided: bool,
         gan_loss: dict | None = None,
         augmentation: dict | None = None,
+        gradient_penalty_weight: float = 0.0,
+        r1_weight: float = 0.0,
         more_discriminators: dict | None = None,
         structure_loss: dict | None = None,
         perceptual_loss: dict | None = None,
@@ -100,7 +107,12 @@ class DomainTranslator(Translator, BaseTranslationModel):
             self.discriminators = DomainNetworks(self.discriminators)
         self.gan_loss = MODELS.build(gan_loss or dict(type='GANLoss', gan_type='lsgan'))
         self.adversaries = Adversaries(
-            self, self.discriminators, self.gan_loss, augmentation, more_discriminators
+            self,
+            self.discriminators,
+            self.gan_loss,
+            augmentation,
+            dict(gradient_penalty_weight=gradient_penalty_weight, r1_weight=r1_weight),
+            more_discriminators,
         )
         self.structure_loss = MODELS.build(structure_loss) if structure_loss else None
         self.perceptual_loss = MODELS.build(perceptual_loss) if perceptual_loss else None

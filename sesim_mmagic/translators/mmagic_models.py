@@ -171,20 +171,23 @@ class AdversarialCycleGAN(CycleGAN):
         super().__init__(*args, **kwargs)
         gan_loss = MODELS.build(dict(type='GANLoss', gan_type='lsgan'))
         self.adversaries = Adversaries(
-            self, self.discriminators, gan_loss, augmentation, more_discriminators
+            self, self.discriminators, gan_loss, augmentation, {}, more_discriminators
         )
 
     def _get_disc_loss(self, outputs: dict[str, Tensor]) -> tuple[Tensor, dict]:
-        losses = {}
+        losses: dict[str, Tensor] = {}
+        penalties: dict[str, Tensor] = {}
         for domain in self._reachable_domains:
             fake = self.image_buffers[domain].query(outputs[f'fake_{domain}'])
-            judged = self.adversaries.discriminator_losses(
-                self.discriminators, domain, outputs[f'real_{domain}'], fake
-            )
+            images = self.discriminators, domain, outputs[f'real_{domain}'], fake
+            judged = self.adversaries.discriminator_losses(*images)
             losses.update({f'{name}_{domain}': 0.5 * loss for name, loss in judged.items()})
+            found = self.adversaries.penalties(*images)
+            penalties.update({f'{name}_{domain}': loss for name, loss in found.items()})
         # MMagic logs half of what counts, since it halves its losses in place.
         logged = {name: 0.5 * loss.detach() for name, loss in losses.items()}
-        return self.parse_losses(losses)[0], logged
+        logged.update({name: loss.detach() for name, loss in penalties.items()})
+        return self.parse_losses({**losses, **penalties})[0], logged
 
     def _get_gen_loss(self, outputs: dict[str, Tensor]) -> tuple[Tensor, dict]:
         generators = self.get_module(self.generators)

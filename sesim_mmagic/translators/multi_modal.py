@@ -212,9 +212,9 @@ class MultiModalTranslator(DomainTranslator):
         self, direction: Direction, images: dict[str, Tensor]
     ) -> dict[str, Tensor]:
         domain, fake = direction.target, direction.translated.detach()
-        return self.adversaries.discriminator_losses(
-            self.discriminators, domain, images[domain], fake
-        )
+        judged = self.discriminators, domain, images[domain], fake
+        losses = self.adversaries.discriminator_losses(*judged)
+        return {**losses, **self.adversaries.penalties(*judged)}
 
     def _generator_losses(
         self, direction: Direction, images: dict[str, Tensor]

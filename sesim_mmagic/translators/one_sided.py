@@ -1,6 +1,5 @@
 """One generator, one discriminator, any structure loss."""
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -15,7 +14,6 @@ from sesim_mmagic.utils.checks import check_flags, check_numbers
 from .checks import finite_losses
 from .domain_translator import DomainTranslator
 from .image_buffer import ImageBuffer
-from .penalties import discriminator_penalties
 from .structure import Lesson, check_optimizers, learn_structure, structure_distance
 
 
@@ -55,10 +53,6 @@ class OneSidedTranslator(DomainTranslator):
         flip_equivariance (bool): Whether batches are mirrored for the generator with probability
             1/2, and their translations mirrored back for the structure loss (as in FastCUT).
             Defaults to False.
-        gradient_penalty_weight (float): Weight of the gradient penalty of ``discriminator``
-            towards norm 1 on mixed samples (Gulrajani et al., NeurIPS 2017). Defaults to 0.
-        r1_weight (float): Weight of the R1 penalty on real images (Mescheder et al., ICML 2018),
-            as in SinCUT. Defaults to 0.
         buffer_size (int): Size of the image buffer; 0 for none. Defaults to 50.
         **kwargs: Those of :class:`DomainTranslator`, whose ``two_sided`` is False.
 
@@ -71,8 +65,6 @@ class OneSidedTranslator(DomainTranslator):
         identity_weight: float = 0.0,
         structure_identity_weight: float = 0.0,
         flip_equivariance: bool = False,
-        gradient_penalty_weight: float = 0.0,
-        r1_weight: float = 0.0,
         buffer_size: int = 50,
         **kwargs: Any,
     ) -> None:
@@ -81,24 +73,14 @@ class OneSidedTranslator(DomainTranslator):
             least=0,
             identity_weight=identity_weight,
             structure_identity_weight=structure_identity_weight,
-            gradient_penalty_weight=gradient_penalty_weight,
-            r1_weight=r1_weight,
         )
         check_flags(self, flip_equivariance=flip_equivariance)
         if structure_identity_weight and not kwargs.get('structure_loss'):
             raise ValueError('structure_identity_weight needs a structure_loss')
-        if (gradient_penalty_weight or r1_weight) and kwargs.get('compile', False) is not False:
-            raise ValueError(
-                'gradient_penalty_weight and r1_weight differentiate twice, which compiled '
-                'networks cannot: set compile=False'
-            )
         super().__init__(two_sided=False, **kwargs)
         self.identity_weight = identity_weight
         self.structure_identity_weight = structure_identity_weight
         self.flip_equivariance = flip_equivariance
-        self.penalty_weights = dict(
-            gradient_penalty_weight=gradient_penalty_weight, r1_weight=r1_weight
-        )
         self.image_buffers = nn.ModuleDict({self.target_domain: ImageBuffer(buffer_size)})
 
     # ---------------------------------------------------------------- training
@@ -189,15 +171,11 @@ class OneSidedTranslator(DomainTranslator):
     def _discriminator_losses(self, images: Images) -> dict[str, Tensor]:
         buffer: Any = self.image_buffers[self.target_domain]
         fake = buffer.query(images.translated)
-        judged = self.discriminators, self.target_domain
-        losses = self.adversaries.discriminator_losses(*judged, images.target, fake)
+        judged = self.discriminators, self.target_domain, images.target, fake
+        losses = self.adversaries.discriminator_losses(*judged)
         # Halved as in CycleGAN, so that discriminators learn more slowly than the generator.
         losses = {name: 0.5 * loss for name, loss in losses.items()}
-        discriminate = partial(self.adversaries.all[0].joined_scores, *judged)
-        penalties = discriminator_penalties(
-            discriminate, images.target, fake, **self.penalty_weights
-        )
-        return {**losses, **penalties}
+        return {**losses, **self.adversaries.penalties(*judged)}
 
     def _generator_losses(
         self, images: Images, features: ImageFeatures, mirrored: bool

@@ -44,6 +44,7 @@ from tests.test_apis.inference import translated
 from tests.test_engine import tiny
 from tests.test_tools.test_command_line import fails
 from tests.test_translators import tiny as tiny_models
+from tests.tiny import TINY_PROJECTED
 
 NAME = 'fsesim_tiny'
 FACTS = dict(
@@ -354,7 +355,8 @@ def test_an_index_lists_each_metafile_once(tmp_path):
 
 @pytest.mark.parametrize('build', ['one_sided', 'multi_modal', 'cyclegan'])
 def test_models_of_several_domains_are_released_whole(build, tmp_path):
-    arguments = dict(structure_loss=None, ema=dict(momentum=0.1))
+    beside = dict(augmentation=dict(cutout=0.5), more_discriminators=dict(p=TINY_PROJECTED))
+    arguments = dict(structure_loss=None, ema=dict(momentum=0.1), **beside)
     model = getattr(tiny_models, build)(**arguments)
     with torch.no_grad():  # the average is another network than the generators
         for parameter in model.generator_ema.module.parameters():
@@ -366,7 +368,10 @@ def test_models_of_several_domains_are_released_whole(build, tmp_path):
     trained = init_translator(cfg, tmp_path / 'trained.pth', 'cpu')
     (tmp_path / 'released.pth').write_bytes(serialize(trained, cfg, meta))
     released = init_translator(None, tmp_path / 'released.pth', 'cpu')
-    assert released.generator_ema is None
+    assert released.generator_ema is None and released.discriminators is None
+    assert not any(
+        'discriminator' in name for name in tiny.load(tmp_path / 'released.pth')['state_dict']
+    )
     write_picture(tmp_path / 'p.png', np.random.default_rng(1).integers(0, 256, (32, 40, 3)))
     before = translations(trained, [tmp_path / 'p.png'])
     after = translations(released, [tmp_path / 'p.png'])

@@ -9,7 +9,7 @@ from mmengine.optim import OptimWrapper
 
 from sesim_mmagic.engine import CpuAmpOptimWrapper
 from tests.test_translators.tiny import batch, cyclegan, one_sided, optim_wrappers, pix2pix
-from tests.tiny import TINY_LSESIM
+from tests.tiny import TINY_LSESIM, TINY_PROJECTED
 
 BUILDERS = dict(one_sided=one_sided, cyclegan=cyclegan, pix2pix=pix2pix)
 # Every position is a query: two batches then compare the same ones.
@@ -150,3 +150,6 @@ def test_accumulation_is_a_larger_batch(frozen):
 def test_compiled_networks_cannot_have_a_gradient_penalty(weight):
     with pytest.raises(ValueError, match='differentiate twice.*set compile=False'):
         one_sided(**{weight: 1.0}, compile=True)
+    beside = dict(more_discriminators=dict(projected={**TINY_PROJECTED, weight: 1.0}))
+    with pytest.raises(ValueError, match='of model.more_discriminators.projected differentiate'):
+        cyclegan(**beside, compile=True)

@@ -105,6 +105,36 @@ def test_a_first_discriminator_of_several_scales():
 
 
 @every_translator
+def test_each_discriminator_may_have_penalties(build):
+    """Half the squared gradient of the sum of all scores, the mean over pictures."""
+    beside = dict(projected={**TINY_PROJECTED, 'r1_weight': 3.0})
+    model = build(more_discriminators=beside).eval()  # spectral norms then stay
+    images = batch(2, 16, 16)['inputs']
+    real = {
+        domain: (torch.stack(images[f'img_{domain}']).float() / 127.5 - 1).requires_grad_()
+        for domain in model.domains
+    }
+    expected = {}
+    for domain, pictures in real.items():
+        scores = model.discriminators[f'{domain}:projected'](pictures)
+        slope = torch.autograd.grad(sum(score.sum() for score in scores), pictures)[0]
+        expected[domain] = 1.5 * slope.square().sum((1, 2, 3)).mean().item()
+    found = {name: value.item() for name, value in step(model).items() if 'r1' in name}
+    if build is BUILDERS['cyclegan']:
+        wanted = {f'loss_r1_projected_{domain}': value for domain, value in expected.items()}
+    else:
+        wanted = dict(loss_r1_projected=sum(expected.values()))
+    assert found == pytest.approx(wanted, rel=1e-4)
+
+
+def test_a_gradient_penalty_beside_another():
+    beside = dict(projected={**TINY_PROJECTED, 'gradient_penalty_weight': 1.0})
+    losses = step(one_sided(more_discriminators=beside, gradient_penalty_weight=1.0))
+    assert losses['loss_gradient_penalty'] != losses['loss_gradient_penalty_projected'] > 0
+    assert 'loss_gradient_penalty' in step(multi_modal(gradient_penalty_weight=1.0))
+
+
+@every_translator
 def test_real_and_translated_pictures_are_augmented_alike(build, monkeypatch):
     calls = []
 
@@ -173,6 +203,12 @@ def test_watching_changes_nothing(warnings, monkeypatch):
         (dict(more_discriminators=[1]), 'more_discriminators must be a dictionary or None'),
         (dict(more_discriminators=dict(a=dict(weight=1))), 'discriminators.a must have a name'),
         (dict(more_discriminators={'a.b': TINY_PROJECTED}), 'a name of letters and digits'),
+        (dict(more_discriminators={1: TINY_PROJECTED}), 'a name of letters and digits'),
+        (dict(more_discriminators=dict(a=dict(network='PatchGAN'))), 'a must have .* a network'),
+        (
+            dict(more_discriminators=dict(a={**TINY_PROJECTED, 'r1_weight': -1})),
+            'more_discriminators.a.r1_weight must be .* at least 0, got -1',
+        ),
         (
             dict(more_discriminators=dict(a={**TINY_PROJECTED, 'wieght': 1})),
             "more_discriminators.a.settings must be without 'wieght': it has network, weight",

