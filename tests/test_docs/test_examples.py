@@ -24,7 +24,6 @@ PAGES = {
     'test_gradient_field.py': 'new_structure_loss.md',
     'own_data.py': 'own_data.md',
     'own_data_cpu.py': 'own_data.md',
-    'projected_kaokore128.py': 'discriminators.md',
     'run_onnx.py': 'using_models.md',
     'translate_pictures.py': 'using_models.md',
 }
