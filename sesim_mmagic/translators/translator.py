@@ -33,12 +33,8 @@ class Translator(BaseModel):
         size_divisor (int): Sides of the images that the generators take are multiples of this.
         smallest_side (int): No side is shorter.
         structure_loss (nn.Module, optional): Maybe in a distributed wrapper.
-<<<<<<< HEAD
         generator_ema (MovingAverage, optional): Moving average of ``generators``.
-=======
-        generator_ema (ExponentialMovingAverage, optional): Moving average of ``generators``.
         adversaries (Adversaries, optional): How scores of ``discriminators`` become losses.
->>>>>>> 1a6db4e (Penalties of each discriminator; CPU recipes of MUNIT see packaged features)
         image_loss_names (tuple[str, ...]): Attributes that hold losses between images.
         style_channels (int): Numbers that describe a style, S; 0 where there are no styles.
         num_styles (int): Translations of a source in a test; 0 where there are no styles.
@@ -50,12 +46,8 @@ class Translator(BaseModel):
     size_divisor: int
     smallest_side: int
     structure_loss: nn.Module | None
-<<<<<<< HEAD
     generator_ema: MovingAverage | None
-=======
-    generator_ema: ExponentialMovingAverage | None
     adversaries: Any = None
->>>>>>> 1a6db4e (Penalties of each discriminator; CPU recipes of MUNIT see packaged features)
     image_loss_names: tuple[str, ...] = ('structure_loss',)
     style_channels: int = 0
     num_styles: int = 0
