@@ -1,4 +1,4 @@
-"""PatchNCE: contrast between patches of the generator's own features (CUT, FastCUT)."""
+"""PatchNCE: contrast between patches, mostly of the generator's own features (CUT, FastCUT)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,8 +20,8 @@ class PatchNCELoss(StructureLoss):
 
     A patch of the translation should resemble the patch of the source at the same position more
     than it resembles other patches of that source. Patches are compared in features of the
-    generator's encoder, after a small perceptron per layer. The perceptrons have no objective of
-    their own: they train with the generator, in its optimizer
+    generator's encoder, or of a frozen network, after a small perceptron per layer. The perceptrons
+    have no objective of their own: they train with the generator, in its optimizer
     (``optim_wrapper.generators.modules=['generators', 'structure_loss']``)::
 
         loss = loss_weight * mean over layers of info_nce(MLP(translated), MLP(source))
@@ -29,10 +29,10 @@ class PatchNCELoss(StructureLoss):
     Their tensors have the names and shapes of CUT's ``latest_net_F.pth``.
 
     Args:
-        layers (Sequence[int]): Layers of the generator, see its ``encode``.
-            Defaults to CUT's (0, 4, 8, 12, 16).
-        channels (Sequence[int]): Channels of the generator in these layers. Defaults to those
-            of width 64: (3, 128, 256, 256, 256).
+        layers (Sequence[int] | Sequence[str]): Layers of the generator, see its ``encode``, or
+            names of layers of ``feature_net``. Defaults to CUT's (0, 4, 8, 12, 16).
+        channels (Sequence[int]): Channels in these layers. Defaults to those of a generator of
+            width 64: (3, 128, 256, 256, 256).
         width (int): Width of hidden and last layer of the perceptrons. Defaults to 256.
         num_patches (int): Positions per layer, the same in source and translation; -1 for all.
             Defaults to 256.
@@ -41,6 +41,8 @@ class PatchNCELoss(StructureLoss):
             Defaults to False.
         temperature (float): Temperature of the contrastive loss. Defaults to 0.07.
         loss_weight (float): Factor on the loss. Defaults to 1.
+        feature_net (dict, optional): Config of a frozen network that the loss sees through;
+            ``layers`` is added. Defaults to None: the generator.
 
     Raises:
         ValueError: If an argument is out of range or ``channels`` does not fit ``layers``.
@@ -52,17 +54,16 @@ class PatchNCELoss(StructureLoss):
     >>> loss(source, generator(source), generator).backward()
     """
 
-    needs_generator = True
-
     def __init__(
         self,
-        layers: Sequence[int] = (0, 4, 8, 12, 16),
+        layers: Sequence[int] | Sequence[str] = (0, 4, 8, 12, 16),
         channels: Sequence[int] = (3, 128, 256, 256, 256),
         width: int = 256,
         num_patches: int = 256,
         batch_negatives: bool = False,
         temperature: float = 0.07,
         loss_weight: float = 1.0,
+        feature_net: dict | None = None,
     ) -> None:
         super().__init__()
         if len(layers) != len(channels) or not layers:
@@ -81,15 +82,33 @@ class PatchNCELoss(StructureLoss):
         self.batch_negatives = batch_negatives
         self.temperature = temperature
         self.loss_weight = loss_weight
+        self.needs_generator = feature_net is None
+        self.feature_net: Any = None
+        if feature_net is not None:
+            self.feature_net = MODELS.build({**feature_net, 'layers': self.layers})
+            self.channel_order = self.feature_net.channel_order
+            found = tuple(self.feature_net.out_channels.values())
+            if found != self.channels:
+                raise ValueError(
+                    f'PatchNCELoss: feature_net has {found} channels in the layers {self.layers}, '
+                    f'not {self.channels}: set channels={found}'
+                )
         for index, in_channels in enumerate(channels):
             self.add_module(f'mlp_{index}', perceptron(in_channels, width))
 
+    def init_weights(self) -> None:
+        """Read the weights of a frozen network; called once before training."""
+        if self.feature_net is not None:
+            self.feature_net.init_weights()
+
     def extract(self, images: Tensor, generator: Any = None) -> list[Tensor]:
-        """Features of the generator's encoder, each of shape (B, C, h, w).
+        """Features of the frozen network or the generator's encoder, each of shape (B, C, h, w).
 
         Raises:
-            ValueError: If no generator is given.
+            ValueError: If a generator is needed and none is given.
         """
+        if self.feature_net is not None:
+            return list(self.feature_net(images).values())
         if generator is None:
             raise ValueError(
                 'PatchNCELoss sees images through the generator: give it with the images'

@@ -6,6 +6,7 @@ import torch
 
 from sesim_mmagic.losses import PatchNCELoss
 from sesim_mmagic.networks import ResNetBlurGenerator
+from tests.tiny import TINY_VGG, pictures
 
 LAYERS, CHANNELS = (0, 4, 12), (3, 8, 16)
 
@@ -54,6 +55,20 @@ def slow_loss(loss, source, translated):
                 entropies.append(np.log(np.exp(logits - logits[n]).sum()))
         layers.append(np.mean(entropies))
     return loss.loss_weight * np.mean(layers)
+
+
+def test_sees_through_a_frozen_network():
+    names = ('relu1_2', 'relu2_2')
+    loss = tiny_loss(layers=names, channels=(8, 16), feature_net=TINY_VGG)
+    assert not loss.needs_generator and not any('feature_net' in n for n in loss.state_dict())
+    source, translated = pictures(dtype=torch.float64), pictures(1, dtype=torch.float64)
+    maps = [list(loss.feature_net(images).values()) for images in (source, translated)]
+    value = loss(source, translated.requires_grad_())
+    assert value.item() == pytest.approx(slow_loss(loss, *maps))
+    value.backward()
+    assert translated.grad.abs().sum() > 0 and loss.mlp_1[0].weight.grad.abs().sum() > 0
+    with pytest.raises(ValueError, match=r'has \(8, 16\) channels .* set channels=\(8, 16\)'):
+        tiny_loss(layers=names, channels=(3, 16), feature_net=TINY_VGG)
 
 
 @pytest.mark.parametrize('temperature', [0.07, 0.5])
