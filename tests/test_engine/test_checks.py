@@ -1,5 +1,6 @@
 """What a validation or a test would stumble over is said before the work, all of it at once."""
 
+import copy
 import json
 
 import pytest
@@ -11,6 +12,7 @@ from sesim_mmagic.apis.command_line import CommandError
 from sesim_mmagic.engine.checks import prepare_test
 from sesim_mmagic.registry import METRICS
 from tests.test_engine import tiny
+from tests.tiny import TINY_PROJECTED
 
 
 def with_metric(config, work_dir, metric):
@@ -100,12 +102,16 @@ def test_everything_that_is_missing_is_in_one_message(tmp_path):
     settings['model__structure_loss__feature_net'] = dict(
         _delete_=True, type='sesim_mmagic.VGG16Features', pretrained='vgg.pth'
     )
+    beside = copy.deepcopy(TINY_PROJECTED)
+    beside['network']['feature_net'].update(pretrained='judge.pth', seed=None, width=1.0)
+    settings['model__more_discriminators'] = dict(projected=beside)
     with pytest.raises(ValueError) as info:
         tiny.train(config, tmp_path / 'work', **settings)
     message = str(info.value)
     for part in (
-        '4 things keep the training from starting',
+        '5 things keep the training from starting',
         "model.structure_loss: VGG16 weights 'vgg.pth' do not exist",
+        "model.more_discriminators.projected: VGG16 weights 'judge.pth' do not exist",
         'val_evaluator.0 (DistributionScores): DistributionScores: density needs at least 7 real',
         "val_evaluator.1 (PairedScores): PairedScores measures translations into 'zebra'",
         "test_evaluator.0 (PairedScores): LPIPS backbone weights 'alex.pth' do not exist",

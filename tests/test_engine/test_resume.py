@@ -74,14 +74,19 @@ def test_resume_is_exact(config, unbroken, tmp_path, iteration, moment, workers,
 def test_resume_is_exact_with_parameters_in_the_generators_optimizer(config, tmp_path):
     """PatchNCE, mirrored batches: perceptrons, their moments and the draws come back.
 
-    Likewise a second discriminator, its spectral norms, and the draws of what both see.
+    Likewise a second discriminator, its spectral norms, the draws of what both see and of its
+    penalty.
     """
     adam = dict(optimizer=dict(type='Adam', lr=1e-3))
     settings = dict(
         model__flip_equivariance=True,
         model__augmentation=dict(colour=True, translation=0.25),
         model__more_discriminators=dict(
-            projected={**TINY_PROJECTED, 'augmentation': dict(cutout=0.5)}
+            projected={
+                **TINY_PROJECTED,
+                'augmentation': dict(cutout=0.5),
+                'gradient_penalty_weight': 0.1,
+            }
         ),
         model__structure_loss=dict(
             _delete_=True,
