@@ -175,6 +175,8 @@ def shrink(config):
         config.num_layers = 2
     elif kind == 'sesim_mmagic.StyleGAN2Discriminator':
         config.size = SIDE // 2
+    elif kind == 'sesim_mmagic.ProjectedDiscriminator':
+        config.update(min_side=0, channels=8)
     elif kind == 'sesim_mmagic.StructureDistance':
         config.loss = dict(type='sesim_mmagic.FSeSimLoss', num_patches=-1, feature_net=random_vgg)
     elif kind == 'sesim_mmagic.LPIPSDiversity':
