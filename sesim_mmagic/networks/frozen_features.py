@@ -104,11 +104,12 @@ class FrozenFeatures(nn.Module, metaclass=ABCMeta):
         """
         deepest = max(self.strides, key=lambda layer: self.strides[layer])
         smallest = self.strides[deepest]
-        if images.dim() != 4 or images.shape[1] != 3 or min(images.shape[2:]) < smallest:
+        are_pictures = images.dim() == 4 and images.shape[1] == 3
+        if not are_pictures or min(images.shape[2:]) < smallest:
+            advice = ': give larger pictures, or shallower layers' if are_pictures else ''
             raise ValueError(
                 f'{type(self).__name__} expects images of shape (B, 3, H, W), both sides at least '
-                f'{smallest} for {deepest}; got {tuple(images.shape)}: give larger pictures, or '
-                'shallower layers'
+                f'{smallest} for {deepest}; got {tuple(images.shape)}{advice}'
             )
         self.init_weights()
         assert self.network is not None

@@ -13,6 +13,8 @@ if not (ROOT / 'docs/guide').is_dir():  # a source distribution
 FILES = markdown.files()
 _TOOLS = re.compile(r'(?<![\w/.])((?:configs|tools|docs)/[\w./{},*$-]+\.(?:py|sh))(?![\w])')
 _OPTION = re.compile(r'(?<![\w-])--[a-z][a-z-]*')
+# Tools of earlier commits, which pages may name with the last commit that had them.
+GONE = {'tools/benchmark/structure.py': '8289582'}
 
 
 def name(path):
@@ -85,7 +87,8 @@ def test_links_lead_somewhere(path):
 @pytest.mark.parametrize('path', FILES, ids=name)
 def test_files_in_code_exist(path):
     text = path.read_text(encoding='utf-8')
-    missing = [file for file in named_files(text) if not list(ROOT.glob(file))]
+    files = [file for file in named_files(text) if GONE.get(file, 'not gone') not in text]
+    missing = [file for file in files if not list(ROOT.glob(file))]
     assert not missing
 
 
@@ -95,6 +98,7 @@ def test_options_in_commands_exist(path):
     unknown = [
         f'{tool} {option}'
         for tool, given in commands(text)
+        if tool not in GONE
         for option in given
         if option not in options(tool)
     ]
