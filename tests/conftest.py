@@ -20,6 +20,14 @@ yapf_api.FormatCode = lambda text, **style: (text + '\n', False)
 torch.set_num_threads(1 if 'PYTEST_XDIST_WORKER' in os.environ else 2)
 
 
+def pytest_collection_modifyitems(items):
+    """Leave out what needs a GPU where there is none, and say so."""
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker('gpu'):
+                item.add_marker(pytest.mark.skip(reason='it needs a GPU; PyTorch finds none'))
+
+
 @pytest.fixture(autouse=True)
 def fixed_seeds():
     """Each test starts from the same state of every global generator, whatever ran before it."""

@@ -67,8 +67,8 @@ class LossStep(Step):
 
     Args:
         spec (dict): ``loss`` (index in ``LOSSES``), ``dense`` (whether it is ours; else it is the
-            loop, or the authors' with our heads if there is a ``reference``), and what every step
-            takes.
+            loop, or the authors' with our heads if there is a ``reference``), ``shapes`` of the
+            layers' maps, and what every step takes.
     """
 
     def __init__(self, spec: dict) -> None:
@@ -81,7 +81,7 @@ class LossStep(Step):
         loss = kind(patch_size=patch_size, loss_weight=1.0, feature_net=FEATURE_NET)
         loss = loss.to(spec['device'])
         self.compare = authors_loss(reference, loss) if reference else loss.compare
-        pairs = [torch.randn(2, *shape).cumsum(dim=0) for shape in SHAPES]
+        pairs = [torch.randn(2, *shape).cumsum(dim=0) for shape in spec['shapes']]
         self.pairs = [pair.to(spec['device']) for pair in pairs]
         # Libraries allocate when first used: let a small step do that before the measurement.
         self.outcome([maps[..., :8, :8] for maps in self.pairs])
@@ -106,7 +106,7 @@ def main(argv: list[str] | None = None) -> None:
     command_line.check_out(args.out, args.overwrite)
     settings = {**vars(args), 'threads': torch.get_num_threads(), 'results': []}
     for index, (kind, patch_size) in enumerate(LOSSES):
-        spec = {**settings, 'loss': index, 'dtype': 'float32', 'warmup': 0}
+        spec = {**settings, 'loss': index, 'shapes': SHAPES, 'dtype': 'float32', 'warmup': 0}
         methods = [
             (f'{kind.__name__}, patch size {patch_size}, {form}', LossStep, dict(spec, dense=dense))
             for form, dense in (('dense', True), ('loop', False))

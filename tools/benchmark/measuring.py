@@ -21,12 +21,17 @@ NEW_PROCESS.set_forkserver_preload(['sesim_mmagic', 'mmagic.models', 'sesim_mmag
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what the benchmarks of steps share."""
-    text = "folder of the authors' code, F-LSeSim"
-    parser.add_argument('--reference', type=_reference, help=text)
+    add_reference(parser)
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
     positive = command_line.whole_number(1)
     parser.add_argument('--repeats', type=positive, default=7, help='measured rounds')
     command_line.add_out(parser, help='JSON file for the results')
+
+
+def add_reference(parser: argparse.ArgumentParser) -> None:
+    """Add ``--reference``."""
+    text = "folder of the authors' code, F-LSeSim"
+    parser.add_argument('--reference', type=_reference, help=text)
 
 
 def _reference(text: str) -> str:
@@ -83,7 +88,7 @@ def _answer(sender: Any, function: Callable, args: tuple) -> None:
     _be_quiet()
     try:
         sender.send((function(*args), None))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         first = str(error).strip().partition('\n')[0]
         sender.send((None, f'{type(error).__name__}: {first}'))
 

@@ -31,7 +31,7 @@ class OurStep(Step):
             enable_amp(cfg)
         cfg.model.update({name: True for name in ('channels_last', 'compile') if spec[name]})
         loss = cfg.model.get('structure_loss')
-        if loss:
+        if loss and loss.type != 'sesim_mmagic.PatchNCELoss':  # it sees through the generator
             net = {'type': 'sesim_mmagic.VGG16Features', **(loss.get('feature_net') or {})}
             loss.feature_net = {**net, 'pretrained': None, 'seed': 0}
         init_default_scope(cfg.get('default_scope', 'mmagic'))

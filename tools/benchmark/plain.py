@@ -68,7 +68,8 @@ class PlainStep(Step):
         keys = [key for key in cfg.optim_wrapper if key in self.parts()]
         self.optimizers = {key: self.adam(key, cfg.optim_wrapper[key]) for key in keys}
         enabled = spec['dtype'] == 'float16'
-        self.scaler = torch.amp.GradScaler(spec['device'], enabled=enabled)
+        # A small scale: steps whose gradients overflow are left out, and are none to measure.
+        self.scaler = torch.amp.GradScaler(spec['device'], init_scale=2.0**8, enabled=enabled)
 
     @property
     def has_styles(self) -> bool:
