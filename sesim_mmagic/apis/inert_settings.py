@@ -106,6 +106,7 @@ TRAINING_ONLY = dict(
     structure_identity_weight=0.0,
     loss_config=None,
     compile=False,
+    with_cp=False,
 )
 
 

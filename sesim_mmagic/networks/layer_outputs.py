@@ -1,6 +1,6 @@
 """Outputs of numbered layers, for losses that look through a generator."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -51,18 +51,18 @@ class LayeredGenerator(BaseModule):
 
 
 def run_layers(
-    modules: Iterable[nn.Module], images: Tensor, layers: Sequence[int]
+    modules: nn.Sequential, images: Tensor, layers: Sequence[int]
 ) -> tuple[Tensor, list[Tensor]]:
     """Call modules one after the other, and keep the outputs of some, numbered from 0, ascending.
 
     Returns:
         tuple[Tensor, list[Tensor]]: Output of the last module, and those of the wanted ones.
     """
-    features, wanted = images, []
-    for index, module in enumerate(modules):
-        if getattr(module, 'inplace', False) and index - 1 in layers:
+    features, wanted, begin = images, [], 0
+    for end in [*(layer + 1 for layer in layers), len(modules)]:
+        if begin and begin < end and getattr(modules[begin], 'inplace', False):
             features = features.clone()  # the activation would overwrite what was asked for
-        features = module(features)
-        if index in layers:
-            wanted.append(features)
-    return features, wanted
+        features = modules[begin:end](features)
+        wanted.append(features)
+        begin = end
+    return features, wanted[:-1]

@@ -50,6 +50,9 @@ class DomainTranslator(Translator, BaseTranslationModel):
             Defaults to False.
         compile (bool | dict): Compile the networks; a dictionary holds arguments of
             ``torch.compile``. Defaults to False.
+        with_cp (bool): Compute the networks' maps again in the backward pass, in place of keeping
+            them: the same gradients in less memory (activation checkpointing).
+            Excludes ``compile``. Defaults to False.
 
     Raises:
         ValueError: If the settings do not fit together.
@@ -76,6 +79,7 @@ class DomainTranslator(Translator, BaseTranslationModel):
         size_divisor: int = 4,
         channels_last: bool = False,
         compile: bool | dict = False,
+        with_cp: bool = False,
     ) -> None:
         check_texts(self, source_domain=source_domain, target_domain=target_domain)
         check_ints(self, 1, size_divisor=size_divisor)
@@ -116,7 +120,7 @@ class DomainTranslator(Translator, BaseTranslationModel):
         )
         self.structure_loss = MODELS.build(structure_loss) if structure_loss else None
         self.perceptual_loss = MODELS.build(perceptual_loss) if perceptual_loss else None
-        self._finish(ema, channels_last, compile)
+        self._finish(ema, channels_last, compile, with_cp)
 
     def _training_images(self, data: dict) -> tuple[Tensor, Tensor]:
         """Images of source and target domain, each (B, 3, H, W), values in [-1, 1]."""

@@ -38,6 +38,9 @@ class StructureLossMixin(Translator):
             Defaults to None.
         compile (bool | dict): Compile the networks; a dictionary holds arguments of
             ``torch.compile``. Defaults to False.
+        with_cp (bool): Compute the networks' maps again in the backward pass, in place of keeping
+            them: the same gradients in less memory (activation checkpointing).
+            Excludes ``compile``. Defaults to False.
 
     Raises:
         ValueError: A setting makes no sense, or MMagic's model reads no such weight.
@@ -54,6 +57,7 @@ class StructureLossMixin(Translator):
         ema: dict | None = None,
         channels_last: bool = False,
         compile: bool | dict = False,
+        with_cp: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -72,7 +76,7 @@ class StructureLossMixin(Translator):
         if self.discriminators is not None:
             self.discriminators = DomainNetworks(self.discriminators)
         self.structure_loss = MODELS.build(structure_loss) if structure_loss else None
-        self._finish(ema, channels_last, compile)
+        self._finish(ema, channels_last, compile, with_cp)
 
     def get_other_domains(self, domain: str) -> list[str]:
         """The other domains, in the order they were declared."""

@@ -53,7 +53,11 @@ class Translator(BaseModel):
     num_styles: int = 0
 
     def _finish(
-        self, ema: dict | None, channels_last: bool, compile: bool | dict[str, Any]
+        self,
+        ema: dict | None,
+        channels_last: bool,
+        compile: bool | dict[str, Any],
+        with_cp: bool,
     ) -> None:
         """The end of a subclass's construction: what needs all networks to be there.
 
@@ -62,6 +66,7 @@ class Translator(BaseModel):
                 generators.
             channels_last (bool): See :func:`accelerate`.
             compile (bool | dict): See :func:`accelerate`.
+            with_cp (bool): See :func:`accelerate`.
         """
         adapt_channels(self)  # before the average is copied
         self.generator_ema = None
@@ -71,9 +76,9 @@ class Translator(BaseModel):
         losses = self.image_losses.values()
         check_channel_order(self.data_preprocessor, *self.feature_users.values())
         check_generator_features(self.structure_loss, *self.generators.values())
-        networks = [*self.generators.values(), *(self.discriminators or {}).values()]
-        networks += [loss.feature_net for loss in losses if isinstance(loss, FeatureLoss)]
-        accelerate(self, networks, channels_last, compile)
+        others = list((self.discriminators or {}).values())
+        others += [loss.feature_net for loss in losses if isinstance(loss, FeatureLoss)]
+        accelerate(self, others, channels_last, compile, with_cp)
         if compile is not False and self.adversaries is not None:
             self.adversaries.check_compiled()
         self._channels_last = channels_last

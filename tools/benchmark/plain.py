@@ -16,6 +16,7 @@ from steps import Step
 from torch import Tensor, nn
 
 from sesim_mmagic.losses import LearnedStructureLoss
+from sesim_mmagic.networks.recomputing import recompute
 from sesim_mmagic.registry import MODELS
 
 #: Networks of MMagic, what stands for them here, and the settings that both have.
@@ -65,6 +66,8 @@ class PlainStep(Step):
                 part.to(memory_format=torch.channels_last)
         if spec['compile']:
             self.compile()
+        if spec['with_cp']:
+            recompute(self.generators, self.other_networks)
         keys = [key for key in cfg.optim_wrapper if key in self.parts()]
         self.optimizers = {key: self.adam(key, cfg.optim_wrapper[key]) for key in keys}
         enabled = spec['dtype'] == 'float16'
@@ -98,18 +101,19 @@ class PlainStep(Step):
             settings |= dict(layers=layers, channels=self.generators['b'].feature_channels(layers))
         else:
             net = {'type': 'sesim_mmagic.VGG16Features', **(settings.get('feature_net') or {})}
-            net |= {'pretrained': None, 'seed': 0, **self.checkpointing}
+            net |= {'pretrained': None, 'seed': 0}
             settings['feature_net'] = {**net, 'width': 0.125} if self.spec['narrow'] else net
-        return self.built(settings, checkpointing=False)
+        return self.built(settings)
 
     @property
-    def checkpointing(self) -> dict:
-        """The setting of a network that computes activations again in its backward pass."""
-        return {'with_cp': True} if self.spec['with_cp'] else {}
+    def other_networks(self) -> list[nn.Module]:
+        """Discriminators and feature network."""
+        features = getattr(self.structure_loss, 'feature_net', None)
+        return [*self.discriminators.values()] + [features] * (features is not None)
 
-    def built(self, settings: dict, checkpointing: bool = True) -> Any:
+    def built(self, settings: dict) -> Any:
         """A module of the registry, initialised."""
-        module = MODELS.build({**settings, **(self.checkpointing if checkpointing else {})})
+        module = MODELS.build(settings)
         logging.disable()  # MMEngine notes every tensor
         module.init_weights()
         logging.disable(logging.NOTSET)
@@ -119,9 +123,7 @@ class PlainStep(Step):
         """Compile the networks, as the translators do."""
         if self.cfg.get('gradient_penalty_weight'):
             raise ValueError('its gradient penalty differentiates compiled networks twice')
-        features = getattr(self.structure_loss, 'feature_net', None)
-        networks = [*self.generators.values(), *self.discriminators.values()]
-        for network in networks + [features] * (features is not None):
+        for network in [*self.generators.values(), *self.other_networks]:
             network.compile()
 
     def adam(self, key: str, settings: Any) -> torch.optim.Adam:

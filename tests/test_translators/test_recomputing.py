@@ -1,0 +1,141 @@
+"""Activation checkpointing: the same numbers, bit for bit, in less memory."""
+
+import weakref
+
+import pytest
+import torch
+from mmengine import MessageHub
+from mmengine.optim import OptimWrapper
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from sesim_mmagic.engine import CpuAmpOptimWrapper
+from sesim_mmagic.translators import acceleration
+from tests.test_translators.tiny import (
+    MMAGIC_NETWORKS,
+    TINY_RESNET,
+    TINY_SINGLE_IMAGE,
+    batch,
+    cyclegan,
+    multi_modal,
+    one_sided,
+    optim_wrappers,
+    pix2pix,
+)
+from tests.tiny import TINY_FSESIM, TINY_LSESIM, TINY_PATCH_NCE, TINY_PROJECTED
+
+# Running statistics and dropout.
+BATCH_NORM = {key: {**net, 'norm_cfg': dict(type='BN')} for key, net in MMAGIC_NETWORKS.items()}
+BATCH_NORM['generator']['use_dropout'] = True
+UNET = dict(
+    type='UnetGenerator', in_channels=3, out_channels=3, num_down=5, base_channels=4,
+    norm_cfg=dict(type='BN'), use_dropout=True, init_cfg=dict(type='normal', gain=0.02),
+)  # fmt: skip
+# Noise, and gradients of gradients.
+SINGLE_IMAGE = {
+    **TINY_SINGLE_IMAGE,
+    'generator': {**TINY_SINGLE_IMAGE['generator'], 'noise': True},
+    'gradient_penalty_weight': 1.0,
+    'r1_weight': 1.0,
+}
+# Spectral norm; a random augmentation.
+PROJECTED = dict(more_discriminators=dict(projected=TINY_PROJECTED), augmentation=dict(cutout=0.5))
+SETTINGS = dict(
+    fixed=(one_sided, dict(identity_weight=1.0, generator={**TINY_RESNET, 'dropout': 0.5})),
+    learned=(one_sided, dict(structure_loss=TINY_LSESIM, channels_last=True)),
+    patch_nce=(one_sided, dict(structure_loss=TINY_PATCH_NCE)),
+    projected=(one_sided, PROJECTED),
+    single_image=(one_sided, SINGLE_IMAGE),
+    cyclegan=(cyclegan, dict(structure_loss=TINY_LSESIM, **BATCH_NORM)),
+    unet=(pix2pix, dict(structure_loss=TINY_FSESIM, generator=UNET)),
+    multi_modal=(multi_modal, dict(cycle_weight=1.0)),
+)
+
+
+@pytest.fixture(autouse=True)
+def iteration_of_the_runner():
+    MessageHub.get_current_instance().update_info('iter', 0)
+
+
+def trained(build, wrapper=OptimWrapper, **settings):
+    """Gradients of a training step, then all parameters and buffers of the model."""
+    gradients = {}
+
+    class Recording(wrapper):
+        def step(self, **kwargs):
+            found = [p.grad.clone() for p in self.optimizer.param_groups[0]['params']]
+            gradients.update({f'gradient {len(gradients) + i}': g for i, g in enumerate(found)})
+            super().step(**kwargs)
+
+    model = build(**settings)
+    torch.manual_seed(0)
+    model.train_step(batch(), optim_wrappers(model, Recording))
+    return {**gradients, **model.state_dict()}
+
+
+@pytest.mark.parametrize('name', [*SETTINGS, 'fixed in bfloat16'])
+def test_a_step_is_the_same_bit_for_bit(name):
+    """Gradients, and what is to change once a call: running statistics, power iterations."""
+    build, settings = SETTINGS[name.split()[0]]
+    wrapper = CpuAmpOptimWrapper if 'bfloat16' in name else OptimWrapper
+    expected = trained(build, wrapper, **settings)
+    found = trained(build, wrapper, **settings, with_cp=True)
+    assert list(found) == list(expected)
+    assert not [key for key, value in expected.items() if not torch.equal(found[key], value)]
+
+
+class PeakBytes(TorchDispatchMode):
+    """Counts the bytes of all tensors that were made since it began and are alive."""
+
+    def __init__(self):
+        super().__init__()
+        self.alive, self.bytes, self.peak = {}, 0, 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, torch.Tensor):
+                self.note(tensor.untyped_storage())
+        return out
+
+    def note(self, storage):
+        key, size = storage._cdata, storage.nbytes()
+        if key not in self.alive:
+            self.bytes += size
+            self.peak = max(self.peak, self.bytes)
+            self.alive[key] = weakref.ref(storage, lambda _: self.forget(key, size))
+
+    def forget(self, key, size):
+        del self.alive[key]
+        self.bytes -= size
+
+
+def peak_of_a_step(loss, **settings):
+    # Coarse features: heads of so narrow ones are wide beside the networks.
+    loss = {**loss, 'layers': ('relu3_1',)}
+    generator = {**TINY_RESNET, 'base_channels': 8, 'num_blocks': 3}
+    model = one_sided(generator=generator, structure_loss=loss, **settings)
+    wrappers = optim_wrappers(model, optimizer=torch.optim.SGD)
+    data = batch(1, 96, 96)
+    with PeakBytes() as counter:
+        model.train_step(data, wrappers)
+    return counter.peak
+
+
+@pytest.mark.parametrize('loss', [TINY_FSESIM, TINY_LSESIM], ids=['fixed', 'learned'])
+def test_a_step_takes_half_the_memory(loss):
+    kept = peak_of_a_step(loss)
+    assert peak_of_a_step(loss, with_cp=True) < 0.5 * kept
+
+
+def test_a_generator_without_parts_is_named(monkeypatch):
+    lines = []
+    monkeypatch.setattr(acceleration, 'print_log', lambda line, *_: lines.append(line))
+    pix2pix(generator=UNET, with_cp=True)
+    cyclegan(with_cp=True)
+    assert len(lines) == 1 and 'generators.zebra (UnetGenerator) has no parts' in lines[0]
+
+
+def test_a_compiled_network_decides_itself():
+    with pytest.raises(ValueError, match='with_cp and compile exclude each other.*set one of them'):
+        one_sided(with_cp=True, compile=True)
