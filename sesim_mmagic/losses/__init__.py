@@ -1,5 +1,6 @@
 """Losses: hyper-parameters and heads around the maths of ``functional``."""
 
+from .brightness import BrightnessLoss
 from .fsesim import FSeSimLoss
 from .lsesim import LSeSimLoss
 from .patch_nce import PatchNCELoss
@@ -8,6 +9,7 @@ from .pixel import PixelLoss
 from .structure_loss import LearnedStructureLoss, StructureLoss
 
 __all__ = [
+    'BrightnessLoss',
     'FSeSimLoss',
     'LSeSimLoss',
     'LearnedStructureLoss',

@@ -9,6 +9,7 @@ from sesim_mmagic.utils.checks import check_ints, check_texts
 from .adversary import Adversaries
 from .checks import check_training_batch
 from .domain_networks import DomainNetworks
+from .structure import MoreLosses
 from .translator import Translator
 
 
@@ -40,8 +41,8 @@ class DomainTranslator(Translator, BaseTranslationModel):
             ``augmentation``, ``gradient_penalty_weight`` and ``r1_weight``. They have the
             optimizer of ``discriminators``. Defaults to None.
         structure_loss (dict, optional): Config of a structure loss. Defaults to None.
-        perceptual_loss (dict, optional): Config of a structure loss beside it, such as MUNIT's
-            domain-invariant perceptual loss. Defaults to None.
+        more_losses (dict, optional): Configs of others beside it by a name, see
+            :class:`~sesim_mmagic.translators.structure.MoreLosses`. Defaults to None.
         ema (dict, optional): Arguments of MMEngine's ``ExponentialMovingAverage`` of the
             generators (``momentum``, ``interval``), which then translates. Defaults to None.
         size_divisor (int): The generators need sides that are multiples of this; at test time
@@ -58,8 +59,6 @@ class DomainTranslator(Translator, BaseTranslationModel):
         ValueError: If the settings do not fit together.
     """
 
-    image_loss_names = ('structure_loss', 'perceptual_loss')
-
     def __init__(
         self,
         generator: dict,
@@ -74,7 +73,7 @@ class DomainTranslator(Translator, BaseTranslationModel):
         r1_weight: float = 0.0,
         more_discriminators: dict | None = None,
         structure_loss: dict | None = None,
-        perceptual_loss: dict | None = None,
+        more_losses: dict | None = None,
         ema: dict | None = None,
         size_divisor: int = 4,
         channels_last: bool = False,
@@ -119,7 +118,7 @@ class DomainTranslator(Translator, BaseTranslationModel):
             more_discriminators,
         )
         self.structure_loss = MODELS.build(structure_loss) if structure_loss else None
-        self.perceptual_loss = MODELS.build(perceptual_loss) if perceptual_loss else None
+        self.more_losses = MoreLosses(type(self).__name__, more_losses)
         self._finish(ema, channels_last, compile, with_cp)
 
     def _training_images(self, data: dict) -> tuple[Tensor, Tensor]:

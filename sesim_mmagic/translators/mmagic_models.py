@@ -17,7 +17,7 @@ from .checks import check_training_batch, finite_losses
 from .domain_networks import DomainNetworks, reachable_networks
 from .image_buffer import ImageBuffer
 from .padding import size_divisor_of
-from .structure import Lesson, check_optimizers, learn_structure, structure_distance
+from .structure import Lesson, MoreLosses, check_optimizers, learn_structure, structure_distance
 from .translator import Translator
 
 
@@ -31,6 +31,7 @@ class StructureLossMixin(Translator):
     Args:
         structure_loss (dict, optional): Config of a structure loss between each source and
             its translation. Defaults to None: exactly MMagic's training.
+        more_losses (dict, optional): As of :class:`DomainTranslator`. Defaults to None.
         channels_last (bool): Keep the networks in channels-last memory format.
             Defaults to False.
         ema (dict, optional): Arguments of MMEngine's ``ExponentialMovingAverage`` of the
@@ -54,6 +55,7 @@ class StructureLossMixin(Translator):
         self,
         *args: Any,
         structure_loss: dict | None = None,
+        more_losses: dict | None = None,
         ema: dict | None = None,
         channels_last: bool = False,
         compile: bool | dict = False,
@@ -76,6 +78,7 @@ class StructureLossMixin(Translator):
         if self.discriminators is not None:
             self.discriminators = DomainNetworks(self.discriminators)
         self.structure_loss = MODELS.build(structure_loss) if structure_loss else None
+        self.more_losses = MoreLosses(type(self).__name__, more_losses)
         self._finish(ema, channels_last, compile, with_cp)
 
     def get_other_domains(self, domain: str) -> list[str]:
@@ -111,12 +114,17 @@ class StructureLossMixin(Translator):
         return loss, {**log_vars, **learned}
 
     def _get_gen_loss(self, outputs: dict[str, Tensor]) -> tuple[Tensor, dict]:
-        """MMagic's generator loss plus the structure loss of every direction."""
+        """MMagic's generator loss plus the structure loss, and more, of every direction."""
         loss, log_vars = super()._get_gen_loss(outputs)
-        for target, (source_features, translated_features, *_) in self._lessons.items():
-            distance = structure_distance(self.structure_loss, source_features, translated_features)
-            loss = loss + distance
-            log_vars[f'loss_structure_{target}'] = distance.detach()
+        for target in self._reachable_domains:
+            images = outputs[f'real_{self.domains[target]}'], outputs[f'fake_{target}']
+            distances = self.more_losses(*images)
+            if target in self._lessons:
+                features = self._lessons[target][:2]
+                distances['loss_structure'] = structure_distance(self.structure_loss, *features)
+            for name, distance in distances.items():
+                loss = loss + distance
+                log_vars[f'{name}_{target}'] = distance.detach()
         log_vars['loss'] = loss.detach()
         return loss, log_vars
 

@@ -225,8 +225,7 @@ class MultiModalTranslator(DomainTranslator):
         )
         if self.structure_loss is not None:
             losses['loss_structure'] = structure_distance(self.structure_loss, *direction.features)
-        if self.perceptual_loss is not None:
-            losses['loss_perceptual'] = self.perceptual_loss(source, translated)
+        losses.update(self.more_losses(source, translated))
         weights = self.weights
         if weights['style'] or weights['content'] or weights['cycle']:
             content, style = self.generators(translated, domain=direction.target)

@@ -187,9 +187,8 @@ class OneSidedTranslator(DomainTranslator):
         if loss is not None:
             distance = structure_distance(loss, features.source, features.translated)
             losses['loss_structure'] = distance
-        if self.perceptual_loss is not None:
-            translated = images.translated.flip(3) if mirrored else images.translated
-            losses['loss_perceptual'] = self.perceptual_loss(images.source, translated)
+        translated = images.translated.flip(3) if mirrored else images.translated
+        losses.update(self.more_losses(images.source, translated))
         if self.identity_weight:
             assert images.identity is not None
             target = images.target.flip(3) if mirrored else images.target

@@ -5,15 +5,56 @@ from typing import Any, NamedTuple
 
 import torch
 from mmengine.optim import OptimWrapperDict
-from torch import Tensor
+from torch import Tensor, nn
 
 from sesim_mmagic.losses import LearnedStructureLoss
-from sesim_mmagic.registry import unwrapped
+from sesim_mmagic.registry import MODELS, unwrapped
+from sesim_mmagic.utils.checks import check_keys
 
 OPTIMIZER_KEY = 'structure_loss'
 
+#: Names of losses that translators log themselves.
+_TAKEN = ('structure', 'structure_identity', 'identity', 'contrastive', 'cycle')
+
 #: What a structure loss sees in a batch of images: maps (B, C, h, w).
 Features = list[Tensor]
+
+
+class MoreLosses(nn.ModuleDict):
+    """Losses between a source and its translation that stand beside the structure loss.
+
+    Such as :class:`BrightnessLoss`, or MUNIT's domain-invariant :class:`PerceptualLoss`.
+
+    Args:
+        owner (str): Class of the model, for messages.
+        settings (dict, optional): Configs of structure losses without parameters, by names that
+            end those of the logged losses.
+
+    Raises:
+        ValueError: A name is taken or no name, or a loss learns or looks through the generator.
+    """
+
+    def __init__(self, owner: str, settings: dict | None) -> None:
+        super().__init__()
+        check_keys(owner, settings or (), more_losses=settings)
+        for name, config in (settings or {}).items():
+            where = f'{owner}.more_losses.{name}'
+            if not str(name).isidentifier() or name in _TAKEN:
+                raise ValueError(
+                    f'{where}: losses are logged as loss_NAME, and the name must be an identifier '
+                    f'other than {", ".join(_TAKEN)}'
+                )
+            loss = MODELS.build(config)
+            if loss.needs_generator or any(p.requires_grad for p in loss.parameters()):
+                raise ValueError(
+                    f'{where}: {type(loss).__name__} learns or looks through the generator; set it '
+                    'as structure_loss, and what stands beside it here'
+                )
+            self[name] = loss
+
+    def forward(self, source: Tensor, translated: Tensor) -> dict[str, Tensor]:
+        """Each loss, weighted, of images (B, 3, H, W) in [-1, 1], by the name in the log."""
+        return {f'loss_{name}': loss(source, translated) for name, loss in self.items()}
 
 
 class Lesson(NamedTuple):

@@ -21,6 +21,7 @@ from .domain_networks import drop_wrapper_names
 from .moving_average import MovingAverage
 from .one_channel import adapt_channels
 from .padding import pad_to_multiple
+from .structure import MoreLosses
 
 
 class Translator(BaseModel):
@@ -33,9 +34,9 @@ class Translator(BaseModel):
         size_divisor (int): Sides of the images that the generators take are multiples of this.
         smallest_side (int): No side is shorter.
         structure_loss (nn.Module, optional): Maybe in a distributed wrapper.
+        more_losses (MoreLosses): Losses beside it, by their names.
         generator_ema (MovingAverage, optional): Moving average of ``generators``.
         adversaries (Adversaries, optional): How scores of ``discriminators`` become losses.
-        image_loss_names (tuple[str, ...]): Attributes that hold losses between images.
         style_channels (int): Numbers that describe a style, S; 0 where there are no styles.
         num_styles (int): Translations of a source in a test; 0 where there are no styles.
     """
@@ -46,9 +47,9 @@ class Translator(BaseModel):
     size_divisor: int
     smallest_side: int
     structure_loss: nn.Module | None
+    more_losses: MoreLosses
     generator_ema: MovingAverage | None
     adversaries: Any = None
-    image_loss_names: tuple[str, ...] = ('structure_loss',)
     style_channels: int = 0
     num_styles: int = 0
 
@@ -99,8 +100,9 @@ class Translator(BaseModel):
     @property
     def image_losses(self) -> dict[str, StructureLoss]:
         """Losses between source and translation, by their settings and without wrappers."""
-        losses = {name: unwrapped(getattr(self, name)) for name in self.image_loss_names}
-        return {name: loss for name, loss in losses.items() if loss is not None}
+        losses = {f'more_losses.{name}': loss for name, loss in self.more_losses.items()}
+        loss = unwrapped(self.structure_loss)
+        return losses if loss is None else {'structure_loss': loss, **losses}
 
     @property
     def feature_users(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from tests.tiny import TINY_FSESIM, TINY_LSESIM, TINY_PATCH_NCE, TINY_VGG, pictu
 
 LAYERS = dict(layers=('relu1_2', 'relu2_2'), feature_net=TINY_VGG)
 LOSSES = dict(
+    brightness=dict(type='sesim_mmagic.BrightnessLoss', margin=1.0),
     pixel=dict(type='sesim_mmagic.PixelLoss'),
     perceptual=dict(type='sesim_mmagic.PerceptualLoss', **LAYERS),
     domain_invariant=dict(type='sesim_mmagic.PerceptualLoss', **LAYERS, domain_invariant=True),

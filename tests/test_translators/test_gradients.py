@@ -81,7 +81,7 @@ STEPS.update(
     ),
     r1=lambda **kwargs: one_sided(r1_weight=1.0, buffer_size=0, **kwargs),
     domain_invariant=lambda **kwargs: multi_modal(
-        perceptual_loss={**LOSSES['perceptual'], 'domain_invariant': True}, **kwargs
+        more_losses=dict(perceptual={**LOSSES['perceptual'], 'domain_invariant': True}), **kwargs
     ),
     raw_l1=lambda **kwargs: one_sided(
         structure_loss={**TINY_FSESIM, 'distance': 'l1', 'normalize': False}, **kwargs

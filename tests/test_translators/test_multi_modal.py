@@ -121,7 +121,7 @@ def test_a_perceptual_loss_stands_beside_the_structure_loss():
         type='sesim_mmagic.PerceptualLoss', layers=('relu2_2',), loss_weight=1.0,
         feature_net=TINY_FSESIM['feature_net'],
     )  # fmt: skip
-    model = multi_modal(perceptual_loss=perceptual)
+    model = multi_modal(more_losses=dict(perceptual=perceptual))
     losses = model.train_step(batch(), optim_wrappers(model))
     assert losses['loss_perceptual'] > 0 and losses['loss_structure'] > 0
 

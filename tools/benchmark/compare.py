@@ -14,6 +14,7 @@ machine changes no result. ``--time`` measures ``step_ms`` of all methods, one a
 """
 
 import argparse
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
@@ -177,7 +178,7 @@ def spread(values: Sequence[float]) -> str:
     """Mean of values with the smallest and the largest."""
     numbers = [mean(values), min(values), max(values)]
     digits = 3 if max(map(abs, numbers)) < 10 else 1
-    middle, low, high = (f'{value:.{digits}f}'.replace('0.', '.', 1) for value in numbers)
+    middle, low, high = (re.sub(r'^(-?)0\.', r'\1.', f'{value:.{digits}f}') for value in numbers)
     return middle if len(values) == 1 else f'{middle} ({low} to {high})'
 
 

@@ -25,5 +25,7 @@ model = dict(
             rms=(5.0, 8.0, 7.4),
         ),
     ),
+    # Self-similarity does not tell a picture from its negative: a third of short runs painted that.
+    more_losses=dict(brightness=dict(type='sesim_mmagic.BrightnessLoss')),
     ema=dict(momentum=0.005),
 )
