@@ -11,9 +11,12 @@ from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 from mmengine.registry import DefaultScope
 from PIL import Image, ImageDraw
+from torchvision.models.vgg import cfgs, make_layers
 
 from sesim_mmagic.datasets import write_shapes
 
@@ -163,6 +166,28 @@ def test_a_comparison_runs_nothing_twice_and_reports_what_is_missing(
     assert lines == [line for line in again.splitlines() if '| 4 steps |' in line]
     call('compare', file, *place, '--report')
     assert len(re.findall(r'\| 1 of 2 \|', capsys.readouterr().out)) == 4
+
+
+def test_a_judge_scores_the_translations_as_sets(comparison, dataset, call, capsys, tmp_path):
+    file, folder, _ = comparison
+    judge = tmp_path / 'judge.pth'
+    weights = make_layers(cfgs['D']).state_dict()
+    torch.save({f'features.{name}': weight for name, weight in weights.items()}, judge)
+    place = '--data-root', dataset, '--out', folder, '--methods', 'FSeSim', '--report'
+    call('compare', file, *place, '--judge', judge)
+    header, *rows = re.findall(r'^\| (?:budget|4 steps).*', capsys.readouterr().out, re.M)
+    names, values = (
+        [cell.strip() for cell in line.strip('| ').split('|')] for line in (header, rows[0])
+    )
+    found = dict(zip(names, values, strict=True))
+    test = folder / 'tiny/fsesim_4iters_seed1/test'
+    pictures = [np.array(Image.open(path)) for path in (test / 'truths/flat').glob('*.png')]
+    spread = np.stack([p.mean((0, 1)) for p in pictures]).var(0).mean() ** 0.5
+    assert float(found['colours of truth']) == pytest.approx(spread, rel=0.02)
+    assert float(found['judge KID']) != 0 and float(found['SWD']) > 0
+    with pytest.raises(SystemExit):
+        call('compare', file, *place, '--judge', tmp_path / 'none.pth')
+    assert "none.pth' does not exist" in capsys.readouterr().err
 
 
 def test_the_time_of_a_step_is_measured_alone(comparison, dataset, call, capsys, monkeypatch):

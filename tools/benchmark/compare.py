@@ -1,7 +1,8 @@
 """Compare methods over seeds, each for the same time or the same number of steps.
 
     python tools/benchmark/compare.py FILE [FILE ...] [--budgets ...] [--methods ...] [--seeds ...]
-        [--data-root FOLDER] [--jobs 2] [--out work_dirs/compare] [--report | --time]
+        [--data-root FOLDER] [--jobs 2] [--out work_dirs/compare] [--judge WEIGHTS]
+        [--report | --time]
 
 A file, such as ``tools/benchmark/comparisons/features_kaokore.yaml``, describes a comparison: see
 :class:`Comparison`. Each method trains with each seed, on one core, for the iterations of each
@@ -9,11 +10,16 @@ budget; its last iteration is tested. What has ended is not run again, what was 
 on from its last checkpoint. At the end of each comparison: a table, all results as JSON and a grid
 of pictures of the first seed. ``--report`` trains nothing, and says what is missing.
 
+``--judge`` adds scores of the translations as a set beside the truths: KID x 1000 in features of a
+VGG16 that no training here uses (``tools/model_converters/vgg16_from_hed.py``), sliced Wasserstein
+distance of patches, spread of the pictures' mean colours (docs/guide/evaluation.md).
+
 Equal time is counted, not taken: the iterations that a method's ``step_ms`` allows, so that a busy
 machine changes no result. ``--time`` measures ``step_ms`` of all methods, one alone at a time.
 """
 
 import argparse
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, dataclass, field, fields
@@ -68,6 +74,9 @@ class Comparison:
     split: str = 'test'
 
 
+#: Columns that a judge adds.
+JUDGED = 'judge KID', 'SWD', 'colours', 'colours of truth'
+
 #: Trainings by budget, title and seed.
 Trainings = dict[tuple[str, str, int], Training]
 
@@ -83,6 +92,7 @@ def parse_args() -> argparse.Namespace:
     number = command_line.whole_number(1)
     parser.add_argument('--jobs', type=number, default=2, help='trainings at a time')
     parser.add_argument('--out', default='work_dirs/compare', help='folder for everything')
+    parser.add_argument('--judge', type=Path, help='weights of a VGG16 that no training uses')
     only = parser.add_mutually_exclusive_group()
     only.add_argument('--report', action='store_true', help='of what has ended; train nothing')
     only.add_argument('--time', action='store_true', help='measure the time of a step alone')
@@ -174,6 +184,23 @@ def trainings_of(comparison: Comparison, folder: Path) -> Trainings:
     }
 
 
+def judged(training: Training, judge: Path, target: str) -> dict[str, float]:
+    """Scores of a training's translations as a set; noted in its folder, by the judge's name."""
+    from sesim_mmagic.apis import evaluate_folder
+
+    test, noted = (
+        Path(training.work_dir, 'test'),
+        Path(training.work_dir, f'judged_{judge.stem}.json'),
+    )
+    if not noted.exists():
+        folders = test / 'translations' / target, test / 'truths' / target
+        scores = dict(scores=('kid', 'appearance'), set_features=str(judge))
+        write_json(noted, evaluate_folder(folders[0], real=folders[1], **scores))
+    scores = {key.rpartition('/')[2]: value for key, value in json.loads(noted.read_text()).items()}
+    values = 1000 * scores[f'kid_vgg16_{judge.stem}'], scores['swd'], scores['colour_spread']
+    return dict(zip(JUDGED, (*values, scores['colour_spread_real']), strict=True))
+
+
 def spread(values: Sequence[float]) -> str:
     """Mean of values with the smallest and the largest."""
     numbers = [mean(values), min(values), max(values)]
@@ -182,12 +209,19 @@ def spread(values: Sequence[float]) -> str:
     return middle if len(values) == 1 else f'{middle} ({low} to {high})'
 
 
-def make_rows(comparison: Comparison, trainings: Trainings) -> Iterator[dict]:
+def make_rows(comparison: Comparison, trainings: Trainings, judge: Path | None) -> Iterator[dict]:
     """Lines of the table: one for each budget and method, over seeds."""
+    columns = [*comparison.scores, *(JUDGED if judge else ())]
     for budget in comparison.budgets:
         for title, method in comparison.methods.items():
             own = [t for key, t in trainings.items() if key[:2] == (budget, title)]
-            results = [result for training in own if (result := training.results())]
+            ended = [training for training in own if training.results()]
+            results = [training.results() for training in ended]
+            scores = [{name: r['scores'][name] for name in comparison.scores} for r in results]
+            if judge:
+                target = comparison.domains[1]
+                for training, known in zip(ended, scores, strict=True):
+                    known.update(judged(training, judge, target))
             yield {
                 'budget': budget,
                 'method': title,
@@ -195,18 +229,15 @@ def make_rows(comparison: Comparison, trainings: Trainings) -> Iterator[dict]:
                 'ms a step': method.step_ms or '-',
                 'seeds': f'{len(results)} of {len(own)}',
                 'peak MB': median(r['peak_mb'] for r in results) if results else '-',
-                **{
-                    score: spread([r['scores'][score] for r in results]) if results else '-'
-                    for score in comparison.scores
-                },
+                **{name: spread([s[name] for s in scores]) if scores else '-' for name in columns},
             }
 
 
-def report(comparison: Comparison, trainings: Trainings, name: Path) -> None:
+def report(comparison: Comparison, trainings: Trainings, name: Path, judge: Path | None) -> None:
     """Write and print the table, write the results and the pictures."""
     from sesim_mmagic.utils.files import write_atomically
 
-    lines = table(list(make_rows(comparison, trainings)))
+    lines = table(list(make_rows(comparison, trainings, judge)))
     print(f'\n{name.name}\n\n{lines}\n')
     ended = {key: training for key, training in trainings.items() if training.results()}
     if not ended:
@@ -240,6 +271,8 @@ def time_steps(comparison: Comparison, folder: Path) -> None:
 def main() -> None:
     """Run what is missing and show all of it."""
     args = parse_args()
+    if args.judge and not args.judge.is_file():
+        raise command_line.CommandError(f"--judge: '{args.judge}' does not exist")
     comparisons = {file: read_comparison(file, args) for file in args.files}
     for file, comparison in comparisons.items():
         folder = Path(args.out, file.stem)
@@ -249,7 +282,7 @@ def main() -> None:
         trainings = trainings_of(comparison, folder)
         if not args.report:
             train_all(list({t.work_dir: t for t in trainings.values()}.values()), args.jobs)
-        report(comparison, trainings, Path(args.out, file.stem))
+        report(comparison, trainings, Path(args.out, file.stem), args.judge)
 
 
 if __name__ == '__main__':
