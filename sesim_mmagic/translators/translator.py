@@ -100,9 +100,10 @@ class Translator(BaseModel):
     @property
     def image_losses(self) -> dict[str, StructureLoss]:
         """Losses between source and translation, by their settings and without wrappers."""
-        losses = {f'more_losses.{name}': loss for name, loss in self.more_losses.items()}
-        loss = unwrapped(self.structure_loss)
-        return losses if loss is None else {'structure_loss': loss, **losses}
+        beside: Any = self.more_losses
+        losses = {'structure_loss': unwrapped(self.structure_loss)}
+        losses |= {f'more_losses.{name}': loss for name, loss in beside.items()}
+        return {name: loss for name, loss in losses.items() if loss is not None}
 
     @property
     def feature_users(self) -> dict[str, Any]:
