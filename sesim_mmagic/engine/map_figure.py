@@ -1,6 +1,7 @@
 """A figure of pictures and similarity maps side by side."""
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from sesim_mmagic.utils.names import printable
 _MIN_CELL, _MAX_CELL = 128, 256
 _GAP, _GROUP_GAP, _MARGIN = 4, 18, 6
 _LABEL_WIDTH, _HEADING_HEIGHT, _NOTE_HEIGHT = 18, 36, 16
-_LETTER_WIDTH = 7
+_LETTER_WIDTH, _LINE_HEIGHT = 7, 12
 _DPI = 100
 
 
@@ -56,10 +57,14 @@ def draw_maps(
     # Only maps have a note below them.
     line = _GAP + (_NOTE_HEIGHT if any(cell.values.ndim == 2 for cell in rows[0][1]) else 0)
     lefts = _left_edges(groups, width)
-    size = lefts[-1] + width + _MARGIN, _HEADING_HEIGHT + sum(heights) + line * len(rows)
+    names = [wrap(name, width // 6) or [''] for _, names in groups for name in names]
+    top = _HEADING_HEIGHT + _LINE_HEIGHT * (max(map(len, names)) - 1)
+    size = lefts[-1] + width + _MARGIN, top + sum(heights) + line * len(rows)
     figure = Figure((size[0] / _DPI, size[1] / _DPI), dpi=_DPI)
     _write_headings(figure, groups, lefts, width)
-    top = _HEADING_HEIGHT
+    for left, lines in zip(lefts, names, strict=True):
+        for number, text in enumerate(reversed(lines)):  # they end just above the pictures
+            _write(figure, left + width / 2, top - 10 - _LINE_HEIGHT * number, text)
     for (label, cells), height in zip(rows, heights, strict=True):
         room = max(4, height // _LETTER_WIDTH)
         label = label if len(label) <= room else f'{label[: room - 1]}…'
@@ -93,8 +98,6 @@ def _write_headings(
     for heading, names in groups:
         own = [next(edges) for _ in names]
         _write(figure, (own[0] + own[-1] + width) / 2, 9, heading, weight='bold')
-        for left, name in zip(own, names, strict=True):
-            _write(figure, left + width / 2, 26, name)
 
 
 def _draw(figure: Figure, cell: Cell, left: int, top: int, width: int, height: int) -> None:

@@ -204,7 +204,7 @@ def judged(training: Training, judge: Path, target: str) -> dict[str, float]:
 def spread(values: Sequence[float]) -> str:
     """Mean of values with the smallest and the largest."""
     numbers = [mean(values), min(values), max(values)]
-    digits = 3 if max(map(abs, numbers)) < 10 else 1
+    digits = 3 if max(map(abs, numbers)) < 2 else 1
     middle, low, high = (re.sub(r'^(-?)0\.', r'\1.', f'{value:.{digits}f}') for value in numbers)
     return middle if len(values) == 1 else f'{middle} ({low} to {high})'
 
