@@ -64,7 +64,7 @@ def check_pictures(cfg: Config, parts: Collection[str] = _PARTS) -> None:
     for part in parts:
         for component, settings in _components(cfg, [part]):
             try:
-                if component.get('real_folder') is not None and 'real_folder' in settings:
+                if component.get('real_folder') is not None:
                     if not component.get('skip_broken'):
                         paths = list_pictures(component['real_folder'])
                         broken |= find_broken(paths, component.get('max_image_pixels'))

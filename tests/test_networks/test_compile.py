@@ -24,6 +24,7 @@ LOSSES = dict(fsesim=TINY_FSESIM, lsesim=TINY_LSESIM, patch_nce=TINY_PATCH_NCE)
 
 
 def check_one_graph(function, *inputs):
+    torch._dynamo.reset()  # graphs of other tests count towards its limit
     compiled = torch.compile(function, backend='eager', fullgraph=True)
     torch.manual_seed(0)
     expected = function(*inputs)

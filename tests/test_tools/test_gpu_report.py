@@ -48,7 +48,7 @@ def test_the_plain_loop_does_the_work_of_the_translators():
         spec = gpu_parts.specification(args, config=config, precision='fp32')
         counts = PlainStep(spec).counts()
         assert counts == OurStep({**spec, 'cfg': narrow(read_config(config))}).counts(), name
-        assert counts['generators backward'] > counts['generators forward'] > 0, name
+        assert counts['generators backward'] >= counts['generators forward'] > 0, name
 
 
 def test_every_part_that_needs_no_gpu_runs_on_the_cpu(monkeypatch, tmp_path, capsys):

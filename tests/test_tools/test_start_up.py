@@ -8,7 +8,9 @@ import pytest
 
 TOOLS = Path(__file__).parents[2] / 'tools'
 SCRIPTS = sorted(
-    str(path.relative_to(TOOLS)) for path in TOOLS.rglob('*.py') if '__main__' in path.read_text()
+    str(path.relative_to(TOOLS))
+    for path in TOOLS.rglob('*.py')
+    if "if __name__ == '__main__':" in path.read_text()
 )
 HEAVY = {'torch', 'numpy', 'mmengine', 'mmagic', 'cv2', 'matplotlib', 'nicegui'}
 
