@@ -64,7 +64,7 @@ def check_pictures(cfg: Config, parts: Collection[str] = _PARTS) -> None:
     for part in parts:
         for component, settings in _components(cfg, [part]):
             try:
-                if component.get('real_folder') is not None:
+                if component.get('real_folder') is not None and 'real_folder' in settings:
                     if not component.get('skip_broken'):
                         paths = list_pictures(component['real_folder'])
                         broken |= find_broken(paths, component.get('max_image_pixels'))
@@ -87,6 +87,18 @@ def _components(cfg: Config, parts: Collection[str]) -> Iterator[tuple[dict, Col
             yield from _inside(cfg.get(f'{part}_evaluator'), METRICS)
 
 
+def _settings_of(kind: type) -> set[str]:
+    """Names that a class takes, those that it hands to its bases among them."""
+    names: set[str] = set()
+    for owner in inspect.getmro(kind):
+        if '__init__' in vars(owner):
+            parameters = inspect.signature(vars(owner)['__init__']).parameters
+            names.update(parameters)
+            if all(p.kind is not p.VAR_KEYWORD for p in parameters.values()):
+                break
+    return names
+
+
 def _inside(config: Any, registry: Registry) -> Iterator[tuple[dict, Collection[str]]]:
     if isinstance(config, (list, tuple)):
         for item in config:
@@ -95,6 +107,6 @@ def _inside(config: Any, registry: Registry) -> Iterator[tuple[dict, Collection[
         kind = config.get('type')
         kind = registry.get(kind) if isinstance(kind, str) else kind
         if inspect.isclass(kind):
-            yield config, inspect.signature(kind).parameters.keys()
+            yield config, _settings_of(kind)
         for name in ('dataset', 'datasets', 'metrics'):
             yield from _inside(config.get(name), registry)
