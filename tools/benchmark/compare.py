@@ -85,8 +85,8 @@ def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('files', nargs='+', type=Path, help='descriptions of comparisons')
-    for name in ('budgets', 'methods'):
-        parser.add_argument(f'--{name}', nargs='+', help="the files' unless given")
+    parser.add_argument('--budgets', nargs='+', help="the files' unless given")
+    parser.add_argument('--methods', nargs='+', help="the files' unless given")
     parser.add_argument('--seeds', nargs='+', type=int, help="the files' unless given")
     parser.add_argument('--data-root', help='folder of the data set, if it lies elsewhere')
     number = command_line.whole_number(1)
