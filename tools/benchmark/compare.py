@@ -115,6 +115,12 @@ def read_comparison(file: Path, args: argparse.Namespace) -> Comparison:
         for title, settings in content.pop('methods').items()
     }
     content['methods'] = _chosen(file, 'methods', methods, args.methods)
+    for name, budget in content['budgets'].items():
+        if list(budget) not in (['minutes'], ['iterations']):
+            raise command_line.CommandError(
+                f"'{file}': budget {name!r} must be {{minutes: M}} or {{iterations: N}}, got "
+                f'{budget}'
+            )
     content['budgets'] = _chosen(file, 'budgets', content['budgets'], args.budgets)
     content['seeds'] = args.seeds or content.get('seeds', Comparison.seeds)
     content['data_root'] = args.data_root or str(ROOT / content['data_root'])
@@ -185,13 +191,13 @@ def trainings_of(comparison: Comparison, folder: Path) -> Trainings:
 
 
 def judged(training: Training, judge: Path, target: str) -> dict[str, float]:
-    """Scores of a training's translations as a set; noted in its folder, by the judge's name."""
+    """Scores of a training's translations as a set; noted in its folder, by the judge's digest."""
     from sesim_mmagic.apis import evaluate_folder
+    from sesim_mmagic.utils.downloads import sha256_of
 
-    test, noted = (
-        Path(training.work_dir, 'test'),
-        Path(training.work_dir, f'judged_{judge.stem}.json'),
-    )
+    digest = sha256_of(judge)[:8]
+    test = Path(training.work_dir, 'test')
+    noted = Path(training.work_dir, f'judged_{judge.stem}-{digest}.json')
     if not noted.exists():
         folders = test / 'translations' / target, test / 'truths' / target
         scores = dict(scores=('kid', 'appearance'), set_features=str(judge))
@@ -215,13 +221,13 @@ def make_rows(comparison: Comparison, trainings: Trainings, judge: Path | None) 
     for budget in comparison.budgets:
         for title, method in comparison.methods.items():
             own = [t for key, t in trainings.items() if key[:2] == (budget, title)]
-            ended = [training for training in own if training.results()]
-            results = [training.results() for training in ended]
-            scores = [{name: r['scores'][name] for name in comparison.scores} for r in results]
-            if judge:
-                target = comparison.domains[1]
-                for training, known in zip(ended, scores, strict=True):
-                    known.update(judged(training, judge, target))
+            ended = [(training, r) for training in own if (r := training.results())]
+            results = [r for _, r in ended]
+            scores = [
+                {name: r['scores'][name] for name in comparison.scores}
+                | (judged(training, judge, comparison.domains[1]) if judge else {})
+                for training, r in ended
+            ]
             yield {
                 'budget': budget,
                 'method': title,
