@@ -9,6 +9,9 @@ from sesim_mmagic.utils.checks import check_numbers
 
 from .structure_loss import StructureLoss
 
+#: Deviation of the brightness, in [-1, 1], that counts as contrast: one of 255 steps.
+_LEAST_CONTRAST = 2 / 255
+
 
 @MODELS.register_module()
 class BrightnessLoss(StructureLoss):
@@ -21,8 +24,10 @@ class BrightnessLoss(StructureLoss):
         loss = loss_weight * mean over images of max(0, margin - r)
 
     A translation that is lighter where its source is costs nothing, whatever its colours and
-    contrasts. Leave the loss out where light is to become dark. It belongs beside a structure
-    loss (``more_losses`` of a translator); in the paper there is none.
+    contrasts. Contrasts below one grey level (2 / 255) count in proportion, so that a picture of
+    one brightness correlates with nothing and gets a small gradient. Leave the loss out where
+    light is to become dark. It belongs beside a structure loss (``more_losses`` of a translator);
+    in the paper there is none.
 
     Args:
         loss_weight (float): Factor on the loss. Defaults to 1.
@@ -54,7 +59,8 @@ class BrightnessLoss(StructureLoss):
             first, second = (
                 b.flatten(1) - b.flatten(1).mean(1, keepdim=True) for b in (first, second)
             )
-            # A picture of one brightness correlates with nothing: 0, and no gradient that explodes.
-            lengths = first.norm(dim=1) * second.norm(dim=1)
-            correlation = (first * second).sum(1) / lengths.clamp(min=1e-6)
+            least = _LEAST_CONTRAST * first.shape[1] ** 0.5
+            # Each by itself: the product of a large and a tiny one would let gradients explode.
+            lengths = first.norm(dim=1).clamp(min=least) * second.norm(dim=1).clamp(min=least)
+            correlation = (first * second).sum(1) / lengths
             return self.loss_weight * torch.relu(self.margin - correlation).mean()

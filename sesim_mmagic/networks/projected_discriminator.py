@@ -8,6 +8,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from sesim_mmagic.functional.precision import full_precision
 from sesim_mmagic.registry import MODELS
 from sesim_mmagic.utils.checks import check_ints
+from sesim_mmagic.utils.weights import checksum_of
 
 from .state_dicts import freeze
 
@@ -19,7 +20,8 @@ class ProjectedDiscriminator(nn.Module):
     Fixed random 1 x 1 convolutions mix the channels of each layer, and then, from coarse to fine,
     each scale with the one above it (Sec. 3.2): what a head could overlook in one channel or scale
     is spread over all. Small heads with spectral norm judge the mixed maps; they alone train. The
-    mixing follows from the seed and, as the feature network, is in no checkpoint.
+    mixing follows from the seed and, as the feature network, is in no checkpoint but for its
+    checksum: heads that were trained on one mixing are worth nothing on another.
 
     Heads without norm want maps of root mean square 1. The mixing keeps it, so the feature
     network's maps should have it (``rms`` of ``TimmFeatures``).
@@ -63,6 +65,9 @@ class ProjectedDiscriminator(nn.Module):
         self.descents = nn.ModuleList(
             _fixed_mixing(channels, channels, generator) for _ in self.projections[1:]
         )
+        mixings = [*self.projections, *self.descents]
+        #: First digits of the SHA-256 of the mixing.
+        self.checksum = checksum_of(mixing.weight for mixing in mixings)
         self.heads = nn.ModuleList(_head(channels) for _ in self.projections)
 
     def init_weights(self) -> None:

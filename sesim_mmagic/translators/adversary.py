@@ -88,7 +88,8 @@ class Adversaries:
         gan_loss (nn.Module): GAN loss of ``discriminator``.
         augmentation (dict, optional): Arguments of :func:`augment` for what ``discriminator`` sees.
         penalties (dict): Weights of :func:`discriminator_penalties` for ``discriminator``.
-        more (dict, optional): Settings of other discriminators by name, see :func:`_build`.
+        more (dict, optional): Settings of other discriminators by name, see :func:`_build`; None in
+            their place leaves out what a base config has under that name.
 
     Raises:
         ValueError: A setting is unknown, missing or out of range.
@@ -111,6 +112,8 @@ class Adversaries:
         check_keys(owner, more or (), more_discriminators=more)
         domains = list(discriminators or ())
         for name, settings in (more or {}).items():
+            if settings is None:
+                continue
             adversary = _build(f'{owner}.more_discriminators.{name}', name, settings)
             self.all.append(adversary)
             for domain in domains:
@@ -192,7 +195,7 @@ def _build(place: str, name: str, settings: Any) -> Adversary:
             :func:`discriminator_penalties` (0).
     """
     check_keys(place, _SETTINGS, settings=settings)
-    network = (settings or {}).get('network')
+    network = settings.get('network')
     if not re.fullmatch(r'[A-Za-z]\w*', str(name)) or not isinstance(network, dict):
         raise ValueError(
             f'{place} must have a name of letters and digits and a network, the config of a '

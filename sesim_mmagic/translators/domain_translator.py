@@ -9,7 +9,7 @@ from sesim_mmagic.utils.checks import check_ints, check_texts
 from .adversary import Adversaries
 from .checks import check_training_batch
 from .domain_networks import DomainNetworks
-from .structure import MoreLosses
+from .structure import MoreLosses, build_structure_loss
 from .translator import Translator
 
 
@@ -38,8 +38,8 @@ class DomainTranslator(Translator, BaseTranslationModel):
         more_discriminators (dict, optional): Others beside ``discriminator`` by a name, which ends
             the names of their losses. Each is a dictionary of ``network`` (config), ``weight`` of
             its loss for the generators (default 1), ``gan_loss`` (default hinge),
-            ``augmentation``, ``gradient_penalty_weight`` and ``r1_weight``. They have the
-            optimizer of ``discriminators``. Defaults to None.
+            ``augmentation``, ``gradient_penalty_weight`` and ``r1_weight``; None leaves out one
+            of a base config. They have the optimizer of ``discriminators``. Defaults to None.
         structure_loss (dict, optional): Config of a structure loss. Defaults to None.
         more_losses (dict, optional): Configs of others beside it by a name, see
             :class:`~sesim_mmagic.translators.structure.MoreLosses`. Defaults to None.
@@ -117,8 +117,9 @@ class DomainTranslator(Translator, BaseTranslationModel):
             dict(gradient_penalty_weight=gradient_penalty_weight, r1_weight=r1_weight),
             more_discriminators,
         )
-        self.structure_loss = MODELS.build(structure_loss) if structure_loss else None
-        self.more_losses = MoreLosses(type(self).__name__, more_losses)
+        owner = type(self).__name__
+        self.structure_loss = build_structure_loss(f'{owner}.structure_loss', structure_loss)
+        self.more_losses = MoreLosses(owner, more_losses)
         self._finish(ema, channels_last, compile, with_cp)
 
     def _training_images(self, data: dict) -> tuple[Tensor, Tensor]:

@@ -1,23 +1,30 @@
-"""The weights of feature networks are not in checkpoints; their checksums are."""
+"""Weights that never train are not in checkpoints; their checksums are."""
 
 from torch import nn
 
+from sesim_mmagic.networks import ProjectedDiscriminator
 from sesim_mmagic.networks.frozen_features import FrozenFeatures
+from sesim_mmagic.registry import unwrapped
 
 KEY = 'feature_checksums'
 
 
 def feature_checksums(model: nn.Module) -> dict[str, str]:
-    """Checksum of the weights of each feature network that has read them, by its name."""
-    networks = {n: m for n, m in model.named_modules() if isinstance(m, FrozenFeatures)}
+    """Checksums by names: of feature networks that have read weights, of discriminators' mixing."""
+    networks = {
+        f'{child}.{name}' if name else child: network
+        for child, module in model.named_children()
+        for name, network in unwrapped(module).named_modules()  # of one name on any number of ranks
+        if isinstance(network, FrozenFeatures | ProjectedDiscriminator)
+    }
     return {name: net.checksum for name, net in networks.items() if net.checksum is not None}
 
 
 def check_features(model: nn.Module, checkpoint: dict, path: str) -> None:
-    """Refuse to resume a training whose losses saw images through other weights.
+    """Refuse to resume a training that saw images through other weights.
 
     Raises:
-        ValueError: The weights of a feature network are not those of the checkpoint.
+        ValueError: The weights of a feature network or a mixing are not those of the checkpoint.
     """
     saved = checkpoint.get(KEY, {})
     for name, checksum in feature_checksums(model).items():

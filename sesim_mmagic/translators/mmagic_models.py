@@ -17,7 +17,14 @@ from .checks import check_training_batch, finite_losses
 from .domain_networks import DomainNetworks, reachable_networks
 from .image_buffer import ImageBuffer
 from .padding import size_divisor_of
-from .structure import Lesson, MoreLosses, check_optimizers, learn_structure, structure_distance
+from .structure import (
+    Lesson,
+    MoreLosses,
+    build_structure_loss,
+    check_optimizers,
+    learn_structure,
+    structure_distance,
+)
 from .translator import Translator
 
 
@@ -77,8 +84,9 @@ class StructureLossMixin(Translator):
         self.smallest_side = positions * self.size_divisor
         if self.discriminators is not None:
             self.discriminators = DomainNetworks(self.discriminators)
-        self.structure_loss = MODELS.build(structure_loss) if structure_loss else None
-        self.more_losses = MoreLosses(type(self).__name__, more_losses)
+        owner = type(self).__name__
+        self.structure_loss = build_structure_loss(f'{owner}.structure_loss', structure_loss)
+        self.more_losses = MoreLosses(owner, more_losses)
         self._finish(ema, channels_last, compile, with_cp)
 
     def get_other_domains(self, domain: str) -> list[str]:

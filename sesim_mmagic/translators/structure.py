@@ -1,23 +1,50 @@
 """The structure loss in a training step: its own objective, and its term in the generator's."""
 
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 import torch
 from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
 
-from sesim_mmagic.losses import LearnedStructureLoss
+from sesim_mmagic.losses import LearnedStructureLoss, StructureLoss
 from sesim_mmagic.registry import MODELS, unwrapped
 from sesim_mmagic.utils.checks import check_keys
+from sesim_mmagic.utils.messages import cut
 
 OPTIMIZER_KEY = 'structure_loss'
 
-#: Names of losses that translators log themselves.
-_TAKEN = ('structure', 'structure_identity', 'identity', 'contrastive', 'cycle')
+#: Names of losses that translators log themselves; a ``*`` stands for any end.
+_TAKEN = (
+    *('structure', 'structure_identity', 'identity', 'contrastive', 'cycle'),
+    *('image_reconstruction', 'style_reconstruction', 'content_reconstruction'),
+    *('gan_*', 'gradient_penalty*', 'r1*'),
+)
 
 #: What a structure loss sees in a batch of images: maps (B, C, h, w).
 Features = list[Tensor]
+
+
+def build_structure_loss(where: str, config: dict | None) -> StructureLoss | None:
+    """The structure loss of a config, None where there is none.
+
+    Args:
+        where (str): Place of the setting, for messages.
+        config (dict, optional): Its ``type`` and arguments.
+
+    Raises:
+        ValueError: It describes something else.
+    """
+    if config is None:
+        return None
+    loss = MODELS.build(config) if isinstance(config, dict) and 'type' in config else None
+    if not isinstance(loss, StructureLoss):
+        raise ValueError(
+            f'{where} must be None or the config of a structure loss, such as '
+            f"dict(type='sesim_mmagic.FSeSimLoss', ...); got {cut(repr(config), 120)}"
+        )
+    return loss
 
 
 class MoreLosses(nn.ModuleDict):
@@ -28,10 +55,12 @@ class MoreLosses(nn.ModuleDict):
     Args:
         owner (str): Class of the model, for messages.
         settings (dict, optional): Configs of structure losses without parameters, by names that
-            end those of the logged losses.
+            end those of the logged losses. None in place of a config leaves out what a base
+            config has under that name.
 
     Raises:
-        ValueError: A name is taken or no name, or a loss learns or looks through the generator.
+        ValueError: A name is taken or no name, or something is no structure loss, learns or looks
+            through the generator.
     """
 
     def __init__(self, owner: str, settings: dict | None) -> None:
@@ -39,12 +68,15 @@ class MoreLosses(nn.ModuleDict):
         check_keys(owner, settings or (), more_losses=settings)
         for name, config in (settings or {}).items():
             where = f'{owner}.more_losses.{name}'
-            if not str(name).isidentifier() or name in _TAKEN:
+            is_name = str(name).isidentifier() and not hasattr(self, name)
+            if not is_name or any(fnmatchcase(name, taken) for taken in _TAKEN):
                 raise ValueError(
-                    f'{where}: losses are logged as loss_NAME, and the name must be an identifier '
-                    f'other than {", ".join(_TAKEN)}'
+                    f'{where}: losses are logged as loss_NAME, and this name is no identifier or '
+                    f'is taken, as {", ".join(_TAKEN)} and attributes of modules are'
                 )
-            loss = MODELS.build(config)
+            loss = build_structure_loss(where, config)
+            if loss is None:
+                continue
             if loss.needs_generator or any(p.requires_grad for p in loss.parameters()):
                 raise ValueError(
                     f'{where}: {type(loss).__name__} learns or looks through the generator; set it '

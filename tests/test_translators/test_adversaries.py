@@ -8,10 +8,12 @@ import torch
 import torch.nn.functional as F
 from mmengine import MessageHub
 from mmengine.logging import MMLogger
+from torch import nn
 
 from sesim_mmagic.engine import CpuAmpOptimWrapper
 from sesim_mmagic.functional import augment
 from sesim_mmagic.translators import adversary, gradient_watch
+from sesim_mmagic.translators.feature_weights import KEY, check_features, feature_checksums
 from tests.test_translators.tiny import batch, cyclegan, multi_modal, one_sided, optim_wrappers
 from tests.tiny import TINY_FSESIM, TINY_PROJECTED
 
@@ -241,3 +243,19 @@ def test_weights_of_features_are_looked_for_by_their_setting():
     assert set(model.feature_users) == {'structure_loss', 'more_discriminators.projected'}
     model = cyclegan(discriminator=TINY_PROJECTED['network'])
     assert set(model.feature_users) == {'discriminator'}
+
+
+def test_heads_do_not_go_on_with_another_mixing():
+    """Fixed weights are known by one name, whatever wraps the networks that train."""
+    model = one_sided(more_discriminators=BESIDE)
+    saved = {KEY: feature_checksums(model)}
+    assert 'discriminators.zebra:projected.feature_net' in saved[KEY]
+    model.discriminators = nn.DataParallel(model.discriminators)
+    check_features(model, saved, 'iter_4.pth')
+    network = {**TINY_PROJECTED['network'], 'seed': 1}
+    other = one_sided(more_discriminators=dict(projected=dict(network=network)))
+    message = "'iter_4.pth' was .* other weights of discriminators.zebra:projected .*seed as it was"
+    for wrap in (lambda discriminators: discriminators, nn.DataParallel):
+        other.discriminators = wrap(other.discriminators)
+        with pytest.raises(ValueError, match=message):
+            check_features(other, saved, 'iter_4.pth')

@@ -4,8 +4,15 @@ import pytest
 import torch
 from mmengine import MessageHub
 
-from tests.test_translators.tiny import batch, cyclegan, multi_modal, one_sided, optim_wrappers
-from tests.tiny import TINY_FSESIM, TINY_LSESIM
+from tests.test_translators.tiny import (
+    batch,
+    cyclegan,
+    multi_modal,
+    one_sided,
+    optim_wrappers,
+    pix2pix,
+)
+from tests.tiny import TINY_FSESIM, TINY_LSESIM, TINY_PROJECTED
 
 PIXEL = dict(type='sesim_mmagic.PixelLoss', loss_weight=2.0)
 BUILDERS = dict(one_sided=one_sided, multi_modal=multi_modal, cyclegan=cyclegan)
@@ -41,10 +48,50 @@ def test_a_mirrored_batch_is_mirrored_back(monkeypatch):
 
 
 @pytest.mark.parametrize(
+    'build, settings',
+    [
+        (one_sided, dict(identity_weight=1.0, structure_identity_weight=1.0)),
+        (multi_modal, dict(cycle_weight=1.0)),
+        (cyclegan, {}),
+        (pix2pix, {}),
+    ],
+)
+def test_no_loss_takes_the_name_and_the_place_of_another(build, settings):
+    MessageHub.get_current_instance().update_info('iter', 0)
+    if build is not pix2pix:
+        settings['more_discriminators'] = dict(b={**TINY_PROJECTED, 'r1_weight': 1.0})
+    if build in (one_sided, multi_modal):
+        settings |= dict(gradient_penalty_weight=1.0, r1_weight=1.0)
+    model = build(structure_loss=TINY_LSESIM, **settings)
+    log = model.train_step(batch(), optim_wrappers(model))
+    names = {name.removeprefix('loss_') for name in log if name.startswith('loss_')}
+    names = {n.removesuffix('_horse').removesuffix('_zebra') for n in names} - {'pixel'}
+    assert len(names) >= 4
+    for name in names:
+        with pytest.raises(ValueError, match=f'more_losses.{name}: .* is taken'):
+            build(more_losses={name: PIXEL})
+
+
+@pytest.mark.parametrize('build', [one_sided, cyclegan])
+def test_none_leaves_out_what_a_base_has(build):
+    more = dict(more_losses=dict(a=None), more_discriminators=dict(b=None))
+    assert list(build(**more).state_dict()) == list(build().state_dict())
+
+
+@pytest.mark.parametrize('build', [one_sided, cyclegan])
+def test_a_structure_loss_is_one(build):
+    with pytest.raises(ValueError, match='structure_loss must be None or the config of a struct'):
+        build(structure_loss=dict(type='L1Loss'))
+
+
+@pytest.mark.parametrize(
     'losses, message',
     [
         ({'structure': PIXEL}, 'more_losses.structure: losses are logged as loss_NAME'),
         ({'a b': PIXEL}, 'more_losses.a b: losses are logged as loss_NAME'),
+        ({'training': PIXEL}, 'more_losses.training: losses are logged as loss_NAME'),
+        ({'a': dict(type='L1Loss')}, "more_losses.a must be None or the config of a struct.*'L1L"),
+        ({'a': 'PixelLoss'}, "more_losses.a must be None or the config of .* got 'PixelLoss'"),
         ({'heads': TINY_LSESIM}, 'more_losses.heads: LSeSimLoss learns'),
         ([PIXEL], 'more_losses must be a dictionary or None'),
     ],
