@@ -161,7 +161,7 @@ def test_the_reference_is_called_as_its_authors_do(
 
     spec = dict(
         reference=str(reference), mode=mode, augmented=augmented, single_image=single_image,
-        size=8, batch=2, device='cpu', threads=1, dtype='float32',
+        size=8, batch=2, device='cpu', threads=1,
     )  # fmt: skip
     with Worker() as worker:
         worker.ask(start, AuthorsStep, spec)
@@ -200,9 +200,11 @@ class Fake:
 
     def ask(self, function, *args):
         name, *args = (function.__name__, *args) if function.__name__ != 'ask' else args
-        if name == 'convolution_rate':
-            assert args == ['float32', 'cpu', 1]
-            return next(self.seconds)
+        if name == 'record':
+            self.asked.append((args[0], name))
+            return None
+        if name == 'floors':
+            return [next(self.seconds) / 6, next(self.seconds) / 6]
         if name == 'start':
             self.name = args[0]
             return None
@@ -214,21 +216,44 @@ class Fake:
 def test_steps_are_compared_round_by_round(monkeypatch):
     import steps
 
-    fakes = iter([Fake([12, 6, 3]), Fake([9, 1, 2, 8]), Fake([9, 3, 2, 16])])  # the first: rates
+    floors = [6, 6, 12, 3, 24, 48]  # of both steps, round by round
+    fakes = iter([Fake(floors), Fake([9, 1, 2, 8]), Fake([9, 3, 2, 16])])
     monkeypatch.setattr(steps, 'Worker', lambda: next(fakes))
-    spec = dict(warmup=1, repeats=3, device='cpu', threads=1, dtype='float32')
+    spec = dict(warmup=1, repeats=3, device='cpu', threads=1)
     ours, reference = steps.measure([('x', 'ours', spec), ('authors', 'theirs', spec)])
-    seconds, settle, peak, counts = (
+    record, seconds, settle, peak, counts = (
         [('ours', question), ('theirs', question)]
-        for question in ('seconds', 'settle', 'peak', 'counts')
+        for question in ('record', 'seconds', 'settle', 'peak', 'counts')
     )
-    assert Fake.asked == seconds + settle + seconds * 3 + peak + counts
+    assert Fake.asked == record + seconds + settle + seconds * 3 + peak + counts
     assert (ours['ms'], reference['ms']) == ([1000, 2000, 8000], [3000, 2000, 16000])
     assert (ours['of the first'], reference['of the first']) == ([1, 1, 1], [3, 1, 2])
-    # Floors of 1, 2 and 4 seconds.
-    assert (ours['floor ms'], ours['x floor'], reference['x floor']) == (2000, 1, 3)
+    assert (ours['floor ms'], ours['x floor']) == (2000, 1)
+    assert (reference['floor ms'], reference['x floor']) == (1000, 3)
     table = steps.report([ours, reference])
     assert '| authors | 3000 (2000 to 16000) | 2 (1 to 3) | 4 | 1.2e-08 |' in table
+
+
+def test_the_floor_repeats_the_multiplications_of_a_step():
+    """In their number, shapes, type and layout."""
+    from floor import CallRecorder, Operand, floor_seconds
+
+    layer = torch.nn.Conv2d(8, 16, 3, bias=False).to(memory_format=torch.channels_last)
+    maps = torch.rand(1, 8, 10, 10).to(memory_format=torch.channels_last)
+    with CallRecorder() as recorder, torch.autocast('cpu', torch.bfloat16):
+        (layer(maps) + layer(maps)).sum().backward()
+    (forward, twice), (backward, two) = recorder.calls.items()
+    assert (forward.operator, twice, backward.operator, two) == (
+        'convolution', 2, 'convolution_backward', 2,
+    )  # fmt: skip
+    half = torch.bfloat16
+    assert forward.arguments[0] == Operand((1, 8, 10, 10), (800, 1, 80, 8), half)
+    assert backward.arguments[0].stride == (0, 0, 0, 0)  # a sum's gradient is one number
+    again = forward.arguments[0].tensor('cpu')
+    assert (again.stride(), again.dtype) == ((800, 1, 80, 8), half) and again.float().std() > 0.5
+    with CallRecorder() as replayed:
+        assert floor_seconds(recorder.calls, 'cpu') > 0
+    assert replayed.calls == {forward: 2, backward: 2}  # once before, once that counts
 
 
 def test_a_step_that_fails_says_why(train_step, tiny, monkeypatch, capsys):

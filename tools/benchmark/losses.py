@@ -106,7 +106,7 @@ def main(argv: list[str] | None = None) -> None:
     command_line.check_out(args.out, args.overwrite)
     settings = {**vars(args), 'threads': torch.get_num_threads(), 'results': []}
     for index, (kind, patch_size) in enumerate(LOSSES):
-        spec = {**settings, 'loss': index, 'shapes': SHAPES, 'dtype': 'float32', 'warmup': 0}
+        spec = {**settings, 'loss': index, 'shapes': SHAPES, 'warmup': 0}
         methods = [
             (f'{kind.__name__}, patch size {patch_size}, {form}', LossStep, dict(spec, dense=dense))
             for form, dense in (('dense', True), ('loop', False))

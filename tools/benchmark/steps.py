@@ -7,6 +7,7 @@ from statistics import median
 from typing import Any
 
 import torch
+from floor import CallRecorder, floor_seconds
 from measuring import Worker, forget_peak, peak_mb, table
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -18,8 +19,8 @@ class Step:
     """A step that is measured, the only one of its process.
 
     Args:
-        spec (dict): What the step is to be. All have ``device``, ``threads``, ``dtype`` (that of
-            most multiply-adds) and the numbers of rounds, ``warmup`` and ``repeats``.
+        spec (dict): What the step is to be. All have ``device``, ``threads`` and the numbers of
+            rounds, ``warmup`` and ``repeats``.
     """
 
     def __init__(self, spec: dict) -> None:
@@ -153,14 +154,19 @@ def peak() -> float | None:
     return peak_mb(_here['step'].spec['device'], _here['before'])
 
 
-def convolution_rate(dtype: str, device: str, threads: int) -> float:
-    """Multiply-adds a second of a large convolution."""
-    batch, count = (4, 4) if device == 'cpu' else (64, 20)
-    shapes = dict(maps=(batch, 512, 34, 34), weight=(512, 512, 3, 3))
-    options = dict(dtype=getattr(torch, dtype), device=device)
-    tensors = {name: torch.randn(shape, **options) for name, shape in shapes.items()}
-    convolution = Timer('torch.conv2d(maps, weight)', globals=tensors, num_threads=threads)
-    return batch * 32**2 * 512**2 * 9 / convolution.timeit(count).median
+def record(kind: type[Step], spec: dict) -> None:
+    """Keep the multiplications of a step, which this process does not go on with."""
+    start(kind, spec | {'compile': False})  # a compiled step shows none
+    step = _here.pop('step')
+    step.step(step.data())  # what is done once is no part of a step
+    with CallRecorder() as recorder:
+        step.step(step.data())
+    _here.setdefault('calls', []).append(recorder.calls)
+
+
+def floors(device: str) -> list[float]:
+    """Seconds that the multiplications of each recorded step take alone."""
+    return [floor_seconds(calls, device) for calls in _here['calls']]
 
 
 def matrix_rate(dtype: str, device: str) -> float:
@@ -191,12 +197,11 @@ def measure_here(kind: type[Step], spec: dict, count: bool = True) -> dict:
 
 
 def take_turns(methods: Sequence[Method], count: bool) -> tuple[list, list, list, list]:
-    """Seconds of each round and step, rates of each round by type; peaks and counts of each step.
+    """Seconds and floors of each round and step; peaks and counts of each step.
 
     Arguments: see :func:`measure`; only one step runs at a time.
     """
-    spec, dtypes = methods[0][2], {own['dtype'] for *_, own in methods} if count else ()
-    seconds, rates = [], []
+    spec, seconds, floors_of_rounds = methods[0][2], [], []
     with ExitStack() as stack:
         machine, *workers = (stack.enter_context(Worker()) for _ in range(1 + len(methods)))
 
@@ -205,14 +210,16 @@ def take_turns(methods: Sequence[Method], count: bool) -> tuple[list, list, list
 
         for worker, (_, kind, own) in zip(workers, methods, strict=True):
             worker.ask(start, kind, own)
+            if count:
+                machine.ask(record, kind, own)
         for _ in range(spec['warmup']):
             all_of(ask, 'seconds')
         all_of(settle)
         for _ in range(spec['repeats']):
             seconds.append(all_of(ask, 'seconds'))
-            options = spec['device'], spec['threads']
-            rates.append({d: machine.ask(convolution_rate, d, *options) for d in dtypes})
-        return seconds, rates, all_of(peak), all_of(ask, 'counts') if count else []
+            if count:
+                floors_of_rounds.append(machine.ask(floors, spec['device']))
+        return seconds, floors_of_rounds, all_of(peak), all_of(ask, 'counts') if count else []
 
 
 def measure(methods: Sequence[Method], count: bool = True) -> list[dict]:
@@ -220,23 +227,23 @@ def measure(methods: Sequence[Method], count: bool = True) -> list[dict]:
 
     Args:
         methods (Sequence[Method]): Name, class and specification of each step.
-        count (bool): Whether multiply-adds are counted, and compared with a convolution's rate.
+        count (bool): Whether multiply-adds are counted, and the step compared with its floor.
 
     Returns:
         list[dict]: What is reported of each; lists have a value for each round.
     """
-    rounds, rates, peaks, counts = take_turns(methods, count)
+    rounds, floors_of_rounds, peaks, counts = take_turns(methods, count)
     results = []
-    for number, (name, _, spec) in enumerate(methods):
+    for number, (name, *_) in enumerate(methods):
         seconds = [of_round[number] for of_round in rounds]
         result = {'step': name, 'ms': [1000 * value for value in seconds]}
         result['of the first'] = [of_round[number] / of_round[0] for of_round in rounds]
         result['peak MB'] = peaks[number]
         if count:
             work = sum(counts[number].values())
-            floors = [work / rate[spec['dtype']] for rate in rates]
-            result |= {'10^9 multiply-adds': work / 1e9, 'floor ms': 1000 * median(floors)}
-            result['x floor'] = median(a / b for a, b in zip(seconds, floors, strict=True))
+            own = [of_round[number] for of_round in floors_of_rounds]
+            result |= {'10^9 multiply-adds': work / 1e9, 'floor ms': 1000 * median(own)}
+            result['x floor'] = median(a / b for a, b in zip(seconds, own, strict=True))
             result['by part'] = {part: value / 1e9 for part, value in counts[number].items()}
         results.append(result)
     return results

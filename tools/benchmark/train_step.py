@@ -12,9 +12,9 @@ github.com/lyndonzheng/F-LSeSim, each config takes turns with the step of the au
 Each step has a process of its own, and only one runs at a time.
 
 Peak memory of the measured steps is what PyTorch allocated on a GPU, weights included; on the CPU
-it is how much the process has grown since the model was built. The floor of a step is the time
-its multiply-adds would take at the rate of a large convolution in the same round. Convolutions
-that save multiplications may come below it; a step also does what is no multiply-add.
+it is how much the process has grown since the model was built. The floor of a step is the time of
+its own convolutions and matrix products alone, in the same shapes, type and layout, taken in the
+same rounds.
 """
 
 import argparse
@@ -77,10 +77,8 @@ def methods_of(args: argparse.Namespace, config: str, size: int) -> list[Method]
     single_image = cfg.model.generator.type == 'sesim_mmagic.StyleGAN2Generator'
     augmented = mode == 'learned' and loss.get('use_augmented_view', True)
     known = dict(cfg=cfg, mode=mode, augmented=augmented, single_image=single_image)
-    spec = {**vars(args), **known, 'size': size, 'dtype': 'float32'}
-    fast = 'bfloat16' if args.device == 'cpu' else 'float16'
-    own = {**spec, 'dtype': fast if args.precision == 'amp' else 'float32'}
-    ours = (f'{Path(config).stem}, {size} px', OurStep, own)
+    spec = {**vars(args), **known, 'size': size}
+    ours = (f'{Path(config).stem}, {size} px', OurStep, spec)
     return [ours, (f'authors, {size} px', AuthorsStep, spec)] if args.reference else [ours]
 
 
