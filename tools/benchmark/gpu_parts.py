@@ -178,7 +178,7 @@ def memory_rows(kind: type[Step], spec: dict) -> list[dict]:
 def loss(args: argparse.Namespace, seconds: float, done: Mapping) -> list[Job]:
     """Each loss and patch size, ours and window by window."""
     shapes = SMALL_SHAPES if args.device == 'cpu' else SHAPES
-    spec = specification(args, shapes=shapes, reference=args.reference)
+    spec = specification(args, shapes=shapes, num_patches=256, reference=args.reference)
     return [
         Job({'loss': f'{kind.__name__}, patch size {side}'}, loss_rows, ({**spec, 'loss': index},))
         for index, (kind, side) in enumerate(LOSSES)

@@ -67,8 +67,8 @@ class LossStep(Step):
 
     Args:
         spec (dict): ``loss`` (index in ``LOSSES``), ``dense`` (whether it is ours; else it is the
-            loop, or the authors' with our heads if there is a ``reference``), ``shapes`` of the
-            layers' maps, and what every step takes.
+            loop, or the authors' with our heads if there is a ``reference``), ``num_patches``
+            (queries), ``shapes`` of the layers' maps, and what every step takes.
     """
 
     def __init__(self, spec: dict) -> None:
@@ -78,7 +78,8 @@ class LossStep(Step):
         if not spec['dense'] and not reference:
             kind = type('LoopedLoss', (Looped, kind), {})
         torch.manual_seed(0)
-        loss = kind(patch_size=patch_size, loss_weight=1.0, feature_net=FEATURE_NET)
+        settings = dict(patch_size=patch_size, num_patches=spec['num_patches'], loss_weight=1.0)
+        loss = kind(**settings, feature_net=FEATURE_NET)
         loss = loss.to(spec['device'])
         self.compare = authors_loss(reference, loss) if reference else loss.compare
         pairs = [torch.randn(2, *shape).cumsum(dim=0) for shape in spec['shapes']]
@@ -106,7 +107,7 @@ def main(argv: list[str] | None = None) -> None:
     command_line.check_out(args.out, args.overwrite)
     settings = {**vars(args), 'threads': torch.get_num_threads(), 'results': []}
     for index, (kind, patch_size) in enumerate(LOSSES):
-        spec = {**settings, 'loss': index, 'shapes': SHAPES, 'warmup': 0}
+        spec = {**settings, 'loss': index, 'shapes': SHAPES, 'num_patches': 256, 'warmup': 0}
         methods = [
             (f'{kind.__name__}, patch size {patch_size}, {form}', LossStep, dict(spec, dense=dense))
             for form, dense in (('dense', True), ('loop', False))
