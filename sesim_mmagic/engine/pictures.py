@@ -18,8 +18,8 @@ def to_picture(image: Tensor) -> np.ndarray:
     Returns:
         np.ndarray: (H, W, 3), BGR, uint8.
     """
-    values = image.detach().float().clamp(0, 255).round().cpu().numpy()
-    return values.astype(np.uint8).transpose(1, 2, 0)
+    values = image.detach().float().clamp(0, 255).round().byte()
+    return values.permute(1, 2, 0).contiguous().cpu().numpy()
 
 
 def to_model_range(image: Tensor, channel_order: str | None = 'bgr') -> Tensor:

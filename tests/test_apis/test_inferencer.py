@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from sesim_mmagic.apis import SeSimInferencer
+from sesim_mmagic.networks import fast_convolutions
 from sesim_mmagic.translators.styles import draw_styles
 from sesim_mmagic.utils.images import read_picture
 from tests.test_apis.inference import STYLED, Calls, build, config, picture, save
@@ -175,12 +176,24 @@ def test_half_precision(model):
         SeSimInferencer(model, precision='int8')
 
 
-def test_channels_last_and_compile():
+@pytest.mark.parametrize(('setting', 'wanted'), [(None, True), (True, True), (False, False)])
+def test_channels_last(model, setting, wanted):
+    layouts = []
+
+    def note(network, inputs):
+        layouts.append(inputs[0].is_contiguous(memory_format=torch.channels_last))
+
+    hook = model.generators['b'].register_forward_pre_hook(note)
+    (found,) = SeSimInferencer(model, channels_last=setting)(picture())['visualization']
+    hook.remove()
+    assert layouts == [wanted]
+    assert_close(found, expected(model, picture()))
+
+
+def test_compile():
     model = build(config(ema=dict(momentum=0.5)))
     wanted = expected(model, picture())
-    found = SeSimInferencer(model, channels_last=True, compile=True)
-    kernel = model.generator_ema.module['b'].model[1].weight
-    assert kernel.is_contiguous(memory_format=torch.channels_last)
+    found = SeSimInferencer(model, compile=True)
     # What translates is compiled; here without a compiler.
     assert model.generator_ema.module['b'].model._compiled_call_impl is not None
     with torch.compiler.set_stance('force_eager'):
@@ -291,3 +304,26 @@ def test_wrong_arguments(inferencer, model, styled, tmp_path):
     result = inferencer([picture(), np.zeros((4, 4, 3), np.float32)])
     assert result['visualization'][1] is None
     assert 'float32' in result['predictions'][1]['reason']
+
+
+def test_convolutions_are_computed_faster_in_float32(model, monkeypatch):
+    monkeypatch.setattr(fast_convolutions, '_LEAST_INPUTS', 1)
+    monkeypatch.setattr(fast_convolutions, '_LEAST_OUTPUTS', 1)
+    monkeypatch.setattr(fast_convolutions, '_LEAST_POSITIONS', 1)
+    convolve, count = fast_convolutions.convolve_by_tiles, []
+
+    def counted(*args):
+        count.append(args)
+        return convolve(*args)
+
+    monkeypatch.setattr(fast_convolutions, 'convolve_by_tiles', counted)
+    wanted = expected(model, picture())
+    for settings, number in (
+        (dict(), 6),
+        (dict(strip_pixels=100), 6),
+        (dict(precision='bfloat16'), 0),
+    ):
+        (found,) = SeSimInferencer(model, **settings)(picture())['visualization']
+        assert_close(found, wanted, levels=1 if number else 30)
+        assert len(count) >= number if number else not count
+        count.clear()

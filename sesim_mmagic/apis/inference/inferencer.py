@@ -1,9 +1,9 @@
 """Translate files, folders, videos and arrays with a trained model."""
 
-import errno
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,22 +18,21 @@ from sesim_mmagic.apis.inference import PRECISIONS, STRIP_PIXELS
 from sesim_mmagic.apis.inference.forward import collate, translations
 from sesim_mmagic.apis.inference.inputs import Input, Read, find_inputs, read_batches
 from sesim_mmagic.apis.inference.loading import init_translator
-from sesim_mmagic.apis.inference.outputs import Outputs
+from sesim_mmagic.apis.inference.outputs import Outputs, reason_of
 from sesim_mmagic.apis.inference.videos import read_video, video_writer
 from sesim_mmagic.apis.model_zoo import resolve_model
 from sesim_mmagic.engine.models import translator_of
 from sesim_mmagic.engine.pictures import to_picture
+from sesim_mmagic.networks.fast_convolutions import FastConvolutions
 from sesim_mmagic.translators.styles import styles_of_images
 from sesim_mmagic.utils.weights import checksum_of
-
-# The place of one translation is taken or its path too long: nothing else is wrong with the disk.
-_ONE_PLACE = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG)
 
 
 class SeSimInferencer:
     """Translates pictures and videos of any size with a translation model.
 
-    Inputs are read and translations written while it runs: memory does not grow with their number.
+    Inputs are read and translations written while it computes: memory does not grow with their
+    number.
 
     Example::
 
@@ -50,8 +49,8 @@ class SeSimInferencer:
             if there is one; of a model that is given, where it is.
         precision (str): 'float32', 'bfloat16' or, on an accelerator, 'float16', of what is safe to
             compute in it (autocast). Defaults to 'float32'.
-        channels_last (bool): Store images and kernels with the channels innermost.
-            Defaults to False.
+        channels_last (bool, optional): Store images with the channels innermost. Defaults to None:
+            on the CPU, where that takes less time.
         compile (bool): Compile the generators with ``torch.compile``; pays for many pictures of
             few sizes. Defaults to False.
         strip_pixels (int, optional): Pictures of more pixels are computed in strips of about so
@@ -72,7 +71,7 @@ class SeSimInferencer:
         config: Any = None,
         device: str | torch.device | None = None,
         precision: str = 'float32',
-        channels_last: bool = False,
+        channels_last: bool | None = None,
         compile: bool = False,
         strip_pixels: int | None = STRIP_PIXELS,
         max_image_pixels: int | None = None,
@@ -95,8 +94,10 @@ class SeSimInferencer:
         self.strip_pixels = strip_pixels
         self.max_image_pixels = max_image_pixels
         self.show_progress = show_progress
-        if channels_last:
-            model.to(memory_format=torch.channels_last)
+        if channels_last is None:
+            channels_last = self.device.type == 'cpu'
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.compile = compile
         if compile:
             for network in self.model.inference_generators.values():
                 for part in network.children():  # a multi-modal generator is called by its parts
@@ -165,10 +166,14 @@ class SeSimInferencer:
         remaining = sorted(outputs.remaining, key=lambda item: item.is_video)
         tracked = iter(track(remaining, 'translating', console=console, disable=not is_shown))
         pictures = islice(tracked, sum(not item.is_video for item in remaining))
-        for batch in read_batches(pictures, batch_size, outputs.fail, self.max_image_pixels):
-            self._translate_batch(batch, target, styles, outputs)
-        for video in tracked:
-            self._translate_video(video, target, styles, batch_size, outputs)
+        fast = nullcontext() if self.compile else FastConvolutions()
+        with fast, ThreadPoolExecutor() as threads:
+            limit = self.max_image_pixels
+            batches = read_batches(pictures, batch_size, outputs.fail, threads, limit)
+            translated = self._translate_batches(batches, target, styles, outputs)
+            outputs.write(translated, threads, batch_size)
+            for video in tracked:
+                self._translate_video(video, target, styles, batch_size, outputs)
         visualization = [] if out_dir is not None else [outputs.arrays(item) for item in items]
         predictions = outputs.predictions(items)
         return dict(predictions=predictions, visualization=visualization, left_out=left_out)
@@ -217,6 +222,7 @@ class SeSimInferencer:
         source = self.model.domains[target]
         data, key = collate(self.model, pictures, source), f'img_{source}'
         samples, images = data['data_samples'].split(), data['inputs'][key]
+        images = images.contiguous(memory_format=self.memory_format)
         dtype, first = getattr(torch, self.precision), 0
         parts = translations(self.model, images, target, styles, self.strip_pixels)
         while True:
@@ -231,23 +237,28 @@ class SeSimInferencer:
                     yield index, style, to_picture(image)
             first += part.shape[1]
 
-    def _translate_batch(
-        self, batch: list[Read], target: str, styles: Tensor | None, outputs: Outputs
-    ) -> None:
-        """Translate pictures of one size; one by one if they cannot be together."""
-        try:
-            pictures = [read.picture for read in batch]
-            for index, style, picture in self._translate(pictures, target, styles):
-                outputs.put(batch[index].item, style, batch[index].with_alpha(picture))
-        except Exception as error:
-            reason = _reason(error, batch[0].picture)
-            if reason is None:
-                raise
-            if len(batch) == 1:
-                outputs.fail(batch[0].item, reason)
-                return
-            for read in batch:
-                self._translate_batch([read], target, styles, outputs)
+    def _translate_batches(
+        self,
+        batches: Iterable[list[Read]],
+        target: str,
+        styles: Tensor | None,
+        outputs: Outputs,
+    ) -> Iterator[tuple[Read, int, np.ndarray]]:
+        """Translate pictures, those of a batch one by one if they cannot be together."""
+        for batch in batches:
+            try:
+                pictures = [read.picture for read in batch]
+                for index, style, picture in self._translate(pictures, target, styles):
+                    yield batch[index], style, picture
+            except Exception as error:
+                reason = reason_of(error, batch[0].picture)
+                if reason is None:
+                    raise
+                if len(batch) == 1:
+                    outputs.fail(batch[0].item, reason)
+                else:
+                    alone = ([read] for read in batch)
+                    yield from self._translate_batches(alone, target, styles, outputs)
 
     def _translate_video(
         self, video: Input, target: str, styles: Tensor | None, size: int, outputs: Outputs
@@ -265,21 +276,7 @@ class SeSimInferencer:
         except (ValueError, FileNotFoundError) as error:  # it is damaged, or gone
             outputs.fail(video, str(error))
         except Exception as error:
-            reason = _reason(error, *group[:1])
+            reason = reason_of(error, *group[:1])
             if reason is None:
                 raise
             outputs.fail(video, reason)
-
-
-def _reason(error: Exception, picture: np.ndarray | None = None) -> str | None:
-    """Why one input cannot be translated; None where the error is not that of one input."""
-    if isinstance(error, OSError) and error.errno in _ONE_PLACE:
-        return str(error)
-    is_memory = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
-    if picture is None or not (is_memory or "can't allocate memory" in str(error)):
-        return None
-    height, width = picture.shape[:2]
-    return (
-        f'{width} x {height} pixels are too many for the memory: lower strip_pixels, or make the '
-        f'picture smaller ({str(error).splitlines()[0]})'
-    )

@@ -2,12 +2,14 @@
 
 import glob
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from sesim_mmagic.apis.inference.ahead import ahead
 from sesim_mmagic.utils.images import (
     PICTURE_SUFFIXES,
     FolderListing,
@@ -115,16 +117,17 @@ def read_batches(
     inputs: Iterable[Input],
     size: int,
     fail: Callable[[Input, str], None],
+    threads: Executor,
     max_image_pixels: int | None = None,
 ) -> Iterator[list[Read]]:
     """At most ``size`` neighbouring pictures of one size at a time.
 
-    ``fail`` is told which input cannot be read, and why.
+    ``threads`` read as many ahead. ``fail`` is told which input cannot be read, and why.
     """
     batch: list[Read] = []
-    for item in inputs:
+    for item, content in ahead(threads, lambda item: item.read(max_image_pixels), inputs, size):
         try:
-            read = Read(item, *item.read(max_image_pixels))
+            read = Read(item, *content.result())
         except (OSError, ValueError) as error:
             fail(item, str(error))
             continue

@@ -1,18 +1,24 @@
 """Where translations go: a folder that a later run goes on with, or the memory."""
 
+import errno
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from sesim_mmagic.apis.inference.inputs import Input
+from sesim_mmagic.apis.inference.ahead import ahead
+from sesim_mmagic.apis.inference.inputs import Input, Read
 from sesim_mmagic.engine.pictures import write_picture
 from sesim_mmagic.utils.files import write_atomically
 from sesim_mmagic.utils.listing import FAILURES, RECORD
 from sesim_mmagic.utils.shapes import misfit
 
+# The place of one translation is taken or its path too long: nothing else is wrong with the disk.
+_ONE_PLACE = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG)
 _ADVICE = 'overwrite it (--overwrite), or choose another output folder'
 
 
@@ -95,6 +101,33 @@ class Outputs:
         else:
             write_picture(self.files(item)[style], picture)
 
+    def write(
+        self, translated: Iterable[tuple[Read, int, np.ndarray]], threads: Executor, count: int
+    ) -> None:
+        """Take translations as they come, while the next ones are computed.
+
+        Args:
+            translated (Iterable): Source, number of the style, translation as of :meth:`put`.
+            threads (Executor): Where they are written.
+            count (int): How many may wait there.
+
+        Raises:
+            OSError: Something is wrong with the disk. What concerns one input is noted.
+        """
+
+        def put(translation: tuple[Read, int, np.ndarray]) -> None:
+            read, style, picture = translation
+            self.put(read.item, style, read.with_alpha(picture))
+
+        for (read, _, _), written in ahead(threads, put, translated, count):
+            try:
+                written.result()
+            except Exception as error:
+                reason = reason_of(error, read.picture)
+                if reason is None:
+                    raise
+                self.fail(read.item, reason)
+
     def fail(self, item: Input, reason: str) -> None:
         """Note an input that cannot be translated."""
         self._failures[item] = reason
@@ -140,6 +173,20 @@ class Outputs:
             )
         # Of an array nobody knows whether it is the same.
         return noted == state and len(state) > 1 and len(files) == (self.styles or 1)
+
+
+def reason_of(error: Exception, picture: np.ndarray | None = None) -> str | None:
+    """Why one input cannot be translated; None where the error is not that of one input."""
+    if isinstance(error, OSError) and error.errno in _ONE_PLACE:
+        return str(error)
+    is_memory = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
+    if picture is None or not (is_memory or "can't allocate memory" in str(error)):
+        return None
+    height, width = picture.shape[:2]
+    return (
+        f'{width} x {height} pixels are too many for the memory: lower strip_pixels, or make the '
+        f'picture smaller ({str(error).splitlines()[0]})'
+    )
 
 
 def _state(item: Input) -> list:
