@@ -98,10 +98,24 @@ def apply_options(cfg: Config, pairs: list[str]) -> None:
     options = read_options(pairs)
     for name in [name for name in options if name in _EVERYWHERE]:
         set_everywhere(cfg, name, options.pop(name))
-    for key in options:
+    merge_settings(cfg, options, '--cfg-options')
+
+
+def merge_settings(cfg: Config, settings: dict[str, Any], source: str) -> None:
+    """Put settings into a config.
+
+    Args:
+        cfg (Config): As its file gives it; changed in place.
+        settings (dict[str, Any]): Values by dotted keys.
+        source (str): Where they come from, for messages.
+
+    Raises:
+        ValueError: A setting would change nothing, or addresses what is not there.
+    """
+    for key in settings:
         name, *parts = key.split('.')
         if name not in runner_names():
-            raise ValueError(f'--cfg-options {key}: {_unread(cfg, name)}')
+            raise ValueError(f'{source} {key}: {_unread(cfg, name)}')
         place, where = cfg.get(name), name
         for part in parts:
             if isinstance(place, Mapping):
@@ -111,10 +125,10 @@ def apply_options(cfg: Config, pairs: list[str]) -> None:
             elif place is not None or part.isdigit():
                 kind = f'a list of {len(place)}' if isinstance(place, list) else repr(place)
                 raise ValueError(
-                    f'--cfg-options {key}: {where} is {kind} and has no {part}; set it as a whole'
+                    f'{source} {key}: {where} is {kind} and has no {part}; set it as a whole'
                 )
             where = f'{where}.{part}'
-    cfg.merge_from_dict(options)
+    cfg.merge_from_dict(settings)
 
 
 def set_everywhere(cfg: Config, name: str, value: Any, instead: Any = ...) -> None:

@@ -5,10 +5,11 @@
         [--report | --time]
 
 A file, such as ``tools/benchmark/comparisons/features_kaokore.yaml``, describes a comparison: see
-:class:`Comparison`. Each method trains with each seed, on one core, for the iterations of each
-budget; its last iteration is tested. What has ended is not run again, what was interrupted goes
-on from its last checkpoint. At the end of each comparison: a table, all results as JSON and a grid
-of pictures of the first seed. ``--report`` trains nothing, and says what is missing.
+``Comparison`` in ``comparison.py``. Each method trains with each seed, on one core, for the
+iterations of each budget; its last iteration is tested. What has ended is not run again, what was
+interrupted goes on from its last checkpoint. At the end of each comparison: a table, all results
+as JSON and a grid of pictures of the first seed. ``--report`` trains nothing, and says what is
+missing. Before the first training, two iterations and a test rehearse it.
 
 ``--judge`` adds scores of the translations as a set beside the truths: KID x 1000 in features of a
 VGG16 that no training here uses (``tools/model_converters/vgg16_from_hed.py``), sliced Wasserstein
@@ -20,58 +21,21 @@ machine changes no result. ``--time`` measures ``step_ms`` of all methods, one a
 
 import argparse
 import json
+import os
 import re
+import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from statistics import mean, median
-from typing import Any
 
+from comparison import Comparison, Method, check_methods, make_training, read_comparison
 from measuring import table, write_json
-from trainings import ROOT, Training, train_all, translated_scenes, write_grid
+from trainings import Training, train_all, translated_scenes, write_grid
 
 from sesim_mmagic.apis import command_line
 
 #: Iterations that measure a step: in their median the first ones do not weigh.
 TIMED = 40
-
-
-@dataclass(frozen=True)
-class Method:
-    """What is trained.
-
-    Args:
-        config: Path of its config, from the root of the repository.
-        settings: Settings of the config that differ, by dotted keys.
-        step_ms: Time of a step that has a core and its caches for itself, in milliseconds.
-    """
-
-    config: str
-    settings: dict = field(default_factory=dict)
-    step_ms: float | None = None
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Contents of a file.
-
-    Args:
-        data_root: Folder of the data set, with a truth of its test pictures.
-        domains: Source and target.
-        methods: :class:`Method` by title, in the order of the table.
-        budgets: By name, ``{minutes: M}`` or ``{iterations: N}``.
-        scores: Scores of the table.
-        seeds: Seeds of the trainings.
-        split: Pictures that are tested: ``test``, or ``val`` to choose a setting by.
-    """
-
-    data_root: str
-    domains: tuple[str, str]
-    methods: dict[str, Method]
-    budgets: dict[str, dict[str, float]]
-    scores: tuple[str, ...]
-    seeds: tuple[int, ...] = (2022, 2023, 2024)
-    split: str = 'test'
 
 
 #: Columns that a judge adds.
@@ -99,56 +63,6 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def read_comparison(file: Path, args: argparse.Namespace) -> Comparison:
-    """The comparison of a file, as far as the command line wants it.
-
-    Raises:
-        CommandError: If the file is missing, or holds what is not a comparison.
-    """
-    import mmengine
-
-    if not file.is_file():
-        raise command_line.CommandError(f"'{file}' does not exist")
-    content = _known(f"'{file}'", Comparison, mmengine.load(file))
-    methods = {
-        title: Method(**_known(f"'{file}': {title}", Method, settings))
-        for title, settings in content.pop('methods').items()
-    }
-    content['methods'] = _chosen(file, 'methods', methods, args.methods)
-    for name, budget in content['budgets'].items():
-        if list(budget) not in (['minutes'], ['iterations']):
-            raise command_line.CommandError(
-                f"'{file}': budget {name!r} must be {{minutes: M}} or {{iterations: N}}, got "
-                f'{budget}'
-            )
-    content['budgets'] = _chosen(file, 'budgets', content['budgets'], args.budgets)
-    content['seeds'] = args.seeds or content.get('seeds', Comparison.seeds)
-    content['data_root'] = args.data_root or str(ROOT / content['data_root'])
-    return Comparison(**content)
-
-
-def _known(where: str, kind: type, content: Any) -> dict:
-    """A copy of settings of a kind; what it does not know, or lacks, is refused."""
-    names = {
-        entry.name: entry.default is entry.default_factory is MISSING for entry in fields(kind)
-    }
-    unknown = [name for name in content if name not in names]
-    lacking = [name for name, is_needed in names.items() if is_needed and name not in content]
-    if unknown or lacking:
-        what = f'does not know {unknown[0]!r}' if unknown else f'lacks {lacking[0]!r}'
-        raise command_line.CommandError(f'{where} {what}; it holds {", ".join(names)}')
-    return dict(content)
-
-
-def _chosen(file: Path, what: str, known: dict, names: Sequence[str] | None) -> dict:
-    unknown = [name for name in names or () if name not in known]
-    if unknown:
-        raise command_line.CommandError(
-            f"--{what}: '{file}' has no {unknown[0]!r}, it has {', '.join(map(repr, known))}"
-        )
-    return {name: known[name] for name in names or known}
-
-
 def iterations_of(title: str, method: Method, budget: dict[str, float]) -> int:
     """Iterations of a method in a budget, 2 or more.
 
@@ -164,20 +78,6 @@ def iterations_of(title: str, method: Method, budget: dict[str, float]) -> int:
     return max(2, round(budget['minutes'] * 60_000 / method.step_ms))
 
 
-def make_training(
-    comparison: Comparison, folder: Path, title: str, iterations: int, seed: int
-) -> Training:
-    """A training of a method."""
-    method = comparison.methods[title]
-    settings = dict(method.settings)
-    if comparison.split != 'test':
-        settings['test_dataloader.dataset.split'] = comparison.split
-    name = '-'.join(''.join(c if c.isalnum() else ' ' for c in title.lower()).split())
-    work_dir = str(folder / f'{name}_{iterations}iters_seed{seed}')
-    data_root = comparison.data_root
-    return Training(title, method.config, work_dir, data_root, iterations, seed, settings)
-
-
 def trainings_of(comparison: Comparison, folder: Path) -> Trainings:
     """Trainings of every budget, method and seed."""
     return {
@@ -188,6 +88,43 @@ def trainings_of(comparison: Comparison, folder: Path) -> Trainings:
         for title, method in comparison.methods.items()
         for seed in comparison.seeds
     }
+
+
+def shown_scores(comparison: Comparison, training: Training) -> dict[str, float]:
+    """Scores of the table, of a training that has ended.
+
+    Raises:
+        CommandError: The test of the training has no score of a name.
+    """
+    results = training.results()
+    assert results is not None
+    scores = results['scores']
+    for name in comparison.scores:
+        if name not in scores:
+            raise command_line.CommandError(
+                f'scores: the test of {training.title} has no {name!r}, it has '
+                f'{", ".join(sorted(scores))}'
+            )
+    return {name: scores[name] for name in comparison.scores}
+
+
+def rehearse(comparison: Comparison, folder: Path, trainings: Trainings) -> None:
+    """Before hours of work: the scores of the table are among those of a test.
+
+    Only a test knows their names. Unless one has ended, the first method trains for two iterations.
+    """
+    ended = [training for training in trainings.values() if training.results()]
+    if ended:
+        shown_scores(comparison, ended[0])
+        return
+    place = folder / f'rehearsal_{os.getpid()}'
+    rehearsal = make_training(comparison, place, next(iter(comparison.methods)), 2, seed=1)
+    print('Rehearsal: two iterations of the first method, and its test')
+    train_all([rehearsal], jobs=1)
+    try:
+        shown_scores(comparison, rehearsal)
+    finally:
+        shutil.rmtree(place)
 
 
 def judged(training: Training, judge: Path, target: str) -> dict[str, float]:
@@ -224,9 +161,9 @@ def make_rows(comparison: Comparison, trainings: Trainings, judge: Path | None) 
             ended = [(training, r) for training in own if (r := training.results())]
             results = [r for _, r in ended]
             scores = [
-                {name: r['scores'][name] for name in comparison.scores}
+                shown_scores(comparison, training)
                 | (judged(training, judge, comparison.domains[1]) if judge else {})
-                for training, r in ended
+                for training, _ in ended
             ]
             yield {
                 'budget': budget,
@@ -280,15 +217,20 @@ def main() -> None:
     if args.judge and not args.judge.is_file():
         raise command_line.CommandError(f"--judge: '{args.judge}' does not exist")
     comparisons = {file: read_comparison(file, args) for file in args.files}
+    folders = {file: Path(args.out, file.stem) for file in comparisons}
+    trainings = {f: trainings_of(c, folders[f]) for f, c in comparisons.items() if not args.time}
+    if not args.report:
+        for file, comparison in comparisons.items():
+            check_methods(file, comparison)
     for file, comparison in comparisons.items():
-        folder = Path(args.out, file.stem)
         if args.time:
-            time_steps(comparison, folder / 'timing')
+            time_steps(comparison, folders[file] / 'timing')
             continue
-        trainings = trainings_of(comparison, folder)
         if not args.report:
-            train_all(list({t.work_dir: t for t in trainings.values()}.values()), args.jobs)
-        report(comparison, trainings, Path(args.out, file.stem), args.judge)
+            rehearse(comparison, folders[file], trainings[file])
+            own = {training.work_dir: training for training in trainings[file].values()}
+            train_all(list(own.values()), args.jobs)
+        report(comparison, trainings[file], folders[file], args.judge)
 
 
 if __name__ == '__main__':

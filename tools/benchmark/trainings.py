@@ -1,5 +1,6 @@
 """Trainings side by side on the CPU: each in a process of its own, on one core, resumable."""
 
+import fcntl
 import json
 import multiprocessing
 import os
@@ -7,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -75,11 +76,14 @@ def train_all(trainings: Sequence[Training], jobs: int = 2) -> None:
     """Train and test what has no results yet, ``jobs`` at a time, and show how far they are.
 
     Raises:
+        ValueError: If another process trains in one of the folders.
         SystemExit: If a training failed; its log is named.
     """
     # Two single threads do more than one after the other with two.
     os.environ.update(OMP_NUM_THREADS='1', MKL_NUM_THREADS='1')
     waiting = [training for training in trainings if training.results() is None]
+    for training in waiting:
+        hold(training.work_dir).close()  # before the work of the others, too
     ended = [training.work_dir for training in trainings if training not in waiting]
     if ended:
         print(
@@ -112,6 +116,25 @@ def train_all(trainings: Sequence[Training], jobs: int = 2) -> None:
                 process.terminate()
 
 
+def hold(work_dir: str) -> IO:
+    """A file of a training's folder that one process alone can have open.
+
+    The system lets it go when the process ends, however it ends.
+
+    Raises:
+        ValueError: Another process holds it.
+    """
+    Path(work_dir).mkdir(parents=True, exist_ok=True)
+    file = open(Path(work_dir, 'lock'), 'w')
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ValueError(
+            f"another process trains in '{work_dir}': wait for it, end it, or give another --out"
+        ) from None
+    return file
+
+
 def train(training: Training, done: Any) -> None:
     """Train and test in this process, which was made for it; its log goes to a file.
 
@@ -120,8 +143,7 @@ def train(training: Training, done: Any) -> None:
         done (multiprocessing.Value): The number of iterations done is added to it.
     """
     work_dir = Path(training.work_dir)
-    work_dir.mkdir(parents=True, exist_ok=True)
-    with open(work_dir / 'log.txt', 'a', buffering=1) as log:
+    with hold(training.work_dir), open(work_dir / 'log.txt', 'a', buffering=1) as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
         from mmengine.hooks import Hook
@@ -174,7 +196,7 @@ def write_grid(
 
 def load_config(training: Training) -> Any:
     """The config of a training with all its settings."""
-    from sesim_mmagic.apis.config_files import read_config, set_everywhere
+    from sesim_mmagic.apis.config_files import merge_settings, read_config, set_everywhere
     from sesim_mmagic.apis.launch import enable_amp
 
     config = read_config(ROOT / training.config)
@@ -186,9 +208,9 @@ def load_config(training: Training) -> Any:
             'randomness.seed': training.seed,
             'train_cfg.val_interval': training.iterations,
             'resume': Path(training.work_dir, 'last_checkpoint').exists(),
-            **training.settings,
         }
     )
+    merge_settings(config, training.settings, 'settings')
     if training.amp:
         enable_amp(config)
     return config
