@@ -16,7 +16,7 @@ import sesim_mmagic
 from mmengine.dist import all_gather, get_backend, get_rank, get_world_size
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
-from sesim_mmagic.apis.launch import leave_job
+from sesim_mmagic.apis.ranks import leave_job
 from torch import nn
 
 class Halves(BaseModel):

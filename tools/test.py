@@ -19,13 +19,14 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Check the settings, then test."""
     args = parse_args(argv)
-    from sesim_mmagic.apis import config_files, launch
+    from sesim_mmagic.apis import config_files, launch, ranks
 
     cfg = config_files.load_config(args)
     launch.prepare_test(cfg, args.checkpoint, args.out, args.overwrite)
+    ranks.meet_ranks()
     launch.check_data(cfg, ['test'])
     launch.test(cfg, out=args.out, overwrite=args.overwrite)
-    launch.leave_job()
+    ranks.leave_job()
 
 
 if __name__ == '__main__':

@@ -39,7 +39,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Check the settings, then train."""
     args = parse_args(argv)
-    from sesim_mmagic.apis import config_files, launch
+    from sesim_mmagic.apis import config_files, launch, ranks
 
     cfg = config_files.load_config(args)
     if args.amp:
@@ -51,9 +51,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.domain_mapping:
         cfg.domain_mapping = dict(pair.split('=', 1) for pair in args.domain_mapping)
     launch.prepare_start(cfg, args.overwrite)
+    ranks.meet_ranks()
     launch.check_data(cfg)
     launch.train(cfg, args.overwrite)
-    launch.leave_job()
+    ranks.leave_job()
 
 
 if __name__ == '__main__':

@@ -8,6 +8,7 @@ for what failed in the middle or is a fault of the program, 130 after Ctrl+C, 14
 """
 
 import argparse
+import ctypes
 import difflib
 import functools
 import os
@@ -28,6 +29,7 @@ DEBUG = 'SESIM_DEBUG'
 USER_ERRORS = (OSError, ValueError, ImportError)
 #: Seconds that other ranks leave the first one to say the same error.
 _RANK_DELAY = 3
+_PR_SET_PDEATHSIG = 1
 
 
 class CommandError(Exception):
@@ -63,6 +65,8 @@ def command(interrupted: str = '') -> Callable[[Callable], Callable]:
             if signal.getsignal(signal.SIGINT) is _interrupt_at_once:
                 signal.signal(signal.SIGINT, signal.default_int_handler)
             previous = _terminate_by_exception()
+            if 'TORCHELASTIC_RUN_ID' in os.environ:
+                _end_with_launcher()
             for stream in (sys.stdout, sys.stderr):
                 if hasattr(stream, 'reconfigure'):
                     # Names of files may have bytes that the encoding does not know.
@@ -253,6 +257,15 @@ def _terminate_by_exception() -> Any:
         return signal.signal(signal.SIGTERM, terminate)
     except ValueError:
         return None
+
+
+def _end_with_launcher() -> None:
+    """Let Linux kill this rank when its launcher is gone, which, killed, cannot end its ranks.
+
+    They would train on, beside those of the next start in the same work directory.
+    """
+    if sys.platform == 'linux':
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _origin(error: BaseException) -> tuple[str, str]:

@@ -1,14 +1,10 @@
 """Training and testing: the config, checks before hours are spent, the Runner."""
 
-import atexit
 import logging
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import mmengine
-import torch
 from mmengine.config import Config
 from mmengine.device import is_cuda_available
 from mmengine.dist import is_main_process
@@ -17,6 +13,7 @@ from mmengine.runner import Runner
 
 from sesim_mmagic.apis.command_line import check_out
 from sesim_mmagic.apis.failures import failures_in_one_line
+from sesim_mmagic.apis.ranks import check_restarts, is_first_rank
 from sesim_mmagic.datasets.config_checks import check_pictures
 from sesim_mmagic.engine import checks
 from sesim_mmagic.engine.cpu import bfloat16_speed, keep_freed_memory
@@ -94,16 +91,18 @@ def prepare_start(cfg: Config, overwrite: bool = False) -> None:
 
     Raises:
         FileNotFoundError: The checkpoint does not exist.
-        ValueError: The checkpoint is damaged, or the work directory holds another training.
+        ValueError: The checkpoint is damaged, the work directory holds another training, or a
+            restart would begin anew.
     """
     load_from, work_dir = cfg.get('load_from'), Path(cfg.work_dir)
     if overwrite and cfg.get('resume'):
         raise ValueError('--resume goes on with a training, --overwrite removes it: choose one.')
+    check_restarts(cfg)
     if load_from:
         read_checkpoint(load_from)
     if work_dir.exists() and not work_dir.is_dir():
         raise ValueError(f"The work directory '{work_dir}' is a file: choose another --work-dir.")
-    if not _is_first_rank(cfg):  # the first one looks for all; later the training loop does
+    if not is_first_rank(cfg):  # the first one looks for all; later the training loop does
         return
     if not overwrite:
         # The training loop looks again, and writes into its log what there is to say.
@@ -137,17 +136,9 @@ def prepare_test(cfg: Config, checkpoint: str, out: str | None, overwrite: bool)
     if out and Path(out).suffix not in METRIC_FORMATS:
         raise ValueError(f"--out takes a file that ends in one of {METRIC_FORMATS}, got '{out}'.")
     check_out(out, overwrite)
-    if not overwrite and _is_first_rank(cfg):
+    if not overwrite and is_first_rank(cfg):
         check_test(Path(cfg.work_dir, TEST))
     cfg.load_from, cfg.resume = checkpoint, False
-
-
-def _is_first_rank(cfg: Config) -> bool:
-    """Whether this process is the first of a job; told by what its launcher sets."""
-    if cfg.get('launcher', 'none') == 'none':
-        return True
-    names = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
-    return int(next((os.environ[name] for name in names if name in os.environ), 0)) == 0
 
 
 def check_data(cfg: Config, parts: Sequence[str] = ('train', 'val', 'test')) -> None:
@@ -163,7 +154,7 @@ def check_data(cfg: Config, parts: Sequence[str] = ('train', 'val', 'test')) -> 
         FileNotFoundError: A folder is missing.
         ValueError: Pictures cannot be used; they are named, all of them.
     """
-    if _is_first_rank(cfg):
+    if is_first_rank(cfg):
         with failures_in_one_line(cfg, 'the data cannot be looked at'):
             check_pictures(cfg, parts)
 
@@ -218,24 +209,6 @@ def test(cfg: Config, out: str | None = None, overwrite: bool = False) -> Runner
             write_atomically(out, content)
         checks.finish_test(runner)
     return runner
-
-
-def leave_job() -> None:
-    """End the process of a rank when all ranks are done; nothing happens in a single process.
-
-    At the end of the interpreter, communication threads that still run are aborted by C++ now and
-    then ("terminate called without an active exception"), whether or not the group was destroyed
-    before, and the launcher reports a job as failed whose work is complete. So the process ends
-    here, after what is registered to run at its end.
-    """
-    if not torch.distributed.is_initialized():
-        return
-    torch.distributed.barrier()
-    torch.distributed.destroy_process_group()
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
 
 
 #: Hooks that MMEngine registers by itself; it takes None in the place of these alone.

@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 
 from sesim_mmagic.engine.checks import check_hooks
 from sesim_mmagic.engine.settings_diff import SettingsDiff
-from sesim_mmagic.engine.work_dir import check_start, overwrite_training
+from sesim_mmagic.engine.work_dir import check_start_of_ranks, overwrite_training
 from sesim_mmagic.registry import unwrapped
 from sesim_mmagic.translators.feature_weights import check_features
 from sesim_mmagic.utils.checkpoints import last_checkpoint
@@ -32,7 +32,7 @@ class ResumeFromConfig(Hook):
     fit. Here
 
     * a work directory that holds another training is left alone
-      (:func:`~sesim_mmagic.engine.work_dir.check_start`);
+      (:func:`~sesim_mmagic.engine.work_dir.check_start_of_ranks`);
     * state that is missing and weights that do not fit are errors;
     * every setting that differs is said in one line;
     * where optimizers or schedules differ, the schedules are those of the config, brought to the
@@ -66,8 +66,9 @@ class ResumeFromConfig(Hook):
         self._has_started = True
         check_hooks(runner)
         if not self._overwrite:
-            start = check_start(runner.work_dir, runner._resume, runner._load_from)
-            runner._load_from = start
+            runner._load_from = check_start_of_ranks(
+                runner.work_dir, runner._resume, runner._load_from
+            )
 
     def before_train(self, runner: Runner) -> None:
         """The model is built and loaded: now an earlier training may go, on rank 0."""

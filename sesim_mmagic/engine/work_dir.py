@@ -1,11 +1,13 @@
 """A work directory that holds something already: what may begin there, what is replaced."""
 
 import logging
+import platform
 import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from mmengine.dist import all_gather_object
 from mmengine.logging import print_log
 
 from sesim_mmagic.engine.report import PAGE
@@ -78,6 +80,40 @@ def check_start(
             'as it gets there.'
         )
     return load_from
+
+
+def check_start_of_ranks(work_dir: str | Path, resume: bool, load_from: str | None) -> str | None:
+    """:func:`check_start` on every rank: they begin with the same checkpoint, or none does.
+
+    Where machines do not share the work directory, those without rank 0 would begin anew.
+
+    Args: as :func:`check_start`.
+
+    Returns:
+        str | None: Checkpoint to start or resume from, as this rank names it.
+
+    Raises:
+        ValueError: The training may not begin on some rank, or ranks would begin differently.
+    """
+    start, error = None, None
+    try:
+        start = check_start(work_dir, resume, load_from)
+    except (OSError, ValueError) as problem:
+        error = problem
+    ranks = all_gather_object((platform.node(), start and Path(start).name, error))
+    for _, _, problem_there in ranks:
+        if problem_there is not None:
+            raise problem_there
+    machine, first, _ = ranks[0]
+    for rank, (other, name, _) in enumerate(ranks):
+        if name != first:
+            raise ValueError(
+                f"Rank 0 on machine '{machine}' begins with {first or 'no checkpoint'}, rank "
+                f"{rank} on '{other}' with {name or 'no checkpoint'} in '{work_dir}': let all "
+                'machines share the folder of the work directory, or copy the newer checkpoint, '
+                f'with {POINTER}, to the others.'
+            )
+    return start
 
 
 def _noted_checkpoint(work_dir: Path, earlier: list[Path]) -> str | None:

@@ -3,13 +3,14 @@
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from mmagic.evaluation.metrics.base_sample_wise_metric import BaseSampleWiseMetric
 from mmengine.device import get_device
-from mmengine.dist import all_gather_object, broadcast_object_list, collect_results, is_main_process
+from mmengine.dist import all_gather_object, broadcast_object_list, gather_object, is_main_process
 from mmengine.logging import print_log
 
 from sesim_mmagic.utils.samples import is_repeated
@@ -40,7 +41,7 @@ class TranslationMetric(BaseSampleWiseMetric):
         target_domain (str): Domain of the translations: samples hold ``fake_{target_domain}``.
         source_domain (str, optional): Domain of the sources. Defaults to None: the metric does
             not look at them; they are told apart by the other domain of a sample that names one.
-        **kwargs: Those of MMEngine's ``BaseMetric`` (``collect_device``, ``prefix``) and
+        **kwargs: Those of MMEngine's ``BaseMetric`` (``prefix``) and
             ``device``, where networks of the metric run (by default the accelerator).
     """
 
@@ -147,9 +148,13 @@ class TranslationMetric(BaseSampleWiseMetric):
         errors = [error for error in all_gather_object(self._error) if error is not None]
         if errors:
             return errors[0]
-        entries = collect_results(self.results, size, self.collect_device)
+        # MMEngine's collect_results passes them through a folder that all machines share.
+        parts = gather_object(self.results)
         scores: list = [None]
         if is_main_process():
+            # In the order of the data set: ranks take every R-th sample, the last some once more.
+            rows = zip_longest(*parts)
+            entries = [entry for row in rows for entry in row if entry is not None][:size]
             try:
                 computed = self.compute_metrics(self._of_each_source(entries))
                 prefix = f'{self.prefix}/' if self.prefix else ''

@@ -15,7 +15,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from sesim_mmagic.apis.launch import leave_job
+from sesim_mmagic.apis.ranks import leave_job
 from sesim_mmagic.engine import FixedInputsHook
 from sesim_mmagic.engine.hooks import fixed_inputs
 from sesim_mmagic.engine.map_figure import draw_maps

@@ -9,7 +9,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from PIL import Image
 
-from sesim_mmagic.apis.launch import leave_job
+from sesim_mmagic.apis.ranks import leave_job
 from sesim_mmagic.datasets.shape_modes import render_mode
 from sesim_mmagic.datasets.shape_scenes import LAYOUTS, PALETTE, draw_labels, sample_scene
 from sesim_mmagic.evaluation import PairedScores

@@ -10,7 +10,7 @@ from mmengine import MessageHub
 from mmengine.model import MMSeparateDistributedDataParallel
 from mmengine.optim import AmpOptimWrapper
 
-from sesim_mmagic.apis.launch import leave_job
+from sesim_mmagic.apis.ranks import leave_job
 from sesim_mmagic.translators import multi_modal as multi_modal_module
 from sesim_mmagic.translators import one_sided as one_sided_module
 from tests.test_translators.tiny import batch, cyclegan, multi_modal, one_sided, optim_wrappers

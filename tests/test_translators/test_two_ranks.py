@@ -8,7 +8,7 @@ from mmengine import MessageHub
 from mmengine.model import MMSeparateDistributedDataParallel
 from mmengine.optim import OptimWrapper
 
-from sesim_mmagic.apis.launch import leave_job
+from sesim_mmagic.apis.ranks import leave_job
 from tests.test_translators.tiny import (
     TINY_RESNET,
     TINY_SINGLE_IMAGE,
