@@ -28,7 +28,8 @@ class AuthorsStep(Step):
     Args:
         spec (dict): ``reference`` (folder of their code), ``mode`` ('fixed' or 'learned'),
             ``single_image``, ``augmented`` (whether the learned mode sees augmented views),
-            ``size`` and ``batch``, and what every step takes.
+            ``autocast`` (whether it computes in bfloat16 what is safe to), ``size`` and ``batch``,
+            and what every step takes.
     """
 
     def __init__(self, spec: dict) -> None:
@@ -58,7 +59,8 @@ class AuthorsStep(Step):
     def step(self, data: dict) -> None:
         """One step of training on a batch."""
         self.model.set_input(data)
-        self.model.optimize_parameters()
+        with torch.autocast(self.spec['device'], torch.bfloat16, self.spec['autocast']):
+            self.model.optimize_parameters()
 
     def parts(self) -> dict[str, nn.Module]:
         """Modules by what they are in the step."""

@@ -114,6 +114,7 @@ def methods(args: argparse.Namespace, name: str, spec: dict) -> list[tuple[str, 
     if args.reference and name in MODES and spec['dtype'] == 'float32':
         mode, single_image = MODES[name]
         known = dict(mode=mode, single_image=single_image, augmented=mode == 'learned')
+        known['autocast'] = False
         theirs = {**spec, **known, 'reference': args.reference}
         found.append((f"{name}, authors'", AuthorsStep, theirs))
     return found

@@ -1,15 +1,16 @@
 """Time, memory and multiply-adds of training steps, beside each other or the authors' own code.
 
     python tools/benchmark/train_step.py CONFIG [CONFIG ...] [--reference F-LSeSim]
-        [--device cuda] [--sizes 256] [--batch 1] [--precision amp] [--channels-last] [--compile]
-        [--repeats 7] [--out train_step.json]
+        [--reference-precision amp] [--device cuda] [--sizes 256] [--batch 1] [--precision amp]
+        [--channels-last] [--compile] [--repeats 7] [--out train_step.json]
 
 A step is ``model.train_step`` on random pictures as a data loader gives them, with the optimizers
 of the config and random VGG16 weights. The configs take turns, and ratios to the first are taken
 round by round: a busy machine slows all of them. With ``--reference``, a checkout of
 github.com/lyndonzheng/F-LSeSim, each config takes turns with the step of the authors instead
-(``set_input`` and ``optimize_parameters``), in float32 whatever ours has: it knows nothing else.
-Each step has a process of its own, and only one runs at a time.
+(``set_input`` and ``optimize_parameters``): in float32, as it is, or with
+``--reference-precision amp`` under bfloat16 autocast. Each step has a process of its own, and only
+one runs at a time.
 
 Peak memory of the measured steps is what PyTorch allocated on a GPU, weights included; on the CPU
 it is how much the process has grown since the model was built. The floor of a step is the time of
@@ -35,6 +36,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--sizes', type=positive, nargs='+', default=[256], help=text)
     parser.add_argument('--batch', type=positive, default=1, help='pictures in a batch')
     parser.add_argument('--precision', choices=('fp32', 'amp'), default='fp32', help='of ours')
+    text = "of the reference's"
+    parser.add_argument('--reference-precision', choices=('fp32', 'amp'), help=text)
     parser.add_argument('--channels-last', action='store_true', help='memory format of ours')
     parser.add_argument('--compile', action='store_true', help='torch.compile for ours')
     text = 'rounds before the measured ones'
@@ -77,6 +80,7 @@ def methods_of(args: argparse.Namespace, config: str, size: int) -> list[Method]
     single_image = cfg.model.generator.type == 'sesim_mmagic.StyleGAN2Generator'
     augmented = mode == 'learned' and loss.get('use_augmented_view', True)
     known = dict(cfg=cfg, mode=mode, augmented=augmented, single_image=single_image)
+    known['autocast'] = args.reference_precision == 'amp'
     spec = {**vars(args), **known, 'size': size}
     ours = (f'{Path(config).stem}, {size} px', OurStep, spec)
     return [ours, (f'authors, {size} px', AuthorsStep, spec)] if args.reference else [ours]
@@ -88,6 +92,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     command_line.check_out(args.out, args.overwrite)
     args.threads = args.threads or torch.get_num_threads()
+    if args.reference_precision and not args.reference:
+        raise command_line.CommandError('--reference-precision needs --reference')
     if args.device == 'cuda' and not torch.cuda.is_available():
         raise command_line.CommandError('--device cuda: PyTorch finds no GPU')
     if args.device == 'cpu':  # to the workers too: mixed precision asks whether there is a GPU
