@@ -37,6 +37,17 @@ def test_blur_keeps_constants_and_doubles_or_halves():
     assert torch.allclose(BlurUpsample()(ones), torch.ones(2, 3, 12, 18))
 
 
+@pytest.mark.parametrize('batch', [1, 3])
+@pytest.mark.parametrize('grad', [True, False])
+@pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
+def test_instance_norm_is_that_of_each_image(batch, grad, layout):
+    images = torch.randn(batch, 5, 8, 7) * torch.arange(1, batch + 1)[:, None, None, None] + 2
+    with torch.set_grad_enabled(grad):
+        found = InstanceNorm()(images.contiguous(memory_format=layout))
+    torch.testing.assert_close(found, torch.nn.functional.instance_norm(images))
+    assert batch == 1 or found.is_contiguous(memory_format=layout) or grad
+
+
 def test_initialisation_is_xavier_with_a_small_gain():
     torch.manual_seed(0)
     network = ResNetBlurGenerator(base_channels=16, num_blocks=1)
