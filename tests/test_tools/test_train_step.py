@@ -1,6 +1,7 @@
 """The benchmark of training steps: what it reports, whom it calls, what it refuses."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -186,6 +187,31 @@ def test_the_reference_is_called_as_its_authors_do(
         'features forward': 2 * 64 * 27 * 64,
         'features backward': 2 * 2 * 64 * 27 * 64,
     }
+
+
+def _threads():
+    """Threads of this process, and what it is told of them."""
+    return torch.get_num_threads(), os.environ.get('OMP_NUM_THREADS')
+
+
+@pytest.mark.parametrize('setting', [None, '3'])
+def test_processes_are_forked_from_one_of_one_thread_and_have_those_asked_for(monkeypatch, setting):
+    """Else they would wait for threads that only their parent has, and hang."""
+    import measuring
+
+    monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
+    if setting:
+        monkeypatch.setenv('OMP_NUM_THREADS', setting)
+    monkeypatch.setattr(torch, 'get_num_threads', lambda: 3)
+    start, told = measuring.forkserver.ensure_running, []
+    monkeypatch.setattr(
+        measuring.forkserver,
+        'ensure_running',
+        lambda: (told.append(os.environ['OMP_NUM_THREADS']), start()),
+    )
+    with measuring.Worker() as worker:
+        assert worker.ask(_threads) == (3, setting)
+    assert told == ['1'] and os.environ.get('OMP_NUM_THREADS') == setting
 
 
 class Fake:

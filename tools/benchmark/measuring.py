@@ -7,6 +7,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import forkserver
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -14,9 +15,10 @@ from typing import Any
 from sesim_mmagic.apis import command_line
 from sesim_mmagic.utils.files import write_atomically
 
-# Processes are forked from one that has imported what takes seconds, and computed nothing.
+# Processes are forked from one that has imported what takes seconds.
 NEW_PROCESS = multiprocessing.get_context('forkserver')
 NEW_PROCESS.set_forkserver_preload(['sesim_mmagic', 'mmagic.models', 'sesim_mmagic.losses'])
+_THREADS = 'OMP_NUM_THREADS'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +49,7 @@ class Worker(ProcessPoolExecutor):
     """A process of its own, idle unless asked; it ends with the context."""
 
     def __init__(self) -> None:
-        super().__init__(1, mp_context=NEW_PROCESS, initializer=_be_quiet)
+        super().__init__(1, mp_context=NEW_PROCESS, initializer=_begin, initargs=_prepare())
 
     def ask(self, function: Callable, *args: object) -> object:
         """What a function of a module returns there; an error there is one here."""
@@ -66,7 +68,7 @@ def in_time(seconds: float, function: Callable, *args: object) -> Any:
         RuntimeError: It raised an error, took too long or its process died; the message says why.
     """
     receiver, sender = NEW_PROCESS.Pipe(duplex=False)
-    process = NEW_PROCESS.Process(target=_answer, args=(sender, function, args))
+    process = NEW_PROCESS.Process(target=_answer, args=(_prepare(), sender, function, args))
     process.start()
     sender.close()
     try:
@@ -84,8 +86,8 @@ def in_time(seconds: float, function: Callable, *args: object) -> Any:
     return result
 
 
-def _answer(sender: Any, function: Callable, args: tuple) -> None:
-    _be_quiet()
+def _answer(settings: tuple, sender: Any, function: Callable, args: tuple) -> None:
+    _begin(*settings)
     try:
         sender.send((function(*args), None))
     except (Exception, SystemExit) as error:
@@ -93,8 +95,35 @@ def _answer(sender: Any, function: Callable, args: tuple) -> None:
         sender.send((None, f'{type(error).__name__}: {first}'))
 
 
-def _be_quiet() -> None:
-    """Keep the logs of libraries out of the table."""
+def _prepare() -> tuple[int, str | None]:
+    """Have the process that others are forked from; what they are told: their threads.
+
+    It keeps to one thread. Some of its imports compute a little, and on several threads they would
+    leave a pool that a forked process does not have, but waits for.
+    """
+    import torch
+
+    setting = os.environ.get(_THREADS)
+    os.environ[_THREADS] = '1'
+    try:
+        forkserver.ensure_running()
+    finally:
+        _set_threads(setting)
+    return torch.get_num_threads(), setting
+
+
+def _set_threads(setting: str | None) -> None:
+    os.environ.pop(_THREADS)
+    if setting is not None:
+        os.environ[_THREADS] = setting
+
+
+def _begin(threads: int, setting: str | None) -> None:
+    """Compute on so many threads; keep the logs of libraries out of the table."""
+    import torch
+
+    torch.set_num_threads(threads)
+    _set_threads(setting)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
