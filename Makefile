@@ -2,9 +2,10 @@
 # a path or a name; without it the newest of Python 3.10 to 3.13 that is there and runs.
 PYTHON  ?=
 VENV    ?= .venv
-# Processes that test, and what pytest is told beside (make test TESTS='-m quick').
+# Processes that test, and what pytest is told beside. Tests of several launchers or ranks take long
+# and run where they are asked for: make test TESTS='-m slow'.
 WORKERS ?= 2
-TESTS   ?=
+TESTS   ?= -m 'not slow'
 EXTRAS  := lite,tests,export,demo,mim,weights,data
 PIP     := $(VENV)/bin/python -m pip --disable-pip-version-check
 # The tested set that is in place; newer than all it was made from.

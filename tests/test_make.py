@@ -178,6 +178,7 @@ def test_ci_tests_the_oldest_and_the_newest_beside_the_whole_suite(machine, ci):
         f'make test TESTS=-m quick {settings[13]}',
         f'make install {settings[11]}',
         f'make lint {settings[11]}',
+        f'make test TESTS=-m slow {settings[11]}',
         f'make test {settings[11]}',
     ]
     assert 'Python 3.12: not run (neither the oldest nor the newest)' in ended.stdout
@@ -189,7 +190,7 @@ def test_ci_says_which_python_is_missing_and_takes_what_is_there(machine, ci):
     ended, asked = ci()
     assert ended.returncode == 0, ended.stderr
     assert [line.split(' VENV')[0] for line in asked] == [
-        'make install', 'make lint', 'make test',
+        'make install', 'make lint', 'make test TESTS=-m slow', 'make test',
     ]  # fmt: skip
     for version in ('3.10', '3.11', '3.13'):
         assert f'Python {version}: not run (no interpreter found)' in ended.stdout
@@ -202,6 +203,7 @@ def test_ci_says_which_python_is_missing_and_takes_what_is_there(machine, ci):
         ('install*3.13*', 'Python 3.13: failed: its tested set could not be installed'),
         ('test*quick*3.13*', 'Python 3.13: failed'),
         ('lint*', 'make lint: failed'),
+        ('test*slow*', 'slow tests: failed'),
         ('test*3.11*', ''),
     ],
 )
