@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 from mmengine.config import Config
 from mmengine.registry import build_from_cfg
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 
 from sesim_mmagic.apis.command_line import DEBUG, USER_ERRORS, CommandError, describe
 from sesim_mmagic.engine.checks import ScoresMissing
@@ -41,11 +41,13 @@ def failures_in_one_line(cfg: Config, doing: str) -> Iterator[SimpleNamespace]:
         iteration = 0
         if stage.runner is not None:
             _log_traceback(stage.runner, error)
-            # `runner.iter` would build the training loop of a config that is only tested.
-            iteration = stage.runner.message_hub.runtime_info.get('iter', 0)
-            # Of a training that was resumed those count that were trained since.
+            # `runner.iter` would build the training loop of a config that is only tested. Without
+            # a loop the hub's is that of an earlier run of the same name, i.e. in the same second.
             loop = stage.runner._train_loop
-            iteration = iteration if getattr(loop, 'iterations_done', iteration) else 0
+            if isinstance(loop, BaseLoop):
+                iteration = stage.runner.message_hub.runtime_info.get('iter', 0)
+                # Of a training that was resumed those count that were trained since.
+                iteration = iteration if getattr(loop, 'iterations_done', iteration) else 0
         if isinstance(error, WeightsMismatch):  # the model does not know the checkpoint's name
             raise WeightsMismatch(error.model, error.lines, cfg.load_from) from None
         if isinstance(error, (ScoresMissing, TrainingStopped)):

@@ -5,7 +5,8 @@ import shutil
 
 import pytest
 import torch
-from mmengine.logging import MMLogger
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.runner import Runner
 
 from tests.test_engine import tiny
 from tests.test_tools.test_command_line import fails, tool
@@ -121,6 +122,17 @@ def test_scores_of_a_second_test_without_pictures(trained, work, capsys):
     assert content(work) == before
     run(*arguments, '--overwrite', *bare)
     assert 'which are replaced' in capsys.readouterr().out
+
+
+def test_a_test_does_not_count_the_iterations_of_another_run(trained, work, capsys, monkeypatch):
+    """Runs of one process that begin in the same second have one MessageHub."""
+    bare = ('--cfg-options', 'default_hooks.translations=None')
+    arguments = ('test', trained[0], work / 'iter_2.pth', '--work-dir', work, *bare)
+    run(*arguments)
+    hub = MessageHub.get_instance('of both')
+    hub.update_info('iter', 2)
+    monkeypatch.setattr(Runner, 'build_message_hub', lambda *args: hub)
+    assert "holds the scores of a test of 'iter_2.pth'" in fails(capsys, *arguments)
 
 
 def test_a_file_is_no_work_directory(trained, work, capsys):
