@@ -108,11 +108,12 @@ def _prepare() -> tuple[int, str | None]:
     try:
         forkserver.ensure_running()
     finally:
-        _set_threads(setting)
+        _restore(setting)
     return torch.get_num_threads(), setting
 
 
-def _set_threads(setting: str | None) -> None:
+def _restore(setting: str | None) -> None:
+    """Give the environment back its own setting of threads."""
     os.environ.pop(_THREADS)
     if setting is not None:
         os.environ[_THREADS] = setting
@@ -123,7 +124,7 @@ def _begin(threads: int, setting: str | None) -> None:
     import torch
 
     torch.set_num_threads(threads)
-    _set_threads(setting)
+    _restore(setting)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 

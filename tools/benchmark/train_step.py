@@ -36,7 +36,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--sizes', type=positive, nargs='+', default=[256], help=text)
     parser.add_argument('--batch', type=positive, default=1, help='pictures in a batch')
     parser.add_argument('--precision', choices=('fp32', 'amp'), default='fp32', help='of ours')
-    text = "of the reference's"
+    text = 'of the reference; fp32 unless given'
     parser.add_argument('--reference-precision', choices=('fp32', 'amp'), help=text)
     parser.add_argument('--channels-last', action='store_true', help='memory format of ours')
     parser.add_argument('--compile', action='store_true', help='torch.compile for ours')
