@@ -1,5 +1,6 @@
 """Fixtures that every test may use. Nothing heavy is imported here."""
 
+import itertools
 import os
 import random
 import sys
@@ -7,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import MessageHub
 from yapf.yapflib import yapf_api
 
 import sesim_mmagic  # noqa: F401  repairs MMagic, whatever a test file imports first
@@ -18,6 +20,8 @@ yapf_api.FormatCode = lambda text, **style: (text + '\n', False)
 # The suite is to run beside other work; tiny tensors gain nothing from more threads. Where test
 # files run side by side, each has one.
 torch.set_num_threads(1 if 'PYTEST_XDIST_WORKER' in os.environ else 2)
+
+_tests = itertools.count()
 
 
 def pytest_collection_modifyitems(items):
@@ -34,6 +38,12 @@ def fixed_seeds():
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def hub():
+    """What MMEngine tells the components of a run: empty, whatever ran before this test."""
+    return MessageHub.get_instance(f'test {next(_tests)}')
 
 
 @pytest.fixture(autouse=True)

@@ -228,10 +228,8 @@ def test_a_folder_that_is_gone_ends_the_training(data):
         dataset[0]
 
 
-def test_the_list_of_the_checkpoint_wins(data, log):
+def test_the_list_of_the_checkpoint_wins(data, log, hub):
     damage(data / 'trainA/2.png')
-    hub = MessageHub.get_instance('left_out')
-    hub.runtime_info.clear()
     dataset = unpaired(data, skip_broken=True)
     before = values(dataset, range(20)), values(dataset, range(20), 'b')
     assert settle_left_out(hub, [dataset], resumed=False) is False

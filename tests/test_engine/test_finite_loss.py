@@ -5,17 +5,9 @@ import math
 import pytest
 import torch
 from mmengine.hooks import Hook
-from mmengine.logging import MessageHub
 
 from sesim_mmagic.translators.checks import finite_losses
 from tests.test_engine import tiny
-
-
-@pytest.fixture
-def hub():
-    """What MMEngine tells the components of a new run."""
-    MessageHub.get_instance(f'finite{id(object())}')
-    return MessageHub.get_current_instance()
 
 
 @pytest.mark.parametrize('value', [math.nan, math.inf, torch.tensor(-math.inf)])

@@ -124,12 +124,11 @@ def test_scores_of_a_second_test_without_pictures(trained, work, capsys):
     assert 'which are replaced' in capsys.readouterr().out
 
 
-def test_a_test_does_not_count_the_iterations_of_another_run(trained, work, capsys, monkeypatch):
+def test_a_test_does_not_count_the_iterations_of_another_run(trained, work, capsys, monkeypatch, hub):
     """Runs of one process that begin in the same second have one MessageHub."""
     bare = ('--cfg-options', 'default_hooks.translations=None')
     arguments = ('test', trained[0], work / 'iter_2.pth', '--work-dir', work, *bare)
     run(*arguments)
-    hub = MessageHub.get_instance('of both')
     hub.update_info('iter', 2)
     monkeypatch.setattr(Runner, 'build_message_hub', lambda *args: hub)
     assert "holds the scores of a test of 'iter_2.pth'" in fails(capsys, *arguments)
