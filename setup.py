@@ -1,4 +1,4 @@
-"""Let configs and tools travel as ``sesim_mmagic/.mim``, where mim looks; see pyproject.toml."""
+"""Let configs, models and tools travel as ``sesim_mmagic/.mim``, where mim looks."""
 
 import atexit
 import os
@@ -13,7 +13,7 @@ from setuptools.command.egg_info import egg_info as _egg_info
 
 ROOT = Path(__file__).resolve().parent
 PACKAGE = 'sesim_mmagic'
-MIM = ('configs', 'tools', 'model-index.yml')
+MIM = ('configs', 'models', 'tools', 'model-index.yml')
 
 
 def _temporary_folder() -> str:

@@ -1,4 +1,4 @@
-"""The wheel holds the package, its configs and tools, and leaves mmcv to the user."""
+"""The wheel holds the package, its configs, models and tools, and leaves mmcv to the user."""
 
 import importlib.metadata
 import os
@@ -31,6 +31,8 @@ def checkout(tmp_path_factory):
         pytest.skip('not a source checkout')
     (copy / 'configs' / 'fsesim').mkdir(parents=True, exist_ok=True)
     (copy / 'configs' / 'fsesim' / 'travels.py').write_text('travels = True\n')
+    (copy / 'models').mkdir(exist_ok=True)
+    (copy / 'models' / 'travels.pth').touch()
     (copy / 'tools' / '__pycache__').mkdir(exist_ok=True)
     (copy / 'tools' / '__pycache__' / 'stale.pyc').touch()
     return copy
@@ -68,11 +70,11 @@ def metadata(wheel):
     return Parser().parsestr(wheel.read(name).decode())
 
 
-def test_configs_and_tools_travel_where_mim_looks(wheel, checkout):
+def test_configs_models_and_tools_travel_where_mim_looks(wheel, checkout):
     names = set(wheel.namelist())
     assert 'sesim_mmagic/.mim/model-index.yml' in names
     assert 'sesim_mmagic/.mim/configs/fsesim/travels.py' in names
-    for folder in ('configs', 'tools'):
+    for folder in ('configs', 'models', 'tools'):
         for path in (checkout / folder).rglob('*'):
             if path.is_file() and '__pycache__' not in path.parts:
                 assert f'sesim_mmagic/.mim/{path.relative_to(checkout)}' in names

@@ -1,6 +1,6 @@
 """Publish a model: python tools/publish_model.py CHECKPOINT --out DIR --licence TEXT.
 
-Writes <config>_<date>-<sha8>.pth with what inference needs and a model card beside it. With --root
+Writes <name>_<date>-<sha8>.pth with what inference needs and a model card beside it. With --root
 the model also gets its entry in the metafile of its method and in model-index.yml.
 """
 
@@ -19,8 +19,16 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add('checkpoint', help='checkpoint, or work directory: its best checkpoint, else the last')
     add('--out', required=True, help='folder for checkpoint and model card')
     add('--licence', required=True, help='licence of the weights; the data may decide it')
+    add('--name', help='name of the model; by default that of its config')
     add('--config', help='config, if not the one that the checkpoint holds')
     add('--no-ema', dest='ema', action='store_false', help='no moving average, if there is one')
+    add('--half', action='store_true', help='store weights in half precision: half the size')
+    add(
+        '--scores',
+        metavar='WORK_DIR',
+        help='of a test of the released file; by default the scores of the checkpoint, if they are '
+        'those of the file (not with --half)',
+    )
     add('--samples', nargs='+', default=[], metavar='PICTURE', help='sources for the model card')
     add('--base-url', help='address of the folder where the file can be had')
     add(

@@ -9,10 +9,12 @@ from typing import Any
 import yaml
 
 import sesim_mmagic
-from sesim_mmagic.utils.downloads import cached_download
+from sesim_mmagic.utils.downloads import cached_download, sha256_of
 from sesim_mmagic.utils.shapes import misfit
 
 INDEX = 'model-index.yml'
+#: Folder beside the index with the released files that travel with the package.
+SHIPPED = 'models'
 INDEX_VARIABLE = 'SESIM_MMAGIC_MODEL_INDEX'
 # What is read of an index and of the metafiles that it names.
 _METAFILE = {'Import?': [str], 'Collections?': [{'Name': str}], 'Models?': [{'Name': str}]}
@@ -33,7 +35,8 @@ def list_models(index: str | Path | None = None) -> list[dict[str, Any]]:
     Returns:
         list[dict]: Models as their metafiles have them: ``Name``, ``In Collection`` (the method),
         ``Config`` (its path below the folder of the index), ``Weights`` (the address of the
-        checkpoint), ``Metadata`` (with its checksum, ``SHA256``) and ``Results``, if there are any.
+        checkpoint, or ``models/<file>`` of one that has no address yet), ``Metadata`` (with its
+        checksum, ``SHA256``) and ``Results``, if there are any.
 
     Raises:
         FileNotFoundError: The index, or a metafile that it imports, does not exist.
@@ -84,7 +87,8 @@ def find_model(name_or_path: str | Path, index: str | Path | None = None) -> dic
 def resolve_model(name_or_path: str | Path, index: str | Path | None = None) -> str:
     """Path of a checkpoint on this machine.
 
-    A released model is downloaded once, into the cache of ``torch.hub``. Its sha256 is compared
+    The file of a released model lies in the folder ``models`` beside the index, if it travels with
+    the package, or is downloaded once, into the cache of ``torch.hub``. Its sha256 is compared
     every time.
 
     Args:
@@ -95,17 +99,33 @@ def resolve_model(name_or_path: str | Path, index: str | Path | None = None) -> 
         str: Path of the checkpoint (or the URL that was given).
 
     Raises:
-        FileNotFoundError: The model cannot be downloaded.
+        FileNotFoundError: The model cannot be downloaded, or its file does not lie in ``models``
+            and it has no address.
         ValueError: As :func:`find_model`; or the file has another sha256 than the index says, and
             is left where it is.
     """
     model = find_model(name_or_path, index)
     if model is None:
         return str(name_or_path)
+    weights, sha256 = model['Weights'], model['Metadata']['SHA256']
+    shipped = find_index(index).parent / SHIPPED / Path(weights).name
     try:
-        return str(cached_download(model['Weights'], model['Metadata']['SHA256']))
+        if not shipped.is_file():
+            return str(_download(weights, sha256, shipped))
     except (FileNotFoundError, ValueError) as error:
         raise type(error)(f"Model '{model['Name']}': {error}") from None
+    if sha256_of(shipped) != sha256:
+        raise ValueError(
+            f"Model '{model['Name']}': '{shipped}' is not the file that was released: its sha256 "
+            f'is {sha256_of(shipped)}, expected is {sha256}. Install the package again.'
+        )
+    return str(shipped)
+
+
+def _download(weights: str, sha256: str, shipped: Path) -> Path:
+    if '://' in weights:
+        return cached_download(weights, sha256)
+    raise FileNotFoundError(f"it has no address yet, and '{shipped}' does not exist.")
 
 
 def find_index(index: str | Path | None = None) -> Path:
@@ -151,8 +171,9 @@ def _check(model: dict[str, Any], where: str) -> None:
     sha256, weights = model['Metadata']['SHA256'], model['Weights']
     if not re.fullmatch('[0-9a-f]{64}', sha256):
         raise ValueError(f"{where}: SHA256 must be 64 hexadecimal digits, not '{sha256}'.")
-    # Its last part becomes the name of a file in the cache.
-    if not re.fullmatch(r'\w+://.*/\w[^/]*', weights):
+    # Its last part becomes the name of a file, in the cache or in the folder beside the index.
+    if not re.fullmatch(rf'(\w+://.*|{SHIPPED})/\w[^/]*', weights):
         raise ValueError(
-            f"{where}: Weights must be the address (https:// or file://) of a file, not '{weights}'"
+            f'{where}: Weights must be the address (https:// or file://) of a file or '
+            f"{SHIPPED}/<file>, not '{weights}'"
         )

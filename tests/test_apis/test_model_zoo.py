@@ -113,6 +113,24 @@ def test_an_empty_index_says_so(tmp_path):
         resolve_model('anything', path)
 
 
+def test_a_file_that_travels_with_the_package_is_taken(tmp_path, files, cache):
+    shipped = tmp_path / 'models' / files['fsesim_horse'].name
+    shipped.parent.mkdir()
+    shipped.write_bytes(b'one')
+    sha256 = hashlib.sha256(b'one').hexdigest()
+    for weights in (f'https://127.0.0.1:1/x/{shipped.name}', f'models/{shipped.name}'):
+        index = write_index(tmp_path, entry('fsesim_horse', weights, sha256))
+        assert resolve_model('fsesim_horse', index) == str(shipped)
+    shipped.write_bytes(b'damaged')
+    with pytest.raises(ValueError, match='is not the file that was released.*Install') as error:
+        resolve_model('fsesim_horse', index)
+    assert sha256 in str(error.value) and str(shipped) in str(error.value)
+    shipped.unlink()
+    with pytest.raises(FileNotFoundError, match="'fsesim_horse'.*has no address.*models"):
+        resolve_model('fsesim_horse', index)
+    assert not cache.exists()
+
+
 def test_a_download_that_is_another_file_is_refused(tmp_path, files, cache):
     wrong = hashlib.sha256(b'what was released').hexdigest()
     index = write_index(tmp_path, entry('fsesim_horse', files['fsesim_horse'].as_uri(), wrong))

@@ -9,6 +9,7 @@ import os
 import pickle
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,29 +28,26 @@ import sesim_mmagic
 from sesim_mmagic.apis.embedded_config import embedded_config
 from sesim_mmagic.apis.inference.loading import init_translator
 from sesim_mmagic.apis.model_zoo import list_models, resolve_model
+from sesim_mmagic.apis.release.content import released_config, released_meta, serialize
 from sesim_mmagic.apis.release.fresh_process import check_in_fresh_process, translations
 from sesim_mmagic.apis.release.metafile import index_files
 from sesim_mmagic.apis.release.model_card import read_resources, read_scores, write_card
-from sesim_mmagic.apis.release.publish import (
-    choose_checkpoint,
-    publish,
-    released_config,
-    released_meta,
-    serialize,
-)
+from sesim_mmagic.apis.release.publish import choose_checkpoint, publish
 from sesim_mmagic.engine import read_results
 from sesim_mmagic.engine.pictures import write_picture
 from sesim_mmagic.engine.plain_settings import read_settings
 from tests.test_apis.inference import translated
 from tests.test_engine import tiny
-from tests.test_tools.test_command_line import fails
+from tests.test_tools.test_command_line import fails, tool
 from tests.test_translators import tiny as tiny_models
 from tests.tiny import TINY_PROJECTED
 
 NAME = 'fsesim_tiny'
 FACTS = dict(
-    **dict(name='a', model='OneSidedTranslator', source='a', target='b', iterations=2),
-    **dict(parameters=99, averaged=True, data='d', resources='r', licence='MIT', limits=''),
+    **dict(name='a', config='a', model='OneSidedTranslator', source='a', target='b', iterations=2),
+    **dict(
+        parameters=99, averaged=True, half=False, data='d', resources='r', licence='MIT', limits=''
+    ),
     scores=[dict(split='test', pictures=3, metrics={'paired/psnr': 9.5})],
     versions=dict(sesim_mmagic='1.0', torch='2.0'),
     **dict(file='a.pth', weights='https://host/a.pth', sha256='ab' * 32),
@@ -132,7 +130,7 @@ def release(root, config, work_dir, sample, server):
         limits='Tiny.',
     )
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    (score,) = read_scores(work_dir / 'iter_2.pth', 2)
+    (score,) = read_scores(work_dir, work_dir / 'iter_2.pth', 2)
     return SimpleNamespace(
         path=path, card=card, index=index, sha256=sha256, metrics=score['metrics']
     )
@@ -174,6 +172,42 @@ def test_it_translates_as_the_training_does(release, config, trained, sample):
     (before,) = translated(init_translator(config, trained, 'cpu'), sample)
     (after,) = translated(init_translator(None, release.path, 'cpu'), sample)
     assert np.array_equal(before, after)
+
+
+def test_a_model_in_half_precision_that_travels(root, work_dir, sample, tmp_path):
+    """Published, tested, published again with the scores of the file itself."""
+    shutil.copytree(root / 'configs', tmp_path / 'configs')
+    config, out = tmp_path / f'configs/fsesim/{NAME}.py', tmp_path / 'models'
+    options = dict(licence='CC0', config=config, samples=[sample], name='short.name', half=True)
+    path, card = publish(work_dir, out, **options)
+    # Scores that the training noted are those of other weights.
+    assert 'None were measured' in card.read_text() and 'half precision' in card.read_text()
+    trained = init_translator(config, work_dir / 'iter_2.pth', 'cpu')
+    stored = torch.load(path, weights_only=True)['state_dict']
+    assert {weight.dtype for weight in stored.values()} == {torch.float16}
+    loaded = init_translator(None, path, 'cpu').generators.state_dict()
+    for name, weight in trained.inference_generators.state_dict().items():
+        assert torch.equal(loaded[name], weight.half().float()), name
+
+    options.update(overwrite=True, root=tmp_path)
+    with pytest.raises(ValueError, match=f'holds no test of .*{path.name}.*tools/test.py'):
+        publish(work_dir, out, scores=work_dir, **options)
+    results = 'default_hooks.results.type=sesim_mmagic.ResultsHook'
+    arguments = (config, path, '--work-dir', tmp_path / 'test', '--cfg-options', results)
+    tool('test').main([*map(str, arguments)])
+    assert publish(work_dir, out, scores=tmp_path / 'test', **options)[0] == path
+    (model,) = list_models(tmp_path / 'model-index.yml')
+    assert (model['Name'], model['Weights']) == ('short.name', f'models/{path.name}')
+    assert model['Results'][0]['Metrics'] == read_results(tmp_path / 'test')['tests'][0]['metrics']
+    assert resolve_model('short', tmp_path / 'model-index.yml') == str(path)
+
+
+def test_weights_that_half_precision_cannot_hold(trained, config, out):
+    content = tiny.load(trained)
+    content['state_dict']['generator_ema.module.b.model.1.weight'] += 1e9
+    torch.save(content, out.parent / 'large.pth')
+    refused(ValueError, r'b\.model\.1\.weight.*65504', out.parent / 'large.pth', out,
+            config=config, half=True)  # fmt: skip
 
 
 def test_the_same_training_gives_the_same_bytes(release, config, trained):
@@ -472,12 +506,12 @@ def test_scores_and_resources_are_those_of_the_checkpoint(tmp_path):
             )
         )
     )
-    found = read_scores(tmp_path / 'b.pth', 2)
+    found = read_scores(tmp_path, tmp_path / 'b.pth', 2)
     assert found == [
         dict(split='val (held-out)', pictures=4, metrics=dict(fid=1.0)),
         dict(split='test', pictures=9, metrics=dict(fid=8.0)),
     ]
-    assert read_scores(tmp_path / 'c.pth', 3) == []
+    assert read_scores(tmp_path, tmp_path / 'c.pth', 3) == []
     assert read_resources(tmp_path) == '8 x NVIDIA H100, 1.5 hours'
     text = (tmp_path / 'results.json').read_text()
     (tmp_path / 'results.json').write_text(text.replace('5400', '47.3'))
@@ -573,6 +607,7 @@ def test_what_is_missing_is_asked_for(trained, config, root, out, tmp_path, unch
     refused(ValueError, "eight digits, got ''.*give it", bare, out, **settings)
     refused(ValueError, "eight digits, got '2026'", trained, out, date='2026', **settings)
     refused(ValueError, 'base address', trained, out, base_url='host/folder', **settings)
+    refused(ValueError, "name consists of letters.*'a/b'", trained, out, name='a/b', **settings)
     refused(FileNotFoundError, 'no.png', trained, out, samples=['no.png'], **settings)
     refused(FileNotFoundError, 'no.py', trained, out, config='no.py')
     # The experiment of the tests has no config of its name.

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 import torch
-from mmengine.logging import MessageHub, MMLogger
+from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from tests.test_engine import tiny
@@ -124,7 +124,9 @@ def test_scores_of_a_second_test_without_pictures(trained, work, capsys):
     assert 'which are replaced' in capsys.readouterr().out
 
 
-def test_a_test_does_not_count_the_iterations_of_another_run(trained, work, capsys, monkeypatch, hub):
+def test_a_test_does_not_count_the_iterations_of_another_run(
+    trained, work, capsys, monkeypatch, hub
+):
     """Runs of one process that begin in the same second have one MessageHub."""
     bare = ('--cfg-options', 'default_hooks.translations=None')
     arguments = ('test', trained[0], work / 'iter_2.pth', '--work-dir', work, *bare)

@@ -18,7 +18,8 @@ def index_files(
 
     Args:
         root (str | Path): The repository.
-        config (str | Path, optional): The model's config; None for the one of its name.
+        config (str | Path, optional): The model's config; None for the one that it was trained
+            with.
         facts (dict): What is known of the model, see ``publish``.
 
     Returns:
@@ -30,10 +31,10 @@ def index_files(
         PermissionError: One of them cannot be written.
     """
     folder = Path(root, 'configs').resolve()
-    configs = [Path(config).resolve()] if config else sorted(folder.glob(f'*/{facts["name"]}.py'))
+    configs = [Path(config).resolve()] if config else sorted(folder.glob(f'*/{facts["config"]}.py'))
     if len(configs) != 1 or configs[0].parent.parent != folder:
         raise ValueError(
-            f"A model of the index needs its config as '{folder}/<method>/{facts['name']}.py', "
+            f"A model of the index needs its config as '{folder}/<method>/{facts['config']}.py', "
             f'found {[str(path) for path in configs]}. Give the config, or write no index.'
         )
     metafile, index = configs[0].with_name('metafile.yml'), folder.with_name(INDEX)

@@ -18,12 +18,13 @@ _MARKUP = re.compile(r'[\\`*\[\]|~$#!]|(?<![^\W_])_|_(?![^\W_])')
 _OF_ADDRESSES = ":/?#@!$&'*+,;=%~"
 
 
-def read_scores(checkpoint: Path, iteration: int | None) -> list[dict]:
-    """Scores of a checkpoint, of its validation and its tests, in the ``results.json`` beside it.
+def read_scores(work_dir: Path, checkpoint: Path, iteration: int | None = None) -> list[dict]:
+    """Scores of a checkpoint that the ``results.json`` of a work directory notes.
 
-    Each is ``split``, ``pictures`` and ``metrics``, without those that were no finite number.
+    Of its tests and, with the iteration of a training there, of its validation. Each is ``split``,
+    ``pictures`` and ``metrics``, without those that were no finite number.
     """
-    results = read_results(checkpoint.parent) or {}
+    results = read_results(work_dir) or {}
     validation = results.get('validation', {})
     entries = [
         dict(validation, **entry)
@@ -33,7 +34,7 @@ def read_scores(checkpoint: Path, iteration: int | None) -> list[dict]:
     entries += [
         test
         for test in results.get('tests', [])
-        if Path(checkpoint.parent, test['checkpoint'] or '').resolve() == checkpoint.resolve()
+        if Path(work_dir, test['checkpoint'] or '').resolve() == checkpoint.resolve()
     ]
     scores = []
     for entry in entries:

@@ -1,7 +1,6 @@
 """Publish a trained model: one file with what inference needs, checked in a fresh process."""
 
 import hashlib
-import io
 import os
 import re
 from collections.abc import Sequence
@@ -10,28 +9,22 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import mmagic
-import mmengine
 import numpy as np
-import torch
 from mmengine.config import Config
 
-import sesim_mmagic
 from sesim_mmagic.apis.embedded_config import embedded_config
 from sesim_mmagic.apis.inference.loading import init_translator
+from sesim_mmagic.apis.model_zoo import SHIPPED
+from sesim_mmagic.apis.release.content import released_meta, round_weights, serialize
 from sesim_mmagic.apis.release.fresh_process import check_in_fresh_process, translations
 from sesim_mmagic.apis.release.metafile import index_files
 from sesim_mmagic.apis.release.model_card import read_resources, read_scores, write_card
 from sesim_mmagic.engine import read_results
 from sesim_mmagic.engine.pictures import write_picture
-from sesim_mmagic.engine.plain_settings import read_settings
 from sesim_mmagic.translators import Translator
 from sesim_mmagic.utils.checkpoints import last_checkpoint, read_checkpoint
 from sesim_mmagic.utils.files import write_atomically
 from sesim_mmagic.utils.images import read_picture
-
-# Settings of one run on one machine.
-_OF_THE_RUN = ('work_dir', 'load_from', 'resume', 'launcher')
 
 
 def publish(
@@ -39,8 +32,11 @@ def publish(
     out: str | Path,
     *,
     licence: str,
+    name: str | None = None,
     config: str | Path | None = None,
     ema: bool = True,
+    half: bool = False,
+    scores: str | Path | None = None,
     samples: Sequence[str | Path] = (),
     base_url: str | None = None,
     root: str | Path | None = None,
@@ -50,23 +46,30 @@ def publish(
     limits: str = '',
     overwrite: bool = False,
 ) -> list[Path]:
-    """Write a released checkpoint ``<config>_<date>-<sha8>.pth`` and its model card.
+    """Write a released checkpoint ``<name>_<date>-<sha8>.pth`` and its model card.
 
     The file holds the generators, the config and versions of packages. The same checkpoint and
     arguments give the same bytes with the same packages. Before anything gets its final name, a
     fresh process has loaded the file with ``weights_only=True`` and translated the samples (or a
     picture of noise) exactly as the checkpoint of the training does, on the CPU. One process at a
-    time may publish a config into a folder.
+    time may publish a model into a folder.
 
     Args:
         checkpoint (str | Path): Checkpoint, or work directory (see :func:`choose_checkpoint`).
         out (str | Path): Folder for the release.
         licence (str): Licence of the weights; the training data may decide it.
+        name (str, optional): Name of the model. Defaults to None: that of its config.
         config (str | Path, optional): Config. Defaults to None: the one in the checkpoint.
         ema (bool): Whether a moving average, where there is one, takes the place of the trained
             generators. Defaults to True.
+        half (bool): Whether weights are stored in half precision; models compute in float32 all the
+            same, from rounded weights. Defaults to False.
+        scores (str | Path, optional): Work directory of a test of the released file. Defaults to
+            None: the scores that the training noted of its checkpoint; with ``half`` none, for
+            those are of other weights.
         samples (Sequence[str | Path]): Pictures of the source domain for the model card.
-        base_url (str, optional): Address that the files will have. Defaults to None: ``out``.
+        base_url (str, optional): Address that the files will have. Defaults to None: ``out``, as
+            a folder of ``root`` if it is ``models``, whose files travel with the package.
         root (str | Path, optional): Repository whose metafile and ``model-index.yml`` get the
             model. Defaults to None: none.
         date (str, optional): Eight digits. Defaults to None: when the checkpoint was written.
@@ -84,13 +87,16 @@ def publish(
         FileNotFoundError: A file does not exist.
         FileExistsError: ``out`` holds this release already.
         OSError: ``out`` cannot be written, or the disk is full. Nothing has its final name then.
-        ValueError: The checkpoint is damaged, foreign or could run code, lacks what is needed, or
-            gives other pictures in the fresh process.
+        ValueError: The checkpoint is damaged, foreign or could run code, lacks what is needed, has
+            weights that half precision cannot hold, or gives other pictures in the fresh process;
+            or ``scores`` has no test of the released file.
     """
     checkpoint, _ = choose_checkpoint(checkpoint)
     if config and not Path(config).is_file():
         raise FileNotFoundError(f"Config '{config}' does not exist.")
     pictures = [read_picture(path) for path in samples]
+    if name is not None and not re.fullmatch(r'\w[\w.+-]*', name):
+        raise ValueError(f"A model's name consists of letters, digits and _.+-, got '{name}'.")
     if base_url is not None and not re.match(r'\w+://', base_url):
         raise ValueError(f"The base address is one such as 'https://host/folder', not '{base_url}'")
     trained = read_checkpoint(checkpoint)
@@ -99,35 +105,40 @@ def publish(
     model = init_translator(cfg if config else None, checkpoint, 'cpu')
     if not ema:
         model.generator_ema = None
-    content = serialize(model, cfg, meta)
+    if half:
+        round_weights(model)
+    content = serialize(model, cfg, meta, half)
     sha256 = hashlib.sha256(content).hexdigest()
-    name, out = f'{meta["experiment_name"]}_{meta["time"][:8]}-{sha256[:8]}', Path(out).resolve()
-    if not overwrite and (out / f'{name}.pth').exists():
-        raise FileExistsError(f"'{out / name}.pth' exists: give --overwrite to replace it.")
+    name, out = name or meta['experiment_name'], Path(out).resolve()
+    stem = f'{name}_{meta["time"][:8]}-{sha256[:8]}'
+    if not overwrite and (out / f'{stem}.pth').exists():
+        raise FileExistsError(f"'{out / stem}.pth' exists: give --overwrite to replace it.")
     target, source = next(iter(model.domains.items()))
     facts = dict(
-        name=meta['experiment_name'],
+        name=name,
+        config=meta['experiment_name'],
         model=type(model).__name__,
         source=source,
         target=target,
         iterations=meta['iter'],
         parameters=sum(p.numel() for p in model.generators.parameters()),
         averaged=model.generator_ema is not None,
+        half=half,
         data=data or _data_name(cfg),
         resources=resources or read_resources(checkpoint.parent),
-        scores=read_scores(checkpoint, meta['iter']),
+        scores=_scores(checkpoint, meta['iter'], out / f'{stem}.pth', half, scores),
         versions={k[:-8]: v for k, v in meta.items() if k.endswith('_version')},
-        file=f'{name}.pth',
-        weights=f'{(base_url or out.as_uri()).rstrip("/")}/{name}.pth',
+        file=f'{stem}.pth',
+        weights=f'{_address(out, base_url, root)}/{stem}.pth',
         sha256=sha256,
         licence=licence,
         limits=limits,
     )
     index = index_files(root, config, facts) if root else {}
-    _write(out, name, content, facts, model, pictures)
+    _write(out, stem, content, facts, model, pictures)
     for path, text in index.items():  # the index names no file that is not there
         write_atomically(path, text)
-    return [out / f'{name}.pth', out / f'{name}.md', *index]
+    return [out / f'{stem}.pth', out / f'{stem}.md', *index]
 
 
 def choose_checkpoint(path: str | Path) -> tuple[Path, str]:
@@ -155,69 +166,25 @@ def choose_checkpoint(path: str | Path) -> tuple[Path, str]:
     return Path(last), 'last'
 
 
-def released_meta(meta: dict, name: str | None = None, date: str | None = None) -> dict:
-    """All that a released file says besides its config: plain strings and numbers.
-
-    Config's name, iteration, date and versions; what is not given is that of the training's
-    ``meta``.
-
-    Raises:
-        ValueError: Name or date is neither given nor in ``meta``, or cannot be one.
-    """
-    name = name or re.sub(r'_\d{8}_\d{6}$', '', str(meta.get('experiment_name', '')))
-    if not re.fullmatch(r'\w[\w.+-]*', name):
-        raise ValueError(f"The checkpoint names no config ('{name}'): give the config file.")
-    time = date or str(meta.get('time', ''))
-    if not re.fullmatch(r'\d{8}(_\d{6})?', time):
-        raise ValueError(f"The date of a release has eight digits, got '{time}': give it (--date).")
-    packages = sesim_mmagic, mmagic, mmengine, torch
-    versions = {f'{package.__name__}_version': str(package.__version__) for package in packages}
-    return dict(experiment_name=name, iter=meta.get('iter'), time=time, **versions)
+def _scores(
+    checkpoint: Path, iteration: int | None, released: Path, half: bool, tested: str | Path | None
+) -> list[dict]:
+    """Scores of a released file: those of its checkpoint, or of a test of the file itself."""
+    if tested is None:
+        return [] if half else read_scores(checkpoint.parent, checkpoint, iteration)
+    scores = read_scores(Path(tested), released)
+    if not scores:
+        raise ValueError(
+            f"'{tested}' holds no test of '{released}': run tools/test.py with that file and "
+            f'--work-dir {tested}, or leave out --scores.'
+        )
+    return scores
 
 
-def serialize(model: Translator, cfg: Config, meta: dict) -> bytes:
-    """Bytes of a released file; the same model, config and packages give the same bytes."""
-    # Copies hold their own numbers alone, in the plain order of memory.
-    weights = {
-        f'generators.{name}': tensor.cpu().contiguous().clone()
-        for name, tensor in model.inference_generators.state_dict().items()
-    }
-    file = io.BytesIO()
-    torch.save(dict(meta=dict(meta, cfg=released_config(cfg)), state_dict=weights), file)
-    return file.getvalue()
-
-
-def released_config(cfg: Config) -> str:
-    """Text of a config for a released file.
-
-    Without a moving average, settings of the run and folders of this machine: of an absolute path
-    the last part stays.
-
-    Raises:
-        ValueError: The config is more than plain settings, or MMEngine cannot write it as text.
-    """
-    settings = {k: v for k, v in cfg.to_dict().items() if k not in _OF_THE_RUN}
-    if 'ema' in settings['model']:
-        settings['model']['ema'] = None
-    settings = _without_folders(settings)
-    try:
-        text = Config(settings).pretty_text
-        if read_settings(text) == settings:
-            return text
-        reason = 'as text it says something else'
-    except (ValueError, SyntaxError) as error:
-        reason = ' '.join(str(error).split())
-    raise ValueError(f'The config cannot be released, it is more than plain settings: {reason}.')
-
-
-def _without_folders(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _without_folders(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(map(_without_folders, value))
-    if isinstance(value, str) and (os.path.isabs(value) or value.startswith('~')):
-        return Path(value).name
-    return value
+def _address(out: Path, base_url: str | None, root: str | Path | None) -> str:
+    if base_url is None and root and out == Path(root, SHIPPED).resolve():
+        return SHIPPED
+    return (base_url or out.as_uri()).rstrip('/')
 
 
 def _data_name(cfg: Config) -> str | None:
