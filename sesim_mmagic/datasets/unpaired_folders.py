@@ -106,6 +106,9 @@ class UnpairedFolderDataset(CheckedPictures, UnpairedImageDataset):
         training = self.split == 'train'
         problems = {
             "late_pipeline is for split='train'": self.late_pipeline and not training,
+            'late_after says when late_pipeline begins; give both': (
+                self.late_after and self.late_pipeline is None
+            ),
             'held_out divides the training folders into the splits train and val; give it to those,'
             ' not to the split test': self.held_out and self.split == 'test',
             "paired=True is for split='val' and 'test'; training draws the pictures of the two "

@@ -41,14 +41,24 @@ class TranslationMetric(BaseSampleWiseMetric):
         target_domain (str): Domain of the translations: samples hold ``fake_{target_domain}``.
         source_domain (str, optional): Domain of the sources. Defaults to None: the metric does
             not look at them; they are told apart by the other domain of a sample that names one.
-        **kwargs: Those of MMEngine's ``BaseMetric`` (``prefix``) and
-            ``device``, where networks of the metric run (by default the accelerator).
+        prefix (str, optional): What the names of scores begin with. Defaults to None: that of the
+            metric.
+        device (str, optional): Where networks of the metric run. Defaults to None: the accelerator.
     """
 
     metric = 'translation'  # MMagic wants a name; ours give several numbers
 
-    def __init__(self, target_domain: str, source_domain: str | None = None, **kwargs: Any) -> None:
-        super().__init__(**{'device': get_device(), **kwargs})
+    def __init__(
+        self,
+        target_domain: str,
+        source_domain: str | None = None,
+        *,
+        prefix: str | None = None,
+        device: str | None = None,
+    ) -> None:
+        # The other arguments of MMagic's class and MMEngine's, as ``collect_device``, belong to
+        # their ways to measure and to gather, which are not taken here.
+        super().__init__(prefix=prefix, device=device or get_device())
         self.target_domain = target_domain
         self.source_domain = source_domain
         #: Whether an error ends the evaluation. If not, it is logged and the metric gives no

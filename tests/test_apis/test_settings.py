@@ -90,6 +90,9 @@ def test_configs_of_the_repository_are_right(path):
             'test_evaluator.interval=3',
             'test_evaluator is a list of 1 and has no interval; set it as a whole',
         ),
+        # Of MMEngine's and MMagic's metrics, and nothing of it would happen here.
+        ('test_evaluator.0.collect_device=gpu', 'PairedScores has no argument collect_device'),
+        ('test_evaluator.0.scaling=100', 'PairedScores has no argument scaling'),
         ('test_evaluator.17.interval=3', 'test_evaluator is a list of 1 and has no 17'),
         ('custom_hooks.interval=3', 'custom_hooks must be .*list.*, got'),
         ('custom_hooks.0.interval=3', 'custom_hooks is None and has no 0'),

@@ -105,8 +105,12 @@ def test_late_pipelines_need_to_know_the_pass(picture_folders):
     root = picture_folders()
     with pytest.raises(ValueError, match="set train_dataloader.sampler.type='.*ResumableSampler'"):
         late_dataset(root)[0]
-    for wrong in (dict(split='test'), dict(late_after=-1)):
-        with pytest.raises(ValueError, match="is for split='train'|late_after must be a whole"):
+    for wrong, message in (
+        (dict(split='test'), "is for split='train'"),
+        (dict(late_after=-1), 'late_after must be a whole'),
+        (dict(late_pipeline=None), 'late_after says when late_pipeline begins; give both'),
+    ):
+        with pytest.raises(ValueError, match=message):
             late_dataset(root, **wrong)
 
 
