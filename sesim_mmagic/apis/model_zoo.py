@@ -125,7 +125,9 @@ def resolve_model(name_or_path: str | Path, index: str | Path | None = None) -> 
 def _download(weights: str, sha256: str, shipped: Path) -> Path:
     if '://' in weights:
         return cached_download(weights, sha256)
-    raise FileNotFoundError(f"it has no address yet, and '{shipped}' does not exist.")
+    raise FileNotFoundError(
+        f"it has no address, and '{shipped}' does not exist: install the package again."
+    )
 
 
 def find_index(index: str | Path | None = None) -> Path:

@@ -46,7 +46,13 @@ NAME = 'fsesim_tiny'
 FACTS = dict(
     **dict(name='a', config='a', model='OneSidedTranslator', source='a', target='b', iterations=2),
     **dict(
-        parameters=99, averaged=True, half=False, data='d', resources='r', licence='MIT', limits=''
+        parameters=99,
+        averaged=True,
+        half=False,
+        data='d',
+        resources='r',
+        licence='MIT',
+        limits='',
     ),
     scores=[dict(split='test', pictures=3, metrics={'paired/psnr': 9.5})],
     versions=dict(sesim_mmagic='1.0', torch='2.0'),
@@ -198,6 +204,7 @@ def test_a_model_in_half_precision_that_travels(root, work_dir, sample, tmp_path
     assert publish(work_dir, out, scores=tmp_path / 'test', **options)[0] == path
     (model,) = list_models(tmp_path / 'model-index.yml')
     assert (model['Name'], model['Weights']) == ('short.name', f'models/{path.name}')
+    assert f']({path.name})' in card.read_text() and "('short.name')" in card.read_text()
     assert model['Results'][0]['Metrics'] == read_results(tmp_path / 'test')['tests'][0]['metrics']
     assert resolve_model('short', tmp_path / 'model-index.yml') == str(path)
 
