@@ -83,6 +83,18 @@ def test_a_comparison_at_both_budgets(comparison, dataset):
         assert grid.width > 4 * 64 and grid.height > 4 * 64, '4 scenes'
 
 
+def test_held_out_pictures_need_no_truth(comparison, dataset, call):
+    file, folder, _ = comparison
+    width = Image.open(folder / 'tiny_4-steps.png').width
+    truths = list(folder.rglob('truths'))
+    for path in truths:
+        path.rename(path.with_name('away'))
+    call('compare', file, '--data-root', dataset, '--out', folder, '--seeds', 1, '--report')
+    assert width - Image.open(folder / 'tiny_4-steps.png').width >= 64, 'a column less'
+    for path in truths:
+        path.with_name('away').rename(path)
+
+
 def test_a_comparison_runs_nothing_twice_and_reports_what_is_missing(
     comparison, dataset, call, capsys
 ):

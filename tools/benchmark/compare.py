@@ -198,7 +198,7 @@ def report(comparison: Comparison, trainings: Trainings, name: Path, judge: Path
             rows = [(scene, paths) for scene, paths in scenes[:: max(1, len(scenes) // 8)][:8]]
             titles = ['source', *(training.title for training in shown), 'truth']
             grid = f'{name}_{budget.replace(" ", "-")}.png'
-            write_grid(grid, titles, rows)
+            write_grid(grid, titles[: len(rows[0][1])], rows)
             print(f'Pictures: {grid}')
 
 

@@ -174,12 +174,13 @@ def train(training: Training, done: Any) -> None:
 def translated_scenes(
     trainings: Sequence[Training], source: str, target: str
 ) -> Iterator[tuple[str, list[Path]]]:
-    """Each test scene: its name; paths of the source, every training's translation, the truth."""
+    """Name of each test scene; its source, every training's translation and its truth, if any."""
     tests = [Path(training.work_dir, 'test') for training in trainings]
     for path in sorted((tests[0] / 'translations' / target).glob('*.png')):
         translated = [test / 'translations' / target / path.name for test in tests]
         truth = tests[0] / 'truths' / target / path.name
-        yield path.stem, [tests[0] / 'inputs' / source / path.name, *translated, truth]
+        known = [truth] if truth.is_file() else []
+        yield path.stem, [tests[0] / 'inputs' / source / path.name, *translated, *known]
 
 
 def write_grid(
