@@ -59,6 +59,8 @@ def test_commands_take_turns_on_the_same_pictures(
     (tmp_path / 'tools').mkdir()
     (tmp_path / 'tools/translate.py').write_text(OURS)
     monkeypatch.setattr(benchmark, 'ROOT', tmp_path)
+    floors, floor = [], benchmark.floor
+    monkeypatch.setattr(benchmark, 'floor', lambda *size: floors.append(floor(*size)) or floors[-1])
     argv = f'--reference {reference} --sizes 32 --batch-sizes 1 2 --pictures 5 --width 4'
     out = tmp_path / 'out.json'
     benchmark.main([*argv.split(), '--repeats', '2', '--out', str(out)])
@@ -75,15 +77,41 @@ def test_commands_take_turns_on_the_same_pictures(
             0 < start < whole
             for start, whole in zip(row['start-up s'], row['whole s'], strict=True)
         )
-        assert min(row['peak MB']) > 5 and min(row['x floor']) > 0
+        seconds_each = [1 / rate for rate in row['pictures/s']]
+        shares = [each / alone for each, alone in zip(seconds_each, floors, strict=True)]
+        assert min(row['peak MB']) > 5 and row['x floor'] == pytest.approx(shares)
     assert min(one['x the last']) > 1
     assert "| 32 | 1 | CUT's test.py | " in printed
+
+
+WATCHED = """
+import os, sys, time
+from pathlib import Path
+assert os.environ['OMP_NUM_THREADS'] == '3' and not os.environ['CUDA_VISIBLE_DEVICES']
+begin, folder = time.time(), Path(sys.argv[1])
+folder.mkdir()
+for number, seconds in enumerate((1000, 1001, 1003, 1006, 1010)):
+    picture = folder / f'{number}.png'
+    picture.touch()
+    os.utime(picture, (begin + seconds,) * 2)
+"""
+
+
+def test_rates_and_start_up_are_those_of_the_files(benchmark, tmp_path):
+    out = tmp_path / 'out'
+    out.mkdir()
+    (out / 'of an earlier run.png').touch()
+    words = [sys.executable, '-c', WATCHED, str(out)]
+    found = benchmark.Command('ours', words, out, 2, tmp_path, '').run(3)
+    assert found['pictures/s'] == pytest.approx(3 / (1010 - 1001), rel=1e-3)
+    assert 1000 <= found['start-up s'] <= 1000 + found['whole s']
 
 
 def test_our_command_translates(benchmark, tmp_path):
     benchmark.write_pictures(tmp_path / 'testA', 16, 2)
     benchmark.write_model(tmp_path, 4)
-    command = benchmark.our_command(tmp_path, 1)
+    command = benchmark.our_command(tmp_path, 2)
+    assert command.batch == 2 and command.words[-2:] == ['--batch-size', '2']
     # In this process: what takes time is importing.
     assert tool('translate').main(command.words[2:]) == 0
     assert len(list(command.out.glob('*.png'))) == 2

@@ -6,7 +6,7 @@ import socket
 import pytest
 from mmengine.config import Config
 
-from sesim_mmagic.apis import ranks
+from sesim_mmagic.apis import launch, ranks
 from sesim_mmagic.apis.command_line import CommandError
 from sesim_mmagic.engine import work_dir
 
@@ -37,14 +37,15 @@ def test_a_rank_that_does_not_come_is_named(monkeypatch):
         (dict(resume=True, load_from=None), False),
     ],
 )
-def test_a_restart_goes_on_from_the_last_checkpoint(settings, is_refused, monkeypatch):
-    ranks.check_restarts(Config(settings))
+def test_a_restart_goes_on_from_the_last_checkpoint(settings, is_refused, monkeypatch, tmp_path):
+    config = Config(dict(work_dir=str(tmp_path / 'work'), **settings))
+    ranks.check_restarts(config)
     monkeypatch.setenv('TORCHELASTIC_MAX_RESTARTS', '2')
     if is_refused:
         with pytest.raises(ValueError, match='give --resume, and no load_from'):
-            ranks.check_restarts(Config(settings))
+            launch.prepare_start(config)
     else:
-        ranks.check_restarts(Config(settings))
+        launch.prepare_start(config)
 
 
 def test_machines_that_do_not_share_the_work_directory(tmp_path, monkeypatch):
