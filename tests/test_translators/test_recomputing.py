@@ -22,7 +22,7 @@ from tests.test_translators.tiny import (
     optim_wrappers,
     pix2pix,
 )
-from tests.tiny import TINY_FSESIM, TINY_LSESIM, TINY_PATCH_NCE, TINY_PROJECTED
+from tests.tiny import TINY_FSESIM, TINY_LSESIM, TINY_PATCH_NCE, TINY_PROJECTED, TINY_VGG
 
 # Running statistics and dropout.
 BATCH_NORM = {key: {**net, 'norm_cfg': dict(type='BN')} for key, net in MMAGIC_NETWORKS.items()}
@@ -38,12 +38,17 @@ SINGLE_IMAGE = {
     'gradient_penalty_weight': 1.0,
     'r1_weight': 1.0,
 }
+# Patches of a frozen network.
+FROZEN_PATCHES = {
+    **TINY_PATCH_NCE, 'layers': ('relu3_1',), 'channels': (32,), 'feature_net': TINY_VGG
+}  # fmt: skip
 # Spectral norm; a random augmentation.
 PROJECTED = dict(more_discriminators=dict(projected=TINY_PROJECTED), augmentation=dict(cutout=0.5))
 SETTINGS = dict(
     fixed=(one_sided, dict(identity_weight=1.0, generator={**TINY_RESNET, 'dropout': 0.5})),
     learned=(one_sided, dict(structure_loss=TINY_LSESIM, channels_last=True)),
     patch_nce=(one_sided, dict(structure_loss=TINY_PATCH_NCE)),
+    frozen_patches=(one_sided, dict(structure_loss=FROZEN_PATCHES)),
     projected=(one_sided, PROJECTED),
     single_image=(one_sided, SINGLE_IMAGE),
     cyclegan=(cyclegan, dict(structure_loss=TINY_LSESIM, **BATCH_NORM)),
@@ -139,6 +144,17 @@ def peak_of_a_step(build, loss, side, **settings):
 def test_a_step_takes_a_share_of_the_memory(build, generator, loss, side, share):
     kept = peak_of_a_step(build, loss, side, generator=generator)
     assert peak_of_a_step(build, loss, side, generator=generator, with_cp=True) < share * kept
+
+
+@pytest.mark.parametrize('loss', [TINY_FSESIM, FROZEN_PATCHES], ids=['FSeSim', 'patches'])
+def test_features_of_the_translation_are_computed_again(loss):
+    calls = []
+    for with_cp in (False, True):
+        model = one_sided(structure_loss=loss, with_cp=with_cp)
+        layer = next(m for m in model.structure_loss.feature_net.modules() if not [*m.children()])
+        layer.register_forward_hook(lambda *args, flag=with_cp: calls.append(flag))
+        model.train_step(batch(), optim_wrappers(model))
+    assert calls.count(True) == calls.count(False) + 1
 
 
 def test_a_generator_without_parts_is_named(monkeypatch):
