@@ -1,7 +1,7 @@
 # Sourced by dist_train.sh and dist_test.sh: start this machine's ranks, and end when all have ended.
 
 LAUNCH_USAGE="Environment: NNODES (1), NODE_RANK (0), MASTER_ADDR (127.0.0.1), PORT (29500),
-    JOIN_TIMEOUT (60 seconds), LOCAL_ADDR (the name of this machine)"
+    JOIN_TIMEOUT (300 seconds), LOCAL_ADDR (the name of this machine)"
 
 # launch_ranks RANKS MAX_RESTARTS TOOL [arguments of it]
 launch_ranks() {
@@ -9,7 +9,7 @@ launch_ranks() {
     shift 3
     local node=${NODE_RANK:-0} first=${MASTER_ADDR:-127.0.0.1} port=${PORT:-29500} address
     address=${LOCAL_ADDR:-$([ "$node" != 0 ] || echo "$first")}
-    export JOIN_TIMEOUT=${JOIN_TIMEOUT:-60}
+    export JOIN_TIMEOUT=${JOIN_TIMEOUT:-300}
 
     tools="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
     export PYTHONPATH="$tools/..${PYTHONPATH:+:$PYTHONPATH}"

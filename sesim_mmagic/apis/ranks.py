@@ -13,7 +13,7 @@ from sesim_mmagic.apis.command_line import CommandError
 
 #: Environment variable: seconds for which the machines of a job wait for each other.
 JOIN_TIMEOUT = 'JOIN_TIMEOUT'
-_DEFAULT_JOIN_TIMEOUT = 60
+_DEFAULT_JOIN_TIMEOUT = 300  # people start launchers by hand; imports alone may take half a minute
 # Rank 0 serves it to the others for as long as it is kept.
 _store: TCPStore | None = None
 

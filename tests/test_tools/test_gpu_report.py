@@ -4,9 +4,12 @@ import json
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
+
+from sesim_mmagic.networks.recomputing import RecomputedSequential
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCHMARK = str(ROOT / 'tools/benchmark')
@@ -104,6 +107,38 @@ def test_a_failure_costs_a_row(tmp_path):
         '| last | 4.5 | - |',
     ]
     assert '| good | no time was left |' in (tmp_path / 'report.md').read_text()
+
+
+def test_memory_is_measured_with_and_without_checkpointing():
+    import gpu_parts
+
+    args = gpu_parts.argparse.Namespace(device='cpu', reference=None)
+    found = []
+    for job in gpu_parts.memory(args, 60, {}):
+        kind, spec = job.arguments
+        parts = kind(spec).generators.modules()
+        is_replayed = any(isinstance(part, RecomputedSequential) for part in parts)
+        found.append((job.row['checkpointing'], is_replayed))
+    assert found == [('no', False), ('yes', True)] * 2
+
+
+def test_what_a_part_leaves_over_goes_to_the_next(monkeypatch, tmp_path):
+    import gpu_parts
+    import gpu_report
+
+    given = {}
+
+    def lacking(name, args, seconds, done):
+        given[name] = seconds
+        raise gpu_parts.Lacking('nothing')
+
+    jobs = {name: partial(lacking, name) for name in gpu_report.SHARES}
+    monkeypatch.setattr(gpu_parts, 'JOBS', jobs)
+    argv = ['--device', 'cpu', '--minutes', '10', '--parts', 'steps', 'loss']
+    gpu_report.main([*argv, '--out', str(tmp_path / 'report.md')])
+    shares = gpu_report.SHARES
+    first = 600 * shares['steps'] / (shares['steps'] + shares['loss'])
+    assert given == pytest.approx(dict(steps=first, loss=600), abs=5)
 
 
 def test_the_trainings_config_is_there(tmp_path):

@@ -1,7 +1,9 @@
 """Ranks before their work: they meet soon or say who is missing; no restart begins anew."""
 
 import os
+import re
 import socket
+from pathlib import Path
 
 import pytest
 from mmengine.config import Config
@@ -27,6 +29,16 @@ def test_a_rank_that_does_not_come_is_named(monkeypatch):
         monkeypatch.setitem(os.environ, name, value)
     with pytest.raises(CommandError, match='no sign of rank 1 and 2 for 1 s'):
         ranks.meet_ranks()
+
+
+def test_the_launcher_waits_as_long_as_its_ranks():
+    """One default in the script, in what it says, in the ranks and in the guide."""
+    root = Path(__file__).resolve().parents[2]
+    script = (root / 'tools/launch_ranks.sh').read_text()
+    guide = (root / 'docs/guide/several_machines.md').read_text()
+    patterns = r'JOIN_TIMEOUT:-(\d+)', r'JOIN_TIMEOUT \((\d+) seconds', r'`JOIN_TIMEOUT` \| (\d+)'
+    seconds = {re.search(pattern, script + guide)[1] for pattern in patterns}
+    assert seconds == {str(ranks._DEFAULT_JOIN_TIMEOUT)}
 
 
 @pytest.mark.parametrize(
