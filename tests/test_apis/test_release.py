@@ -27,7 +27,7 @@ from mmengine.config import Config
 import sesim_mmagic
 from sesim_mmagic.apis.embedded_config import embedded_config
 from sesim_mmagic.apis.inference.loading import init_translator
-from sesim_mmagic.apis.model_zoo import list_models, resolve_model
+from sesim_mmagic.apis.model_zoo import find_model, list_models, resolve_model
 from sesim_mmagic.apis.release.content import released_config, released_meta, serialize
 from sesim_mmagic.apis.release.fresh_process import check_in_fresh_process, translations
 from sesim_mmagic.apis.release.metafile import index_files
@@ -202,8 +202,8 @@ def test_a_model_in_half_precision_that_travels(root, work_dir, sample, tmp_path
     arguments = (config, path, '--work-dir', tmp_path / 'test', '--cfg-options', results)
     tool('test').main([*map(str, arguments)])
     assert publish(work_dir, out, scores=tmp_path / 'test', **options)[0] == path
-    (model,) = list_models(tmp_path / 'model-index.yml')
-    assert (model['Name'], model['Weights']) == ('short.name', f'models/{path.name}')
+    model = find_model('short.name', tmp_path / 'model-index.yml')
+    assert model['Weights'] == f'models/{path.name}'
     assert f']({path.name})' in card.read_text() and "('short.name')" in card.read_text()
     assert model['Results'][0]['Metrics'] == read_results(tmp_path / 'test')['tests'][0]['metrics']
     assert resolve_model('short', tmp_path / 'model-index.yml') == str(path)
