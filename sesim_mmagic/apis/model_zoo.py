@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 import sesim_mmagic
-from sesim_mmagic.utils.downloads import cached_download, sha256_of
+from sesim_mmagic.utils.downloads import cached_download, check_sha256
 from sesim_mmagic.utils.shapes import misfit
 
 INDEX = 'model-index.yml'
@@ -110,24 +110,16 @@ def resolve_model(name_or_path: str | Path, index: str | Path | None = None) -> 
     weights, sha256 = model['Weights'], model['Metadata']['SHA256']
     shipped = find_index(index).parent / SHIPPED / Path(weights).name
     try:
-        if not shipped.is_file():
-            return str(_download(weights, sha256, shipped))
+        if shipped.is_file():
+            check_sha256(shipped, sha256, 'released', 'Install the package again.')
+            return str(shipped)
+        if '://' in weights:
+            return str(cached_download(weights, sha256))
+        raise FileNotFoundError(
+            f"it has no address, and '{shipped}' does not exist: install the package again."
+        )
     except (FileNotFoundError, ValueError) as error:
         raise type(error)(f"Model '{model['Name']}': {error}") from None
-    if sha256_of(shipped) != sha256:
-        raise ValueError(
-            f"Model '{model['Name']}': '{shipped}' is not the file that was released: its sha256 "
-            f'is {sha256_of(shipped)}, expected is {sha256}. Install the package again.'
-        )
-    return str(shipped)
-
-
-def _download(weights: str, sha256: str, shipped: Path) -> Path:
-    if '://' in weights:
-        return cached_download(weights, sha256)
-    raise FileNotFoundError(
-        f"it has no address, and '{shipped}' does not exist: install the package again."
-    )
 
 
 def find_index(index: str | Path | None = None) -> Path:

@@ -36,10 +36,6 @@ class FeatureLoss(StructureLoss):
         self.feature_net = MODELS.build({**feature_net, 'layers': layers})
         self.channel_order = self.feature_net.channel_order
 
-    def init_weights(self) -> None:
-        """Read the feature network's weights; called once before training."""
-        self.feature_net.init_weights()
-
     def extract(self, images: Tensor, generator: nn.Module | None = None) -> list[Tensor]:
         """Feature maps of the layers, each of shape (B, C, h, w)."""
         return list(self.feature_net(images).values())

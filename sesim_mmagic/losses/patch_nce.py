@@ -83,7 +83,6 @@ class PatchNCELoss(StructureLoss):
         self.temperature = temperature
         self.loss_weight = loss_weight
         self.needs_generator = feature_net is None
-        self.feature_net: Any = None
         if feature_net is not None:
             self.feature_net = MODELS.build({**feature_net, 'layers': self.layers})
             self.channel_order = self.feature_net.channel_order
@@ -95,11 +94,6 @@ class PatchNCELoss(StructureLoss):
                 )
         for index, in_channels in enumerate(channels):
             self.add_module(f'mlp_{index}', perceptron(in_channels, width))
-
-    def init_weights(self) -> None:
-        """Read the weights of a frozen network; called once before training."""
-        if self.feature_net is not None:
-            self.feature_net.init_weights()
 
     def extract(self, images: Tensor, generator: Any = None) -> list[Tensor]:
         """Features of the frozen network or the generator's encoder, each of shape (B, C, h, w).

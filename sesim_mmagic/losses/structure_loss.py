@@ -33,6 +33,11 @@ class StructureLoss(nn.Module, metaclass=ABCMeta):
     #: Whether the loss sees images through the generator that translates them.
     needs_generator: bool = False
 
+    def __init__(self) -> None:
+        super().__init__()
+        #: The frozen network that the loss sees images through, if there is one.
+        self.feature_net: Any = None
+
     @property
     def trains_with_generator(self) -> bool:
         """Whether parameters of the loss learn from the generator's objective."""
@@ -40,6 +45,8 @@ class StructureLoss(nn.Module, metaclass=ABCMeta):
 
     def init_weights(self) -> None:
         """Read weights that the loss needs from elsewhere; called once before training."""
+        if self.feature_net is not None:
+            self.feature_net.init_weights()
 
     @abstractmethod
     def extract(self, images: Tensor, generator: nn.Module | None = None) -> list[Tensor]:

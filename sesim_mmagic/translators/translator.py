@@ -9,8 +9,7 @@ from mmagic.structures import DataSample
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from sesim_mmagic.losses import PatchNCELoss, StructureLoss
-from sesim_mmagic.losses.feature_loss import FeatureLoss
+from sesim_mmagic.losses import StructureLoss
 from sesim_mmagic.networks import ProjectedDiscriminator
 from sesim_mmagic.registry import unwrapped
 from sesim_mmagic.utils.samples import is_repeated
@@ -78,8 +77,7 @@ class Translator(BaseModel):
         check_channel_order(self.data_preprocessor, *self.feature_users.values())
         check_generator_features(self.structure_loss, *self.generators.values())
         others = list((self.discriminators or {}).values())
-        looking = [loss for loss in losses if isinstance(loss, FeatureLoss | PatchNCELoss)]
-        others += [loss.feature_net for loss in looking if loss.feature_net is not None]
+        others += [loss.feature_net for loss in losses if loss.feature_net is not None]
         accelerate(self, others, channels_last, compile, with_cp)
         if compile is not False and self.adversaries is not None:
             self.adversaries.check_compiled()

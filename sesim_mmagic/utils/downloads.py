@@ -38,11 +38,8 @@ def cached_download(url: str, sha256: str | None = None) -> Path:
     path = cache_path(url, sha256)
     if not path.is_file():
         download(url, path, sha256)
-    elif sha256 is not None and sha256_of(path) != sha256:
-        raise ValueError(
-            f"'{path}' is not the file that was released at '{url}': its sha256 is "
-            f'{sha256_of(path)}, expected is {sha256}. Delete it to download it again.'
-        )
+    elif sha256 is not None:
+        check_sha256(path, sha256, f"released at '{url}'", 'Delete it to download it again.')
     return path
 
 
@@ -108,6 +105,16 @@ def _receive(url: str, file: BinaryIO) -> str:
     file.flush()
     os.fsync(file.fileno())
     return digest.hexdigest()
+
+
+def check_sha256(path: Path, sha256: str, origin: str, advice: str) -> None:
+    """Compare a file's checksum, 64 hexadecimal digits; ``ValueError`` if it is another."""
+    found = sha256_of(path)
+    if found != sha256:
+        raise ValueError(
+            f"'{path}' is not the file that was {origin}: its sha256 is {found}, expected is "
+            f'{sha256}. {advice}'
+        )
 
 
 def sha256_of(path: str | Path) -> str:
