@@ -167,8 +167,8 @@ def test_odd_names(inferencer, tmp_path):
     (tmp_path / 'data' / bad).write_text('no picture')
     result = inferencer(tmp_path / 'data', tmp_path / 'out')
     failed = [found for found in result['predictions'] if found['status'] == 'failed']
-    # The folder of the last is called as the translation of another, which comes first.
     assert [Path(found['source']).name for found in failed] == [bad, 'in.png']
+    assert f"out/p.png', which is the translation of '{tmp_path}/data/p.jpg'" in failed[1]['reason']
     assert statuses(result).count('translated') == 4
     assert len(json.loads((tmp_path / 'out/failed.json').read_text())) == 2
     assert os.fsdecode(b'l\xf6we.png') in os.listdir(tmp_path / 'out')

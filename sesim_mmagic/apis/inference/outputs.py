@@ -81,6 +81,7 @@ class Outputs:
         record = dict(made_by=made_by, sources=sources)
         write_atomically(self.folder / RECORD, json.dumps(record, indent=1) + '\n')
         (self.folder / FAILURES).unlink(missing_ok=True)
+        self._fail_below_files(inputs)
 
     def files(self, item: Input) -> list[Path]:
         """The files of an input's translations, one for each style; none in memory."""
@@ -151,6 +152,19 @@ class Outputs:
             return None
         arrays = [self._arrays[item, style] for style in range(self.styles or 1)]
         return arrays[0] if self.styles is None else arrays
+
+    def _fail_below_files(self, inputs: Sequence[Input]) -> None:
+        """Fail inputs whose translations' folder is the file of another input's translation.
+
+        Threads write, so that else the first of the two to be written would have the place.
+        """
+        places = {file: item for item in inputs for file in self.files(item)}
+        for item in self.remaining:
+            folders = (folder for file in self.files(item) for folder in file.parents)
+            if taken := next(filter(places.__contains__, folders), None):
+                of = f"which is the translation of '{places[taken]}'"
+                self.fail(item, f"its translation would lie in '{taken}', {of}")
+        self.remaining = [item for item in self.remaining if item not in self._failures]
 
     def _key(self, item: Input) -> str:
         """The name of an input's first translation, as the record has it."""
