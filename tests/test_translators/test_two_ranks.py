@@ -85,20 +85,28 @@ def gradients(name, rank=0, world_size=1):
     return recorded, sorted(bare.state_dict())
 
 
-def run_rank(rank, name, folder):
+def run_rank(rank, folder):
     dist.init_process_group(
         'gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=2
     )
-    torch.save(gradients(name, rank, 2), f'{folder}/rank{rank}.pth')
+    found = {name: gradients(name, rank, 2) for name in BUILDERS}
+    torch.save(found, f'{folder}/rank{rank}.pth')
     leave_job()
 
 
+@pytest.fixture(scope='module')
+def found_by_ranks(tmp_path_factory):
+    """What two ranks find for every translator: they start once, which takes longest."""
+    folder = tmp_path_factory.mktemp('ranks')
+    mp.spawn(run_rank, args=(str(folder),), nprocs=2)
+    return [torch.load(folder / f'rank{rank}.pth') for rank in range(2)]
+
+
 @pytest.mark.parametrize('name', BUILDERS)
-def test_gradients_are_averaged(name, tmp_path):
-    mp.spawn(run_rank, args=(name, str(tmp_path)), nprocs=2)
+def test_gradients_are_averaged(name, found_by_ranks):
     expected, expected_keys = gradients(name)
-    for rank in range(2):
-        found, keys = torch.load(tmp_path / f'rank{rank}.pth')
+    for found_by_rank in found_by_ranks:
+        found, keys = found_by_rank[name]
         assert keys == expected_keys, 'a checkpoint of two ranks would not load on one'
         for network, steps in expected.items():
             assert len(steps) == len(found[network]) == STEPS
