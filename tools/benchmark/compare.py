@@ -16,7 +16,8 @@ VGG16 that no training here uses (``tools/model_converters/vgg16_from_hed.py``),
 distance of patches, spread of the pictures' mean colours (docs/guide/evaluation.md).
 
 Equal time is counted, not taken: the iterations that a method's ``step_ms`` allows, so that a busy
-machine changes no result. ``--time`` measures ``step_ms`` of all methods, one alone at a time.
+machine changes no result. ``--time`` measures ``step_ms`` of all methods, which take turns: the
+median of steps on one thread, with loading, in processes that do nothing else.
 """
 
 import argparse
@@ -30,13 +31,12 @@ from statistics import mean, median
 
 from comparison import Comparison, Method, check_methods, make_training, read_comparison
 from measuring import table, write_json
-from trainings import Training, train_all, translated_scenes, write_grid
+from trainings import Training, load_config, train_all, translated_scenes, write_grid
 
 from sesim_mmagic.apis import command_line
 
-#: Iterations that measure a step: in their median the first ones do not weigh.
-TIMED = 40
-
+#: Measured steps of each method, after one that is not.
+TIMED = 12
 
 #: Columns that a judge adds.
 JUDGED = 'judge KID', 'SWD', 'colours', 'colours of truth'
@@ -203,11 +203,17 @@ def report(comparison: Comparison, trainings: Trainings, name: Path, judge: Path
 
 
 def time_steps(comparison: Comparison, folder: Path) -> None:
-    """Train each method for a moment, alone, and print the times of its steps."""
+    """Print the time of a step of each method; nothing is written."""
+    from ours import TrainingStep
+    from steps import measure
+
+    settings = dict(device='cpu', precision='fp32', channels_last=False, compile=False)
+    settings.update(threads=1, warmup=1, repeats=TIMED)  # all else is the config's
     trainings = [make_training(comparison, folder, title, TIMED, 1) for title in comparison.methods]
-    train_all(trainings, jobs=1)
-    for training in trainings:
-        print(f'{training.title}: step_ms: {1000 * training.results()["step_seconds"]:.1f}')
+    specs = [dict(settings, cfg=load_config(training)) for training in trainings]
+    methods = [(t.title, TrainingStep, spec) for t, spec in zip(trainings, specs, strict=True)]
+    for row in measure(methods, count=False):
+        print(f'{row["step"]}: step_ms: {median(row["ms"]):.1f}')
 
 
 @command_line.command('the same command goes on from here')
@@ -224,7 +230,7 @@ def main() -> None:
             check_methods(file, comparison)
     for file, comparison in comparisons.items():
         if args.time:
-            time_steps(comparison, folders[file] / 'timing')
+            time_steps(comparison, folders[file])
             continue
         if not args.report:
             rehearse(comparison, folders[file], trainings[file])

@@ -1,10 +1,13 @@
 """A training step of this package, as a config describes it."""
 
+from collections.abc import Iterator
+
 import torch
 from mmagic.structures import DataSample
 from mmengine.logging import MessageHub
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
 from steps import Step
 from torch import nn
 
@@ -12,6 +15,9 @@ from sesim_mmagic.apis.launch import enable_amp
 from sesim_mmagic.engine.cpu import keep_freed_memory
 from sesim_mmagic.networks.frozen_features import FrozenFeatures
 from sesim_mmagic.registry import MODELS
+
+# PatchNCE sees through the generator.
+_WITHOUT_FEATURE_NET = 'sesim_mmagic.PatchNCELoss', 'sesim_mmagic.PixelLoss'
 
 
 class OurStep(Step):
@@ -31,7 +37,7 @@ class OurStep(Step):
             enable_amp(cfg)
         cfg.model.update({name: True for name in ('channels_last', 'compile') if spec[name]})
         loss = cfg.model.get('structure_loss')
-        if loss and loss.type != 'sesim_mmagic.PatchNCELoss':  # it sees through the generator
+        if loss and loss.type not in _WITHOUT_FEATURE_NET:
             net = {'type': 'sesim_mmagic.VGG16Features', **(loss.get('feature_net') or {})}
             loss.feature_net = {**net, 'pretrained': None, 'seed': 0}
         init_default_scope(cfg.get('default_scope', 'mmagic'))
@@ -69,3 +75,27 @@ class OurStep(Step):
     def to_count(self) -> 'OurStep':
         """The step in plain float32."""
         return OurStep(dict(self.spec, precision='fp32', channels_last=False, compile=False))
+
+
+class TrainingStep(OurStep):
+    """The same on the pictures that the config loads, with the time that loading takes.
+
+    Args:
+        spec (dict): As ``OurStep``'s, without ``size`` and ``batch``.
+    """
+
+    def __init__(self, spec: dict) -> None:
+        super().__init__(spec)
+        self.batches = self._batches()
+
+    def _batches(self) -> Iterator[dict]:
+        loader = Runner.build_dataloader(self.spec['cfg'].train_dataloader, seed=0)
+        while True:
+            yield from loader
+
+    def data(self) -> None:
+        """Nothing: loading is a part of the step."""
+
+    def step(self, data: None) -> None:
+        """Load a batch, and train on it."""
+        super().step(next(self.batches))
