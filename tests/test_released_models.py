@@ -4,8 +4,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 
 from sesim_mmagic.apis.inference.loading import init_translator
+from sesim_mmagic.apis.launch import prepare_test
 from sesim_mmagic.apis.model_zoo import SHIPPED, find_index, list_models, resolve_model
 from sesim_mmagic.apis.release.fresh_process import translations
 
@@ -29,6 +31,29 @@ def test_they_are_small():
 def test_their_entries_are_whole(model):
     assert (ROOT / model['Config']).is_file()
     assert model['Results'] and model['Metadata']['Training Resources']
+
+
+def test_its_card_says_what_its_entry_says(model):
+    path = ROOT / SHIPPED / model['Weights'].rpartition('/')[2]
+    card = path.with_suffix('.md').read_text()
+    metadata = model['Metadata']
+    for text in (
+        f"SeSimInferencer('{model['Name']}')",
+        metadata['SHA256'],
+        'licence: CC BY-SA 4.0',
+    ):
+        assert text in card
+    for key in ('Training Data', 'Iterations', 'Training Resources'):
+        assert f': {metadata[key]}\n' in card, key
+    (results,) = model['Results']
+    for key, value in results['Metrics'].items():
+        assert f'| {key} | {value:.4g} |' in card
+
+
+def test_a_test_takes_its_name(model, tmp_path):
+    cfg = Config(dict(work_dir=str(tmp_path)))
+    prepare_test(cfg, model['Name'], out=None, overwrite=False)
+    assert cfg.load_from == resolve_model(model['Name'])
 
 
 def test_it_translates_as_it_did(model):

@@ -10,7 +10,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line; it is MMagic's."""
     parser = command_line.create_parser('Test a model: metrics, translated pictures and a page.')
     parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('checkpoint', help='checkpoint file, or name of a released model')
     parser.add_argument('--out', help='file for the metrics (.json, .yaml or .pkl)')
     return parser.parse_args(argv)
 

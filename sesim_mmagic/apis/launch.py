@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 
 from sesim_mmagic.apis.command_line import check_out
 from sesim_mmagic.apis.failures import failures_in_one_line
+from sesim_mmagic.apis.model_zoo import resolve_model
 from sesim_mmagic.apis.ranks import check_restarts, is_first_rank
 from sesim_mmagic.datasets.config_checks import check_pictures
 from sesim_mmagic.engine import checks
@@ -122,16 +123,17 @@ def prepare_test(cfg: Config, checkpoint: str, out: str | None, overwrite: bool)
 
     Args:
         cfg (Config): Config of the test; ``load_from`` is set.
-        checkpoint (str): Checkpoint to test.
+        checkpoint (str): Checkpoint to test, or name of a released model.
         out (str | None): File for the metrics.
         overwrite (bool): Whether what an earlier test wrote may be replaced.
 
     Raises:
         FileNotFoundError: The checkpoint does not exist.
         FileExistsError: ``out`` exists and stays.
-        ValueError: The checkpoint is damaged, metrics cannot be written to ``out``, or there are
-            pictures of an earlier test where this one writes.
+        ValueError: The checkpoint is damaged, no released model has the name, metrics cannot be
+            written to ``out``, or there are pictures of an earlier test where this one writes.
     """
+    checkpoint = resolve_model(checkpoint)
     read_checkpoint(checkpoint)
     if out and Path(out).suffix not in METRIC_FORMATS:
         raise ValueError(f"--out takes a file that ends in one of {METRIC_FORMATS}, got '{out}'.")

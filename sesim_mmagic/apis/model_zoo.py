@@ -40,16 +40,22 @@ def list_models(index: str | Path | None = None) -> list[dict[str, Any]]:
 
     Raises:
         FileNotFoundError: The index, or a metafile that it imports, does not exist.
-        ValueError: One of them is no index, or a model lacks an entry that is needed.
+        ValueError: One of them is no index, a model lacks an entry that is needed, or two models
+            have the same name.
     """
     index = find_index(index)
-    models = []
+    models: dict[str, dict[str, Any]] = {}
     for name in read_yaml(index).get('Import', []):
         path = index.parent / name
         for number, model in enumerate(read_yaml(path).get('Models', [])):
-            _check(model, f"'{path}': Models[{number}]")
-            models.append(model)
-    return models
+            where = f"'{path}': Models[{number}]"
+            _check(model, where)
+            if model['Name'] in models:
+                raise ValueError(
+                    f"{where}: '{index}' has another model '{model['Name']}': rename or remove one."
+                )
+            models[model['Name']] = model
+    return list(models.values())
 
 
 def find_model(name_or_path: str | Path, index: str | Path | None = None) -> dict[str, Any] | None:

@@ -121,6 +121,8 @@ def read_checkpoint(
 
 
 def _read(path: Path, name: str, map_location: Any) -> dict[str, Any]:
+    if path.is_dir():
+        raise FileNotFoundError(f'{name} is a folder: name one of the files in it.')
     if not path.is_file():
         raise FileNotFoundError(f'{name} does not exist (working directory: {str(Path.cwd())!r}).')
     # One open file, so that what is loaded is what was checked.

@@ -207,6 +207,16 @@ def test_a_metafile_builds_no_objects(index, tmp_path):
     assert not mark.exists()
 
 
+def test_two_models_of_one_name_are_an_error(index, files):
+    other = index.with_name('other.yml')
+    entries = [entry('fsesim_zebra', files['fsesim_horse'].as_uri(), 'a' * 64)]
+    other.write_text(yaml.safe_dump(dict(Models=entries)))
+    index.write_text(f'{index.read_text()}- other.yml\n')
+    with pytest.raises(ValueError, match="has another model 'fsesim_zebra': rename or") as error:
+        resolve_model('fsesim_horse', index)
+    assert f"'{other}': Models[0]" in str(error.value) and str(index) in str(error.value)
+
+
 def test_missing_files_are_named(index, tmp_path):
     (tmp_path / 'configs/fsesim/metafile.yml').unlink()
     with pytest.raises(FileNotFoundError, match=r'metafile\.yml'):

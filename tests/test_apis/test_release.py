@@ -27,7 +27,13 @@ from mmengine.config import Config
 import sesim_mmagic
 from sesim_mmagic.apis.embedded_config import embedded_config
 from sesim_mmagic.apis.inference.loading import init_translator
-from sesim_mmagic.apis.model_zoo import find_model, list_models, resolve_model
+from sesim_mmagic.apis.model_zoo import (
+    SHIPPED,
+    find_index,
+    find_model,
+    list_models,
+    resolve_model,
+)
 from sesim_mmagic.apis.release.content import released_config, released_meta, serialize
 from sesim_mmagic.apis.release.fresh_process import check_in_fresh_process, translations
 from sesim_mmagic.apis.release.metafile import index_files
@@ -36,6 +42,7 @@ from sesim_mmagic.apis.release.publish import choose_checkpoint, publish
 from sesim_mmagic.engine import read_results
 from sesim_mmagic.engine.pictures import write_picture
 from sesim_mmagic.engine.plain_settings import read_settings
+from sesim_mmagic.utils.downloads import sha256_of
 from tests.test_apis.inference import translated
 from tests.test_engine import tiny
 from tests.test_tools.test_command_line import fails, tool
@@ -56,7 +63,7 @@ FACTS = dict(
     ),
     scores=[dict(split='test', pictures=3, metrics={'paired/psnr': 9.5})],
     versions=dict(sesim_mmagic='1.0', torch='2.0'),
-    **dict(file='a.pth', weights='https://host/a.pth', sha256='ab' * 32),
+    **dict(file='a.pth', weights='https://host/a.pth', travels=False, sha256='ab' * 32),
 )
 README = """# FSeSim, tiny
 
@@ -290,6 +297,12 @@ def test_markup_in_names_is_shown_as_it_is():
     assert 'src="a%20%281%29/%3Cb%3E%20%22s.png"' in render(texts[1])
 
 
+def test_the_card_of_a_model_that_travels_gives_its_name():
+    for travels, given in ((True, 'a'), (False, 'a.pth')):
+        card = write_card(dict(FACTS, rows=[], travels=travels))
+        assert f"SeSimInferencer('{given}')" in card and '](https://host/a.pth)' in card
+
+
 def test_it_is_found_by_its_name(release, root, tmp_path, monkeypatch):
     monkeypatch.setenv('TORCH_HOME', str(tmp_path))
     monkeypatch.setenv('no_proxy', '127.0.0.1')
@@ -301,10 +314,9 @@ def test_it_is_found_by_its_name(release, root, tmp_path, monkeypatch):
 # ---- mim --------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope='module')
-def mim(release, root, tmp_path_factory):
-    """Call mim in a process that finds this package installed with the repository's index."""
-    site = tmp_path_factory.mktemp('site')
+def installed(root, site):
+    """Call mim in a process that finds this package installed with a repository's index."""
+    pytest.importorskip('mim')
     package = Path(sesim_mmagic.__file__).parent
     (site / 'sesim_mmagic/.mim').mkdir(parents=True)
     for path in package.iterdir():
@@ -325,8 +337,12 @@ def mim(release, root, tmp_path_factory):
         assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-2000:]
         return run.stdout
 
-    pytest.importorskip('mim')
     return call
+
+
+@pytest.fixture(scope='module')
+def mim(release, root, tmp_path_factory):
+    return installed(root, tmp_path_factory.mktemp('site'))
 
 
 def test_mim_searches(mim, release):
@@ -349,6 +365,24 @@ def test_mim_downloads_and_tests(mim, release, config, tmp_path):
         '--work-dir', tmp_path / 'work', '--out', out,
     )  # fmt: skip
     assert yaml.safe_load(out.read_text()) == pytest.approx(release.metrics, rel=1e-6)
+
+
+def test_mim_downloads_a_model_that_travels_once_it_has_an_address(server, tmp_path):
+    folder, address = server
+    package, root = find_index().parent, tmp_path / 'root'
+    shutil.copytree(package / 'configs', root / 'configs')
+    shutil.copy(package / 'model-index.yml', root)
+    for metafile in root.glob('configs/*/metafile.yml'):
+        text = metafile.read_text().replace('Weights: models/', f'Weights: {address}/')
+        metafile.write_text(text)
+    model = list_models(root / 'model-index.yml')[-1]
+    file = package / SHIPPED / Path(model['Weights']).name
+    shutil.copy(file, folder)
+    call = installed(root, tmp_path / 'site')
+    call('download', 'sesim_mmagic', '--config', model['Name'], '--dest', tmp_path)
+    assert sha256_of(tmp_path / file.name) == model['Metadata']['SHA256']
+    settings = Config.fromfile(tmp_path / f'{model["Name"]}.py').model
+    assert settings == Config.fromfile(package / model['Config']).model
 
 
 # ---- files of the index -----------------------------------------------------------------------
@@ -384,11 +418,19 @@ def test_a_model_replaces_the_one_of_its_name_alone(tmp_path):
 def test_an_index_lists_each_metafile_once(tmp_path):
     for name in ('b', 'a', 'b'):
         (tmp_path / f'configs/{name}').mkdir(parents=True, exist_ok=True)
-        metafile, index = entry_files(tmp_path, name)
+        metafile, index = entry_files(tmp_path, name, name=name)
     imports = [f'configs/{name}/metafile.yml' for name in 'ab']
     assert yaml.safe_load(index) == dict(Import=imports)
     # A method without a README has the name of its folder.
     assert yaml.safe_load(metafile)['Collections'] == [dict(Name='b')]
+
+
+def test_a_name_belongs_to_one_method(tmp_path):
+    for name in 'ab':
+        (tmp_path / f'configs/{name}').mkdir(parents=True)
+    entry_files(tmp_path, 'a', name='x')
+    with pytest.raises(ValueError, match=r"configs/a/metafile.yml' has a model 'x'.*--name"):
+        entry_files(tmp_path, 'b', name='x')
 
 
 # ---- content ----------------------------------------------------------------------------------
@@ -614,7 +656,8 @@ def test_what_is_missing_is_asked_for(trained, config, root, out, tmp_path, unch
     refused(ValueError, "eight digits, got ''.*give it", bare, out, **settings)
     refused(ValueError, "eight digits, got '2026'", trained, out, date='2026', **settings)
     refused(ValueError, 'base address', trained, out, base_url='host/folder', **settings)
-    refused(ValueError, "name consists of letters.*'a/b'", trained, out, name='a/b', **settings)
+    for name in ('a/b', 'a.pth'):
+        refused(ValueError, f"name consists of.*'{name}'", trained, out, name=name, **settings)
     refused(FileNotFoundError, 'no.png', trained, out, samples=['no.png'], **settings)
     refused(FileNotFoundError, 'no.py', trained, out, config='no.py')
     # The experiment of the tests has no config of its name.

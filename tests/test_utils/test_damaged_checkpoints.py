@@ -381,6 +381,8 @@ def test_what_is_whole_is_read(data, tmp_path):
 
 def test_only_files_are_read(tmp_path):
     os.mkfifo(tmp_path / 'fifo')
-    for path in (tmp_path / 'fifo', tmp_path, tmp_path / 'none.pth', '/dev/zero'):
+    for path in (tmp_path / 'fifo', tmp_path / 'none.pth', '/dev/zero'):
         with pytest.raises(FileNotFoundError, match='does not exist'):
             read_checkpoint(path)
+    with pytest.raises(FileNotFoundError, match='is a folder: name one of the files in it'):
+        read_checkpoint(tmp_path)

@@ -27,7 +27,7 @@ def index_files(
 
     Raises:
         ValueError: The config does not lie in a folder of ``<root>/configs`` or is not the only
-            one, or one of the files cannot be read.
+            one, another metafile has a model of this name, or one of the files cannot be read.
         PermissionError: One of them cannot be written.
     """
     folder = Path(root, 'configs').resolve()
@@ -42,7 +42,15 @@ def index_files(
         if not os.access(path.parent, os.W_OK):
             raise PermissionError(f"'{path}' cannot be written: its folder is read-only.")
     listing = read_yaml(index) if index.is_file() else {}
-    imports = {*listing.get('Import', []), metafile.relative_to(index.parent).as_posix()}
+    own = metafile.relative_to(index.parent).as_posix()
+    imports = {*listing.get('Import', []), own}
+    others = [index.parent / path for path in imports - {own}]
+    names = {model['Name']: path for path in others for model in read_yaml(path).get('Models', [])}
+    if facts['name'] in names:
+        raise ValueError(
+            f"'{names[facts['name']]}' has a model '{facts['name']}' already: give another name "
+            '(--name), or remove that entry.'
+        )
     return {
         metafile: _with_model(metafile, configs[0].name, facts),
         index: _dump(index, {**listing, 'Import': sorted(imports)}),

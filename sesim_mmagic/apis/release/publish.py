@@ -95,8 +95,11 @@ def publish(
     if config and not Path(config).is_file():
         raise FileNotFoundError(f"Config '{config}' does not exist.")
     pictures = [read_picture(path) for path in samples]
-    if name is not None and not re.fullmatch(r'\w[\w.+-]*', name):
-        raise ValueError(f"A model's name consists of letters, digits and _.+-, got '{name}'.")
+    if name is not None and not re.fullmatch(r'\w[\w.+-]*(?<!\.pth)', name):
+        raise ValueError(
+            "A model's name consists of letters, digits and _.+-, and does not end in .pth, got "
+            f"'{name}'."
+        )
     if base_url is not None and not re.match(r'\w+://', base_url):
         raise ValueError(f"The base address is one such as 'https://host/folder', not '{base_url}'")
     trained = read_checkpoint(checkpoint)
@@ -114,6 +117,8 @@ def publish(
     if not overwrite and (out / f'{stem}.pth').exists():
         raise FileExistsError(f"'{out / stem}.pth' exists: give --overwrite to replace it.")
     target, source = next(iter(model.domains.items()))
+    travels = root is not None and out == Path(root, SHIPPED).resolve()
+    address = base_url or (SHIPPED if travels else out.as_uri())
     facts = dict(
         name=name,
         config=meta['experiment_name'],
@@ -129,7 +134,8 @@ def publish(
         scores=_scores(checkpoint, meta['iter'], out / f'{stem}.pth', half, scores),
         versions={k[:-8]: v for k, v in meta.items() if k.endswith('_version')},
         file=f'{stem}.pth',
-        weights=f'{_address(out, base_url, root)}/{stem}.pth',
+        weights=f'{address.rstrip("/")}/{stem}.pth',
+        travels=travels,
         sha256=sha256,
         licence=licence,
         limits=limits,
@@ -179,12 +185,6 @@ def _scores(
             f'--work-dir {tested}, or leave out --scores.'
         )
     return scores
-
-
-def _address(out: Path, base_url: str | None, root: str | Path | None) -> str:
-    if base_url is None and root and out == Path(root, SHIPPED).resolve():
-        return SHIPPED
-    return (base_url or out.as_uri()).rstrip('/')
 
 
 def _data_name(cfg: Config) -> str | None:
