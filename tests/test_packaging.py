@@ -98,6 +98,14 @@ def test_version_is_the_package_s(metadata):
     assert metadata['Version'] == sesim_mmagic.__version__
 
 
+def test_licences_of_code_and_models_travel(wheel, metadata):
+    assert metadata['License-Expression'] == 'Apache-2.0 AND CC-BY-SA-4.0'
+    names = wheel.namelist()
+    for file in metadata.get_all('License-File'):
+        assert any(name.endswith(f'.dist-info/licenses/{file}') for name in names)
+    assert set(metadata.get_all('License-File')) == {'LICENSE', 'docs/LICENSES.md'}
+
+
 def test_mmcv_is_the_user_s_choice(metadata):
     required = metadata.get_all('Requires-Dist')
     extras = {'lite', 'full', 'tests', 'export', 'demo', 'mim', 'weights', 'data', 'docs'}
