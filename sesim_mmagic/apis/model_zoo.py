@@ -16,6 +16,7 @@ INDEX = 'model-index.yml'
 #: Folder beside the index with the released files that travel with the package.
 SHIPPED = 'models'
 INDEX_VARIABLE = 'SESIM_MMAGIC_MODEL_INDEX'
+_AGAIN = f"Install the package again, or, in a checkout, 'git restore {SHIPPED}'"
 # What is read of an index and of the metafiles that it names.
 _METAFILE = {'Import?': [str], 'Collections?': [{'Name': str}], 'Models?': [{'Name': str}]}
 _MODEL = {
@@ -117,13 +118,11 @@ def resolve_model(name_or_path: str | Path, index: str | Path | None = None) -> 
     shipped = find_index(index).parent / SHIPPED / Path(weights).name
     try:
         if shipped.is_file():
-            check_sha256(shipped, sha256, 'released', 'Install the package again.')
+            check_sha256(shipped, sha256, 'released', f'{_AGAIN}.')
             return str(shipped)
         if '://' in weights:
             return str(cached_download(weights, sha256))
-        raise FileNotFoundError(
-            f"it has no address, and '{shipped}' does not exist: install the package again."
-        )
+        raise FileNotFoundError(f"it has no address, and '{shipped}' does not exist. {_AGAIN}.")
     except (FileNotFoundError, ValueError) as error:
         raise type(error)(f"Model '{model['Name']}': {error}") from None
 

@@ -16,7 +16,7 @@ from sesim_mmagic.apis.feature_nets import (
     naming_the_option,
 )
 from sesim_mmagic.apis.inference.inferencer import SeSimInferencer
-from sesim_mmagic.apis.model_zoo import find_model
+from sesim_mmagic.apis.model_zoo import resolve_model
 from sesim_mmagic.engine.map_figure import Cell, draw_maps
 from sesim_mmagic.engine.pictures import to_model_range
 from sesim_mmagic.losses import FSeSimLoss
@@ -44,7 +44,8 @@ class Workshop:
 
     Raises:
         FileNotFoundError: A model, the folder or the file of weights does not exist.
-        ValueError: A model is named twice or unknown, or there is no picture.
+        ValueError: A model is named twice, unknown or not the file that was released, or there is
+            no picture.
     """
 
     def __init__(
@@ -61,10 +62,9 @@ class Workshop:
         #: What the maps are of, for people.
         self.features = describe(settings['feature_net'])
         self._loss = FSeSimLoss(**settings).eval()
-        for model in models:
-            is_file = find_model(model) is None and '://' not in model
-            if is_file and not Path(model).expanduser().is_file():
-                raise FileNotFoundError(f"Checkpoint '{model}' does not exist.")
+        for path in map(resolve_model, models):  # of released ones, compares checksums
+            if '://' not in path and not Path(path).expanduser().is_file():
+                raise FileNotFoundError(f"Checkpoint '{path}' does not exist.")
         names = ['/'.join(Path(m).parts[-2:]) if Path(m).suffix else m for m in models]
         if len(set(names)) < len(names):  # folders of trainings may hold files of the same names
             names = list(models)

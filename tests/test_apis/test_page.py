@@ -1,6 +1,7 @@
 """Pictures, models and maps behind the page to try models."""
 
 import os
+import shutil
 
 import cv2
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 
 from sesim_mmagic.apis import SeSimInferencer
 from sesim_mmagic.apis import page as page_module
+from sesim_mmagic.apis.model_zoo import INDEX_VARIABLE, find_index
 from sesim_mmagic.apis.page import Workshop
 from sesim_mmagic.registry import MODELS
 from sesim_mmagic.translators.styles import draw_styles
@@ -118,3 +120,11 @@ def test_models_are_told_apart_and_settings_checked(folder, tmp_path):
     ):
         with pytest.raises((ValueError, FileNotFoundError), match=message):
             Workshop(models, **{**SETTINGS, **settings})
+
+
+def test_a_released_model_that_is_not_here_is_told_before_the_page(tmp_path, monkeypatch):
+    shutil.copytree(find_index().parent / 'configs', tmp_path / 'configs')
+    shutil.copy(find_index(), tmp_path)
+    monkeypatch.setenv(INDEX_VARIABLE, str(tmp_path / 'model-index.yml'))
+    with pytest.raises(FileNotFoundError, match='has no address.*models/fsesim_kaokore.*Install'):
+        Workshop(['fsesim_kaokore'], **SETTINGS)
