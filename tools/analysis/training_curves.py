@@ -1,0 +1,98 @@
+"""Scores of several trainings on held-out pictures, over steps or minutes, as one figure.
+
+python tools/analysis/training_curves.py --run NAME WORK_DIR [--run ...] --scores NAME ...
+    [--minutes] --out FIGURE
+
+Each training has written ``results.json`` into its work directory. Minutes are steps times the
+median time of a step: without validations, checkpoints and the start.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from arguments import create_parser
+
+from sesim_mmagic.apis import command_line
+
+#: Points (step or minute, score) of a training.
+Curve = list[tuple[float, float]]
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = create_parser(__doc__.splitlines()[0])
+    text = 'a name for the legend, and the work directory of a training'
+    run = dict(nargs=2, action='append', required=True, metavar=('NAME', 'WORK_DIR'), help=text)
+    parser.add_argument('--run', **run)
+    text = 'scores, as results.json has them or without the part before the slash'
+    parser.add_argument('--scores', nargs='+', required=True, metavar='NAME', help=text)
+    parser.add_argument('--minutes', action='store_true', help='over minutes in place of steps')
+    return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    command_line.answer_first(parse_args)
+
+import matplotlib.pyplot as plt
+
+
+def read_curves(work_dir: str, scores: list[str], minutes: bool) -> dict[str, Curve]:
+    """The curve of each score.
+
+    Raises:
+        CommandError: There is no ``results.json`` with validations, or a validation has no such
+            score.
+    """
+    path = Path(work_dir, 'results.json')
+    if not path.is_file():
+        raise command_line.CommandError(
+            f"'{path}' does not exist: give the work directory of a training"
+        )
+    results = json.loads(path.read_text())
+    history = (results.get('validation') or {}).get('history') or []
+    if not history:
+        raise command_line.CommandError(
+            f"'{path}' has no validation: train with val_evaluator and train_cfg.val_interval"
+        )
+    step = results['training']['seconds_per_iteration'] / 60 if minutes else 1
+    curves: dict[str, Curve] = {score: [] for score in scores}
+    for validation in history:
+        values = {key.rpartition('/')[2]: value for key, value in validation['metrics'].items()}
+        values |= validation['metrics']
+        for score, curve in curves.items():
+            if score not in values:
+                known = ', '.join(sorted(validation['metrics']))
+                raise command_line.CommandError(f"'{path}' has no score '{score}'; it has {known}")
+            if values[score] is not None:
+                curve.append((validation['iteration'] * step, values[score]))
+    return curves
+
+
+@command_line.command()
+def main(argv: list[str] | None = None) -> None:
+    """Read all results, then draw a field for each score."""
+    args = parse_args(argv)
+    command_line.check_out(args.out, args.overwrite)
+    runs = {name: read_curves(folder, args.scores, args.minutes) for name, folder in args.run}
+    for name, curves in runs.items():
+        for score in (score for score, curve in curves.items() if not curve):
+            raise command_line.CommandError(
+                f"'{score}' is no finite number in any validation of '{name}'"
+            )
+    width = 4 * len(args.scores)
+    figure, axes = plt.subplots(1, len(args.scores), figsize=(width, 3.2), squeeze=False)
+    for axis, score in zip(axes[0], args.scores, strict=True):
+        for name, curves in runs.items():
+            axis.plot(*zip(*curves[score], strict=True), '.-', label=name)
+        axis.set(title=score, xlabel='minutes' if args.minutes else 'steps')
+        axis.grid(alpha=0.3)
+        axis.spines[['top', 'right']].set_visible(False)
+    axes[0, 0].legend(frameon=False)
+    figure.tight_layout()
+    figure.savefig(args.out, dpi=110)
+    print(f'figure: {args.out}')
+
+
+if __name__ == '__main__':
+    main()
