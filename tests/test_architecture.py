@@ -180,9 +180,9 @@ def test_importing_the_package_is_light(python, tmp_path):
     script = """
 import sys, time
 import torch
-start = time.perf_counter()
+start = time.process_time()
 import sesim_mmagic
-print(time.perf_counter() - start)
+print(time.process_time() - start)
 print(*sorted({'mmagic', 'mmengine', 'mmcv', 'cv2', 'torchvision'} & set(sys.modules)))
 """
     run = subprocess.run(

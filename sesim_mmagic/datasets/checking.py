@@ -87,7 +87,9 @@ class _Memory:
 
     def save(self) -> None:
         if self.path is not None and is_main_process():
-            write_atomically(self.path, json.dumps(self.files, separators=(',', ':')))
+            write_atomically(
+                self.path, json.dumps(self.files, separators=(',', ':'), sort_keys=True)
+            )
 
 
 _memory = _Memory()

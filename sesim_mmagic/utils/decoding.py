@@ -33,21 +33,22 @@ _TWELVE_BITS = 4095
 
 
 @contextmanager
-def _without_pillows_limit(lifted: bool) -> Iterator[None]:
-    """Lift Pillow's limit of pixels, where asked to; it is a global of the process.
+def _without_pillows_limit(pixels: int, share: int = 1) -> Iterator[None]:
+    """Lift Pillow's limit for more pixels than ``share`` times it; it is a global of the process.
 
     Only pictures whose size was allowed before come here. One thread at a time, and the limit is
     put back, so that nothing else in the process is read without it.
     """
-    if not lifted:
-        yield
-        return
-    with _LIMIT_LOCK:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            yield
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
+    with _LIMIT_LOCK:  # the limit as it is, not as another thread has lifted it for a moment
+        limit = Image.MAX_IMAGE_PIXELS
+        if limit is not None and pixels > share * limit:
+            Image.MAX_IMAGE_PIXELS = None
+            try:
+                yield
+            finally:
+                Image.MAX_IMAGE_PIXELS = limit
+            return
+    yield
 
 
 def open_picture(
@@ -97,7 +98,7 @@ def _construct(
 ) -> ImageFile.ImageFile:
     try:
         # WebP's decoder applies the limit when it is made.
-        with _without_pillows_limit(max_pixels > 2 * (Image.MAX_IMAGE_PIXELS or max_pixels)):
+        with _without_pillows_limit(max_pixels, 2):
             return factory(stream, '')
     except Image.DecompressionBombError:
         raise ValueError(
@@ -149,8 +150,7 @@ def decode(
         tags = dict(picture.tag_v2) if isinstance(picture, TiffImageFile) else {}
         # Loading drops what tells these two.
         wide, orientation = _is_wide(picture, tags), picture.getexif().get(_ORIENTATION, 1)
-        pixels = picture.size[0] * picture.size[1]
-        with _without_pillows_limit(pixels > (Image.MAX_IMAGE_PIXELS or pixels)):
+        with _without_pillows_limit(picture.size[0] * picture.size[1]):
             picture.load()  # raises if the file is truncated
         if wide:
             image = _wide_colour(data, tags)

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import threading
 from pathlib import Path
 
 import cv2
@@ -220,8 +221,14 @@ def test_a_killed_run_goes_on(folder, model, whole, tmp_path, monkeypatch, at):
 
     def run():
         if at == 'a file':  # its content is written, its name is not
-            replace, calls = os.replace, iter(range(99))
-            monkeypatch.setattr(os, 'replace', lambda *a: (kill(next(calls)), replace(*a)))
+            replace, calls, turn = os.replace, iter(range(99)), threading.Lock()
+
+            def replaced(*paths):
+                with turn:  # threads write
+                    kill(next(calls))
+                    replace(*paths)
+
+            monkeypatch.setattr(os, 'replace', replaced)
         with Calls(model.generators['b'], kill if at == 'the network' else None):
             SeSimInferencer(model)(folder, out)
 

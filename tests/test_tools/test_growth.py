@@ -38,7 +38,7 @@ def test_parts_are_measured_and_drawn(growth, tmp_path, monkeypatch, capsys):
     results = json.loads(out.with_suffix('.json').read_text())
     assert list(results) == list(small)
     queries, folders = (next(iter(series.values())) for series in results.values())
-    assert queries['64']['s'] > queries['64']['floor'] > 0
+    assert queries['64']['s'] > 0 and queries['64']['floor'] > 0
     assert set(results['folders']) == {'new training', 'training that goes on'}
     assert folders['40']['s'] > 0
     assert '| FSeSim, patch 64 | 64 | ' in capsys.readouterr().out

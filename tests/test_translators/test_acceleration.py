@@ -59,6 +59,7 @@ def test_compiled_networks_compute_the_same(build):
         compiled.append(graph)
         return graph.forward
 
+    torch._dynamo.reset()  # graphs of other tests count towards its limit
     plain, fast = reference(build, compile=dict(backend=noting))
     networks = [*fast.generators.values(), *fast.discriminators.values()]
     networks.append(fast.structure_loss.feature_net)

@@ -4,8 +4,10 @@ import io
 import os
 import pickle
 import struct
+import threading
 import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import cv2
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 from PIL import Image
 
 from sesim_mmagic.datasets import CheckSize, LoadPicture
+from sesim_mmagic.utils import decoding
 from sesim_mmagic.utils.images import (
     UnusablePicture,
     check_picture,
@@ -381,6 +384,23 @@ def test_the_limit_of_pixels(rgb, monkeypatch):
     for wrong in (0, 1.5, True, '9'):
         with pytest.raises(ValueError, match='max_image_pixels must be an integer of at least 1'):
             read_picture('x', data=b'', max_pixels=wrong)
+
+
+def test_the_limit_that_a_thread_lifts_is_no_other_s(rgb, monkeypatch):
+    """A picture that is opened while another one is read without Pillow's limit."""
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 10)
+    file, is_back = io.BytesIO(), threading.Event()
+    Image.fromarray(rgb).save(file, 'WEBP')
+    factory, accept = Image.OPEN['WEBP']
+    late = lambda *args: (is_back.wait(20), factory(*args))[1]  # noqa: E731
+    monkeypatch.setitem(Image.OPEN, 'WEBP', (late, accept))
+    options = dict(data=file.getvalue(), max_pixels=HEIGHT * WIDTH)
+    with ThreadPoolExecutor(1) as threads:
+        with decoding._without_pillows_limit(HEIGHT * WIDTH):
+            other = threads.submit(read_picture, 'x', **options)
+            wait([other], 0.1)  # it may look at the limit now
+        is_back.set()
+        assert other.result().shape == rgb.shape
 
 
 def test_reasons_are_one_line_and_survive_pickling():
