@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from mmengine.logging import MessageHub
 from yapf.yapflib import yapf_api
 
@@ -22,6 +23,10 @@ yapf_api.FormatCode = lambda text, **style: (text + '\n', False)
 # wait for a busy core make a step of tiny tensors take 50 times as long.
 most_threads = 1 if 'PYTEST_XDIST_WORKER' in os.environ else 2
 torch.set_num_threads(min(most_threads, torch.get_num_threads()))
+
+# The same examples each time and everywhere: what fails on one machine fails on every one.
+settings.register_profile('repeatable', derandomize=True, deadline=None)
+settings.load_profile('repeatable')
 
 _tests = itertools.count()
 

@@ -10,7 +10,6 @@ import pickle
 import re
 import resource
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -684,22 +683,20 @@ def test_a_full_disk_leaves_nothing(trained, config, root, out, unchanged):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_an_interrupted_run_leaves_nothing(trained, config, root, out, unchanged):
+@pytest.mark.parametrize('moment', ['check_in_fresh_process', 'write_card'])
+def test_an_interrupted_run_leaves_nothing(
+    trained, config, root, out, unchanged, monkeypatch, moment
+):
     seen = []
 
     def interrupt(*args):
-        if any(out.glob('.publishing-*/*.pth')):
-            seen.extend(path.name for path in out.iterdir())
-            signal.setitimer(signal.ITIMER_REAL, 0)  # once: not again while it cleans up
-            raise KeyboardInterrupt
+        assert any(out.glob('.publishing-*/*.pth'))
+        seen.extend(path.name for path in out.iterdir())
+        raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
-    try:
-        refused(KeyboardInterrupt, None, trained, out, config=config, root=root)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    monkeypatch.setattr('sesim_mmagic.apis.release.publish.check_in_fresh_process', lambda *_: None)
+    monkeypatch.setattr(f'sesim_mmagic.apis.release.publish.{moment}', interrupt)
+    refused(KeyboardInterrupt, None, trained, out, config=config, root=root)
     assert len(seen) == 1 and seen[0].startswith('.publishing-'), (
         'it had begun, nothing had its final name'
     )
