@@ -55,8 +55,12 @@ def hub():
 
 @pytest.fixture(autouse=True)
 def proxies_of_this_test(monkeypatch):
-    """``urllib`` keeps the proxies of its first request: those of one test are not the next's."""
+    """``urllib`` keeps the proxies of its first request: those of one test are not the next's.
+
+    Servers of tests run on this machine, for which no proxy is asked.
+    """
     monkeypatch.setattr('urllib.request._opener', None)
+    monkeypatch.setenv('no_proxy', '127.0.0.1,::1')
 
 
 @pytest.fixture

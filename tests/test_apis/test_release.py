@@ -304,7 +304,6 @@ def test_the_card_of_a_model_that_travels_gives_its_name():
 
 def test_it_is_found_by_its_name(release, root, tmp_path, monkeypatch):
     monkeypatch.setenv('TORCH_HOME', str(tmp_path))
-    monkeypatch.setenv('no_proxy', '127.0.0.1')
     (model,) = list_models(root / 'model-index.yml')
     path = resolve_model(model['Name'], root / 'model-index.yml')
     assert Path(path).read_bytes() == release.path.read_bytes()

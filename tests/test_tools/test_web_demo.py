@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import subprocess
 import threading
 import time
@@ -35,14 +36,24 @@ def vgg16(tmp_path_factory):
     return tmp_path_factory.mktemp('torch') / 'hub/checkpoints/vgg16-397923af.pth'
 
 
+def own_address():
+    """This machine's own one: of IPv6, or of IPv4 where that is switched off, as in containers."""
+    try:
+        with socket.create_server(('::1', 0), family=socket.AF_INET6):
+            return '::1'
+    except OSError:
+        return '127.0.0.1'
+
+
 @pytest.fixture(scope='module')
 def address(python, folder, vgg16, tmp_path_factory):
-    """Where the real server is, in a process of its own on a free port; by IPv6.
+    """Where the real server is, in a process of its own on a free port.
 
     The weights of VGG16 cannot be downloaded, as long as nobody puts them into ``vgg16``.
     """
     log = tmp_path_factory.mktemp('server') / 'log.txt'
-    options = arguments(folder, '--port', '0', '--max-upload', '1', '--host', '::1')
+    host = own_address()
+    options = arguments(folder, '--port', '0', '--max-upload', '1', '--host', host)
     options += '--feature-net', 'torchvision'
     no_network = dict(TORCH_HOME=str(vgg16.parents[2]), https_proxy='http://127.0.0.1:9')
     with log.open('w') as file:
@@ -52,7 +63,8 @@ def address(python, folder, vgg16, tmp_path_factory):
         )  # fmt: skip
     try:
         line = process.stdout.readline()
-        assert line.startswith('Open http://[::1]:'), log.read_text()
+        shown = f'[{host}]' if ':' in host else host
+        assert line.startswith(f'Open http://{shown}:'), log.read_text()
         yield line.split()[1]
     finally:
         process.terminate()
@@ -173,11 +185,11 @@ def answer(address, method, path, **headers):
 
 
 def test_connections_of_other_pages_are_refused(address):
-    socket = '/_nicegui_ws/socket.io/?EIO=4&transport=websocket'
+    path = '/_nicegui_ws/socket.io/?EIO=4&transport=websocket'
     begin = dict(Connection='Upgrade', Upgrade='websocket')
     begin |= dict(Sec_WebSocket_Version='13', Sec_WebSocket_Key='MDEyMzQ1Njc4OWFiY2RlZg==')
     for origin, code in ((address.rstrip('/'), 101), ('http://evil.example', 403)):
-        assert answer(address, 'GET', socket, Origin=origin, **begin).status == code
+        assert answer(address, 'GET', path, Origin=origin, **begin).status == code
 
 
 def test_large_files_are_refused(address):

@@ -15,7 +15,6 @@ from sesim_mmagic.utils.downloads import cache_path, cached_download, download
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'torch'))
-    monkeypatch.setenv('no_proxy', '127.0.0.1')
     return Path(torch.hub.get_dir(), 'checkpoints')
 
 
