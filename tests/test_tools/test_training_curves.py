@@ -16,8 +16,11 @@ def runs(tmp_path):
             dict(iteration=i, metrics={'paired/ssim': i / 100, 'colouring/even': None})
             for i in (10, 20)
         ]
+        training = dict.fromkeys(('iterations', 'max_iterations'), 20)
+        training |= dict(ranks=1, seconds=60, seconds_per_iteration=seconds)
         results = dict(
-            training=dict(seconds_per_iteration=seconds), validation=dict(history=history)
+            training=training | dict(peak_memory_mb=1, memory_of='process'),
+            validation=dict(split='val', pictures=4, history=history),
         )
         (tmp_path / name / 'results.json').write_text(json.dumps(results))
     return tmp_path
@@ -36,23 +39,34 @@ def test_points(call, runs):
     assert [point[0] for point in minutes] == pytest.approx([0.3, 0.6])
 
 
+VALIDATION = (
+    '{"validation": {"split": "val", "pictures": 4, "history": '
+    '[{"iteration": 10, "metrics": {"one/a": 0.1, "two/b": 0.2, "even": null}}]}}'
+)
+
+
 @pytest.mark.parametrize(
-    ('folder', 'score', 'message'),
+    ('content', 'arguments', 'message'),
     [
-        ('nowhere', 'ssim', "nowhere/results.json' does not exist: give the work directory of"),
-        ('empty', 'ssim', 'has no validation: train with val_evaluator'),
-        ('first', 'kid', "has no score 'kid'; it has colouring/even, paired/ssim"),
-        ('first', 'even', "'even' is no finite number in any validation of 'a'"),
+        ('{}', ('--scores', 'a'), 'has no validation: train with val_evaluator'),
+        ('{"validation": {', ('--scores', 'a'), "first/results.json' does not hold the results of"),
+        ('{"validation": {}}', ('--scores', 'a'), 'validation lacks split'),
+        (VALIDATION, ('--scores', 'kid'), "has no score 'kid'; it has even, one/a, two/b"),
+        (
+            VALIDATION.replace('o/b', 'o/a'),
+            ('--scores', 'a'),
+            "has several scores 'a'; it has one/a, two/a",
+        ),
+        (VALIDATION, ('--scores', 'even'), "'even' is no finite number in any validation of 'a'"),
+        (VALIDATION, ('--scores', 'a', '--minutes'), 'how long a step takes: leave out --minutes'),
+        (VALIDATION, ('--scores', 'a', '--run', 'b', 'nowhere'), "nowhere/results.json' does not"),
+        (VALIDATION, ('--scores', 'a', '--run', 'a', 'nowhere'), 'needs a name of its own'),
     ],
 )
-def test_mistakes(call, runs, capsys, folder, score, message):
-    (runs / 'empty').mkdir()
-    results = dict(training=dict(seconds_per_iteration=1), validation=None)
-    (runs / 'empty/results.json').write_text(json.dumps(results))
-    with pytest.raises(SystemExit):
-        call(
-            *('training_curves', '--run', 'a', runs / folder),
-            *('--scores', score, '--out', runs / 'curves.png'),
-        )
-    assert message in capsys.readouterr().err
-    assert not (runs / 'curves.png').exists()
+def test_mistakes(call, runs, capsys, content, arguments, message):
+    (runs / 'first/results.json').write_text(content)
+    out = runs / 'curves.png'
+    with pytest.raises(SystemExit) as refused:
+        call('training_curves', '--run', 'a', runs / 'first', '--out', out, *arguments)
+    error = capsys.readouterr().err
+    assert message in error and refused.value.code == 2 and not out.exists()

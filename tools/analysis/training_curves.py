@@ -8,7 +8,6 @@ median time of a step: without validations, checkpoints and the start.
 """
 
 import argparse
-import json
 from pathlib import Path
 
 from arguments import create_parser
@@ -28,7 +27,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     text = 'scores, as results.json has them or without the part before the slash'
     parser.add_argument('--scores', nargs='+', required=True, metavar='NAME', help=text)
     parser.add_argument('--minutes', action='store_true', help='over minutes in place of steps')
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if len({name for name, _ in args.run}) < len(args.run):
+        parser.error('--run: each training needs a name of its own')
+    return args
 
 
 if __name__ == '__main__':
@@ -36,37 +38,60 @@ if __name__ == '__main__':
 
 import matplotlib.pyplot as plt
 
+from sesim_mmagic.engine import read_results
+from sesim_mmagic.engine.results_file import RESULTS
+
 
 def read_curves(work_dir: str, scores: list[str], minutes: bool) -> dict[str, Curve]:
     """The curve of each score.
 
+    Args:
+        work_dir (str): Work directory of a training.
+        scores (list[str]): Names of scores, with or without the part before the slash.
+        minutes (bool): Whether points are at minutes, in place of steps.
+
+    Returns:
+        dict[str, Curve]: By names as given; validations whose score is no finite number have no
+        point.
+
     Raises:
-        CommandError: There is no ``results.json`` with validations, or a validation has no such
-            score.
+        CommandError: There is no ``results.json`` with validations, it does not say how long a
+            step takes, or a name stands for none or several of a validation's scores.
+        ValueError: ``results.json`` cannot be read.
     """
-    path = Path(work_dir, 'results.json')
-    if not path.is_file():
+    path, results = Path(work_dir, RESULTS), read_results(work_dir)
+    if results is None:
         raise command_line.CommandError(
             f"'{path}' does not exist: give the work directory of a training"
         )
-    results = json.loads(path.read_text())
-    history = (results.get('validation') or {}).get('history') or []
+    history = results.get('validation', {}).get('history')
     if not history:
         raise command_line.CommandError(
             f"'{path}' has no validation: train with val_evaluator and train_cfg.val_interval"
         )
-    step = results['training']['seconds_per_iteration'] / 60 if minutes else 1
+    seconds = results.get('training', {}).get('seconds_per_iteration')
+    if minutes and seconds is None:
+        raise command_line.CommandError(
+            f"'{path}' does not say how long a step takes: leave out --minutes"
+        )
+    step = seconds / 60 if minutes else 1
     curves: dict[str, Curve] = {score: [] for score in scores}
     for validation in history:
-        values = {key.rpartition('/')[2]: value for key, value in validation['metrics'].items()}
-        values |= validation['metrics']
         for score, curve in curves.items():
-            if score not in values:
-                known = ', '.join(sorted(validation['metrics']))
-                raise command_line.CommandError(f"'{path}' has no score '{score}'; it has {known}")
-            if values[score] is not None:
-                curve.append((validation['iteration'] * step, values[score]))
+            if (value := _value(validation['metrics'], score, path)) is not None:
+                curve.append((validation['iteration'] * step, value))
     return curves
+
+
+def _value(metrics: dict, score: str, path: Path) -> float | None:
+    short = [name for name in metrics if name.rpartition('/')[2] == score]
+    names = [score] if score in metrics else short
+    if len(names) != 1:
+        number, known = ('several scores', names) if names else ('no score', metrics)
+        raise command_line.CommandError(
+            f"'{path}' has {number} '{score}'; it has {', '.join(sorted(known))}"
+        )
+    return metrics[names[0]]
 
 
 @command_line.command()
