@@ -1,5 +1,5 @@
-# FSeSim's small translator with a projected discriminator beside the PatchGAN. Of the weights 3 and
-# 10 of the structure loss this one was better on both data sets (docs/results.md).
+# FSeSim's small translator with a projected discriminator beside the PatchGAN. A structure loss of
+# weight 10 was better than one of 3, sketch to painting and line to colour (docs/results.md).
 _base_ = ['./fsesim_resnet_w32.py', './projected.py']
 
 model = dict(
