@@ -59,7 +59,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--judge', type=Path, help='weights of a VGG16 that no training uses')
     only = parser.add_mutually_exclusive_group()
     only.add_argument('--report', action='store_true', help='of what has ended; train nothing')
-    only.add_argument('--time', action='store_true', help='measure the time of a step alone')
+    only.add_argument('--time', action='store_true', help='measure step_ms; train nothing')
     return parser.parse_args()
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import cv2
 import torch
 from mmagic.structures import DataSample
 from mmengine.logging import MessageHub
@@ -16,7 +17,7 @@ from sesim_mmagic.engine.cpu import keep_freed_memory
 from sesim_mmagic.networks.frozen_features import FrozenFeatures
 from sesim_mmagic.registry import MODELS
 
-# PatchNCE sees through the generator.
+# PatchNCE sees through the generator, and pixels are compared as they are.
 _WITHOUT_FEATURE_NET = 'sesim_mmagic.PatchNCELoss', 'sesim_mmagic.PixelLoss'
 
 
@@ -86,6 +87,7 @@ class TrainingStep(OurStep):
 
     def __init__(self, spec: dict) -> None:
         super().__init__(spec)
+        cv2.setNumThreads(0)  # as training does
         self.batches = self._batches()
 
     def _batches(self) -> Iterator[dict]:
