@@ -39,7 +39,7 @@ class Outputs:
         overwrite (bool): Whether translations that are there are made again. Defaults to False.
 
     Attributes:
-        remaining (list[Input]): What is not translated yet.
+        remaining (list[Input]): What is not translated yet, and can be.
 
     Raises:
         OSError: The folder cannot be written to.
@@ -156,14 +156,14 @@ class Outputs:
     def _fail_below_files(self, inputs: Sequence[Input]) -> None:
         """Fail inputs whose translations' folder is the file of another input's translation.
 
-        Threads write, so that else the first of the two to be written would have the place.
+        Threads write: without this the first of the two to be written would have the place.
         """
         places = {file: item for item in inputs for file in self.files(item)}
         for item in self.remaining:
             folders = (folder for file in self.files(item) for folder in file.parents)
             if taken := next(filter(places.__contains__, folders), None):
                 of = f"which is the translation of '{places[taken]}'"
-                self.fail(item, f"its translation would lie in '{taken}', {of}")
+                self.fail(item, f"its translation would lie in '{taken}', {of}: rename one")
         self.remaining = [item for item in self.remaining if item not in self._failures]
 
     def _key(self, item: Input) -> str:
