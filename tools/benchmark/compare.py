@@ -17,7 +17,8 @@ distance of patches, spread of the pictures' mean colours (docs/guide/evaluation
 
 Equal time is counted, not taken: the iterations that a method's ``step_ms`` allows, so that a busy
 machine changes no result. ``--time`` measures ``step_ms`` of all methods, which take turns: the
-median of steps on one thread, with loading, in processes that do nothing else.
+median of steps on one thread, with loading, in processes that do nothing else. All of a file's are
+in memory at once, about 1 GB each; ``--methods`` takes fewer.
 """
 
 import argparse
