@@ -5,7 +5,7 @@ _base_ = [
     '../_base_/short_runtime.py',
 ]
 
-# Five minutes on one CPU core (with --amp less, where bfloat16 is faster: training says so).
+# About four minutes on one free CPU core, with --amp less where bfloat16 is faster (training says).
 model = dict(source_domain='line', target_domain='colour')
 
 max_iters = 500
