@@ -5,7 +5,10 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-model = dict(source_domain='sketch', target_domain='painting')
+# Of the weights 3 and 10 this one kept structure better in all seeds (docs/results.md).
+model = dict(
+    source_domain='sketch', target_domain='painting', structure_loss=dict(loss_weight=10.0)
+)
 default_hooks = dict(checkpoint=dict(interval=1000))
 
 max_iters = 4000
