@@ -208,7 +208,8 @@ def time_steps(comparison: Comparison, folder: Path) -> None:
     from ours import TrainingStep
     from steps import measure
 
-    settings = dict(device='cpu', precision='fp32', channels_last=False, compile=False)
+    precision = 'amp' if comparison.amp else 'fp32'
+    settings = dict(device='cpu', precision=precision, channels_last=False, compile=False)
     settings.update(threads=1, warmup=1, repeats=TIMED)  # all else is the config's
     trainings = [make_training(comparison, folder, title, TIMED, 1) for title in comparison.methods]
     specs = [dict(settings, cfg=load_config(training)) for training in trainings]

@@ -11,6 +11,7 @@ from trainings import ROOT, Training, load_config
 from sesim_mmagic.apis import command_line
 from sesim_mmagic.utils.checks import (
     check_choice,
+    check_flags,
     check_ints,
     check_keys,
     check_many,
@@ -55,6 +56,7 @@ class Comparison:
         scores: Scores of the table.
         seeds: Seeds of the trainings.
         split: Pictures that are tested: ``test``, or ``val`` to choose a setting by.
+        amp: Whether all train in mixed precision, which is bfloat16 on the CPU.
 
     Raises:
         ValueError: One of them is something else, or titles do not tell methods apart.
@@ -67,11 +69,13 @@ class Comparison:
     scores: tuple[str, ...]
     seeds: tuple[int, ...] = (2022, 2023, 2024)
     split: str = 'test'
+    amp: bool = False
 
     def __post_init__(self) -> None:
         check_texts(self, data_root=self.data_root)
         check_many(self, domains=self.domains, scores=self.scores, seeds=self.seeds)
         check_choice(self, ('test', 'val'), split=self.split)
+        check_flags(self, amp=self.amp)
         if len(self.domains) != 2:
             raise ValueError(f'domains must be source and target, got {self.domains}')
         for seed in self.seeds:
@@ -165,8 +169,10 @@ def make_training(
     if comparison.split != 'test':
         settings['test_dataloader.dataset.split'] = comparison.split
     work_dir = str(folder / f'{_folder(title)}_{iterations}iters_seed{seed}')
-    data_root = comparison.data_root
-    return Training(title, method.config, work_dir, data_root, iterations, seed, settings)
+    places = work_dir, comparison.data_root
+    return Training(
+        title, method.config, *places, iterations, seed, settings, amp=comparison.amp
+    )
 
 
 def check_methods(file: Path, comparison: Comparison) -> None:
