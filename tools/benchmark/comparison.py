@@ -170,9 +170,7 @@ def make_training(
         settings['test_dataloader.dataset.split'] = comparison.split
     work_dir = str(folder / f'{_folder(title)}_{iterations}iters_seed{seed}')
     places = work_dir, comparison.data_root
-    return Training(
-        title, method.config, *places, iterations, seed, settings, amp=comparison.amp
-    )
+    return Training(title, method.config, *places, iterations, seed, settings, amp=comparison.amp)
 
 
 def check_methods(file: Path, comparison: Comparison) -> None:

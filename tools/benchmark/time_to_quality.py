@@ -24,7 +24,6 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from measuring import write_json
@@ -135,17 +134,20 @@ def score(args: argparse.Namespace) -> None:
     times = {
         int(iteration): seconds for iteration, seconds in json.loads(noted.read_text()).items()
     }
-    curve = args.folder / 'curve'
-    history = []
+    curve, history = args.folder / 'curve', []
     for iteration, path in generators(args.folder).items():
         scores = curve / f'{iteration}.json'
         if not scores.is_file():
             write_json(scores, scores_of(path, curve / str(iteration), args))
         history.append({'iteration': iteration, 'metrics': json.loads(scores.read_text())})
         print(f'{iteration} iterations, {times[iteration] / 60:.1f} minutes: {scores}')
-    seconds = median(seconds / iteration for iteration, seconds in times.items())
-    results = {'training': {'seconds_per_iteration': seconds}, 'validation': {'history': history}}
-    write_json(curve / 'results.json', results)
+    last = max(times)
+    training = dict.fromkeys(('iterations', 'max_iterations'), last)
+    training |= {'ranks': 1, 'seconds': times[last], 'seconds_per_iteration': times[last] / last}
+    training |= {'memory_of': 'process', 'peak_memory_mb': None}
+    pictures = len(list(Path(args.data_root, 'testA').iterdir()))
+    validation = {'split': 'test', 'pictures': pictures, 'history': history}
+    write_json(curve / 'results.json', {'training': training, 'validation': validation})
 
 
 def scores_of(path: Path, folder: Path, args: argparse.Namespace) -> dict[str, float]:
