@@ -158,6 +158,7 @@ def test_the_time_of_a_step(comparison, dataset, call, capsys, monkeypatch):
         (('step_ms: 20', 'step_ms: 0'), (), 'FSeSim: Method: step_ms must be a finite number abo'),
         (('seeds: [1, 2]', 'seeds: 1'), (), 'seeds must be a list that is not empty, got 1'),
         (('split: val', 'split: vall'), (), "split must be one of 'test', 'val', got 'vall'"),
+        (('split: val', 'amp: bf16'), (), "amp must be True or False, got 'bf16'"),
         (('LSeSim:', 'fSeSim:'), (), "'fSeSim' and 'FSeSim' would train in one folder"),
         (('settings: {', 'settings: {modelx.x: 1, '), (), 'LSeSim: settings modelx.x: nothing rea'),
         (('loss.loss_w', 'loss.los_w'), (), 'LSeSim: model.structure_loss.los_weight: LSeSimLo'),
@@ -188,6 +189,20 @@ def test_comparisons_of_the_repository(call, file):
         assert [model.get('source_domain'), model.get('target_domain')] == comparison.domains or (
             set(model.related_domains) == set(comparison.domains)
         )
+
+
+def test_a_comparison_in_mixed_precision(call, tmp_path):
+    from trainings import load_config
+
+    compare = importlib.import_module('compare')
+    arguments = SimpleNamespace(methods=None, budgets=None, seeds=None, data_root=None)
+    for amp in (False, True):
+        (tmp_path / 'tiny.yaml').write_text(COMPARISON + f'amp: {amp}'.lower())
+        comparison = compare.read_comparison(tmp_path / 'tiny.yaml', arguments)
+        for training in compare.trainings_of(comparison, tmp_path).values():
+            for optimizer in load_config(training).optim_wrapper.values():
+                if isinstance(optimizer, dict):
+                    assert ('Amp' in optimizer.type) is amp
 
 
 def test_a_misspelt_score_is_found_before_the_trainings(
