@@ -26,7 +26,7 @@ for number, path in enumerate(generators, 1):
         pass
     shutil.copy(path, f'{out}/{number}0')
     shutil.move(f'{out}/{number}0', f'{out}/iter_{number}0_net_G.pth')
-    time.sleep(1)
+    time.sleep(2)
 """
 
 
@@ -52,7 +52,7 @@ def test_a_curve_of_other_code(call, judge, tmp_path, picture_folders, capsys):
     call(*train)
     noted = json.loads((out / 'cpu_seconds.json').read_text())
     assert list(noted) == ['10', '20'] and noted['10'] > 1
-    assert 0.9 < noted['20'] - noted['10'] < 10, 'a second of work, and none of waiting'
+    assert 0.5 < noted['20'] - noted['10'] < 10, 'a second of work, and none of waiting'
     with pytest.raises(SystemExit):
         call(*train)
     assert 'holds generators already' in capsys.readouterr().err
