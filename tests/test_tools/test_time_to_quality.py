@@ -59,7 +59,12 @@ def test_a_curve_of_other_code(call, judge, tmp_path, picture_folders, capsys):
 
     data = picture_folders(('testA', 'testB'), count=6, size=(64, 64))
     place = '--data-root', data, '--domains', 'sketch', 'painting'
+    (out / 'iter_30_net_G.pth').write_bytes(b'')
     call('time_to_quality', 'score', out, *place, '--judge', judge)
+    assert "iter_30_net_G.pth' is left out" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        call('time_to_quality', 'score', out, *place, '--judge', script)
+    assert 'holds scores by another judge' in capsys.readouterr().err
     psnr = []
     for number, network in enumerate(generators, 1):
         pairs = []

@@ -126,8 +126,11 @@ def score(args: argparse.Namespace) -> None:
     """Score each generator that has a time; those of an earlier call keep their scores.
 
     Raises:
-        CommandError: If no training was timed in the folder.
+        CommandError: If no training was timed in the folder, or scores there are by another judge
+            or of other pictures.
     """
+    from sesim_mmagic.utils.downloads import sha256_of
+
     noted = args.folder / TIMES
     if not noted.is_file():
         raise command_line.CommandError(f"'{noted}' does not exist: train there first")
@@ -135,7 +138,18 @@ def score(args: argparse.Namespace) -> None:
         int(iteration): seconds for iteration, seconds in json.loads(noted.read_text()).items()
     }
     curve, history = args.folder / 'curve', []
+    settings = {'data_root': str(args.data_root), 'domains': args.domains}
+    settings['judge'] = sha256_of(args.judge)
+    asked = curve / 'settings.json'
+    if asked.is_file() and json.loads(asked.read_text()) != settings:
+        raise command_line.CommandError(
+            f"'{curve}' holds scores by another judge or of other pictures: remove it to score anew"
+        )
+    write_json(asked, settings)
     for iteration, path in generators(args.folder).items():
+        if iteration not in times:
+            print(f"'{path}' is left out: its training ended before its time was noted")
+            continue
         scores = curve / f'{iteration}.json'
         if not scores.is_file():
             write_json(scores, scores_of(path, curve / str(iteration), args))
