@@ -175,12 +175,20 @@ def test_a_comparison_refuses(call, capsys, dataset, tmp_path, change, arguments
     assert message in capsys.readouterr().err and not (tmp_path / 'out').exists()
 
 
-@pytest.mark.parametrize('file', sorted((ROOT / 'tools/benchmark/comparisons').glob('*.yaml')))
-def test_comparisons_of_the_repository(call, file):
+FILES = sorted((ROOT / 'tools/benchmark/comparisons').glob('*.yaml'))
+SEARCHED = [file for file in FILES if 'weight_search' in file.read_text()]
+
+
+@pytest.mark.parametrize(
+    ('file', 'search'), [(f, False) for f in FILES] + [(f, True) for f in SEARCHED]
+)
+def test_comparisons_of_the_repository(call, file, search):
     from trainings import load_config
 
     compare = importlib.import_module('compare')
-    arguments = SimpleNamespace(methods=None, budgets=None, seeds=None, data_root=None)
+    arguments = SimpleNamespace(
+        methods=None, budgets=None, seeds=None, data_root=None, search_weights=search
+    )
     comparison = compare.read_comparison(file, arguments)
     trainings = compare.trainings_of(comparison, Path('out'))
     assert len({training.work_dir for training in trainings.values()}) == len(trainings)
@@ -195,7 +203,9 @@ def test_a_comparison_in_mixed_precision(call, tmp_path):
     from trainings import load_config
 
     compare = importlib.import_module('compare')
-    arguments = SimpleNamespace(methods=None, budgets=None, seeds=None, data_root=None)
+    arguments = SimpleNamespace(
+        methods=None, budgets=None, seeds=None, data_root=None, search_weights=False
+    )
     for amp in (False, True):
         (tmp_path / 'tiny.yaml').write_text(COMPARISON + f'amp: {amp}'.lower())
         comparison = compare.read_comparison(tmp_path / 'tiny.yaml', arguments)
@@ -203,6 +213,82 @@ def test_a_comparison_in_mixed_precision(call, tmp_path):
             for optimizer in load_config(training).optim_wrapper.values():
                 if isinstance(optimizer, dict):
                     assert ('Amp' in optimizer.type) is amp
+
+
+SEARCH = """
+_base_: tiny.yaml
+split: test
+settings: {model.structure_loss.num_patches: 32}
+weight_search:
+  weights: {FSeSim: [0.5, 20], LSeSim: [3]}
+  budget: {iterations: 2}
+  scores: [boundary_f1]
+  settings: {test_dataloader.dataset.paired: true}
+"""
+
+
+def test_a_search_for_weights_looks_at_held_out_pictures(
+    comparison, dataset, call, capsys, tmp_path
+):
+    (tmp_path / 'tiny.yaml').write_text(COMPARISON)
+    file = tmp_path / 'search.yaml'
+    file.write_text(SEARCH)
+    place = '--data-root', dataset, '--out', tmp_path, '--methods', 'FSeSim'
+    call('compare', file, *place, '--search-weights')
+    results = json.loads((tmp_path / 'search_weights_results.json').read_text())
+    assert [run['method'] for run in results] == ['FSeSim of weight 0.5', 'FSeSim of weight 20']
+    scores = [result['scores']['boundary_f1'] for result in results]
+    output = capsys.readouterr().out
+    best = ['0.5', '20'][scores[1] > scores[0]]
+    listed = ', '.join(f'{w}: {score:.3f}' for w, score in zip(['0.5', '20'], scores, strict=True))
+    assert output.endswith(f'FSeSim: weight {best} (mean of scores {listed})\n')
+    for result, weight in zip(results, [0.5, 20], strict=True):
+        run = result['run']
+        assert run['settings'] == {
+            'model.structure_loss.num_patches': 32,
+            'test_dataloader.dataset.paired': True,
+            'model.structure_loss.loss_weight': weight,
+            'test_dataloader.dataset.split': 'val',
+        }
+        assert (run['iterations'], run['seed']) == (2, 2022)
+        written = json.loads(Path(run['work_dir'], 'results.json').read_text())['tests'][0]
+        assert written['split'] == 'val (held-out)'
+
+
+def test_a_search_sets_the_weight_of_a_whole_loss(call, tmp_path):
+    """Where a method's settings are the loss itself, the weight is in it, and the file's stays."""
+    comparison = importlib.import_module('comparison')
+    loss = {'_delete_': True, 'type': 'sesim_mmagic.PixelLoss', 'loss_weight': 3.0}
+    method = comparison.Method('config.py', {'model.structure_loss': loss})
+    of = comparison.Comparison('data', ('a', 'b'), {'pixel': method}, {}, ('psnr',))
+    search = comparison.WeightSearch({'pixel': [7]}, {'iterations': 2}, ('ssim',))
+    (title, found), *others = search.comparison(of).methods.items()
+    assert title == 'pixel of weight 7' and not others
+    assert found.settings == {'model.structure_loss': {**loss, 'loss_weight': 7}}
+    assert method.settings['model.structure_loss']['loss_weight'] == 3.0
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (('FSeSim: [', 'FSESIM: ['), "weight_search.weights: the file has no 'FSESIM', it has"),
+        (('[0.5, 20]', '0.5'), 'weight_search.weights.FSeSim must be a list that is not'),
+        (('0.5, 20', '0, 20'), 'weight_search.weights.FSeSim must be a finite number above 0'),
+        (('budget', 'budgets'), "weight_search does not know 'budgets'; it holds weights, budget"),
+        (('{iterations: 2}', '{hours: 2}'), "budget 'weight search' must be {minutes: M} or"),
+        (('weight_search', 'weight_searches'), "the file does not know 'weight_searches'"),
+        (('tiny.yaml', 'teny.yaml'), 'teny.yaml'),
+        (('settings: {model', 'settings: {modelx'), 'modelx'),
+        ((SEARCH, COMPARISON), 'it has no weight_search'),
+    ],
+)
+def test_a_search_for_weights_refuses(call, capsys, dataset, tmp_path, change, message):
+    (tmp_path / 'tiny.yaml').write_text(COMPARISON)
+    file = tmp_path / 'search.yaml'
+    file.write_text(SEARCH.replace(*change))
+    with pytest.raises(SystemExit):
+        call('compare', file, '--data-root', dataset, '--out', tmp_path / 'o', '--search-weights')
+    assert message in capsys.readouterr().err and not (tmp_path / 'o').exists()
 
 
 def test_a_misspelt_score_is_found_before_the_trainings(

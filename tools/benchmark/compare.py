@@ -2,7 +2,7 @@
 
     python tools/benchmark/compare.py FILE [FILE ...] [--budgets ...] [--methods ...] [--seeds ...]
         [--data-root FOLDER] [--jobs 2] [--out work_dirs/compare] [--judge WEIGHTS]
-        [--report | --time]
+        [--report | --time] [--search-weights]
 
 A file, such as ``tools/benchmark/comparisons/features_kaokore.yaml``, describes a comparison: see
 ``Comparison`` in ``comparison.py``. Each method trains with each seed, on one core, for the
@@ -10,6 +10,9 @@ iterations of each budget; its last iteration is tested. What has ended is not r
 interrupted goes on from its last checkpoint. At the end of each comparison: a table, all results
 as JSON and a grid of pictures of the first seed. ``--report`` trains nothing, and says what is
 missing. Before the first training, two iterations and a test rehearse it.
+
+``--search-weights`` tries the weights that a file's ``weight_search`` lists (``WeightSearch`` in
+``comparison.py``) on held-out pictures in place of all that, and says which to take.
 
 ``--judge`` adds scores of the translations as a set beside the truths: KID x 1000 in features of a
 VGG16 that no training here uses (``tools/model_converters/vgg16_from_hed.py``), sliced Wasserstein
@@ -58,6 +61,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--jobs', type=number, default=2, help='trainings at a time')
     parser.add_argument('--out', default='work_dirs/compare', help='folder for everything')
     parser.add_argument('--judge', type=Path, help='weights of a VGG16 that no training uses')
+    parser.add_argument('--search-weights', action='store_true', help='on held-out pictures')
     only = parser.add_mutually_exclusive_group()
     only.add_argument('--report', action='store_true', help='of what has ended; train nothing')
     only.add_argument('--time', action='store_true', help='measure step_ms; train nothing')
@@ -177,6 +181,23 @@ def make_rows(comparison: Comparison, trainings: Trainings, judge: Path | None) 
             }
 
 
+def print_choice(comparison: Comparison, trainings: Trainings) -> None:
+    """Print the weight to take of each method: that of the largest mean of all scores."""
+    means: dict[str, dict[str, float]] = {}
+    for title in comparison.methods:
+        scores = [
+            mean(shown_scores(comparison, training).values())
+            for (_, own, _), training in trainings.items()
+            if own == title and training.results()
+        ]
+        method, _, weight = title.rpartition(' of weight ')
+        if scores:
+            means.setdefault(method, {})[weight] = mean(scores)
+    for method, values in means.items():
+        tried = ', '.join(f'{weight}: {value:.3f}' for weight, value in values.items())
+        print(f'{method}: weight {max(values, key=values.__getitem__)} (mean of scores {tried})')
+
+
 def report(comparison: Comparison, trainings: Trainings, name: Path, judge: Path | None) -> None:
     """Write and print the table, write the results and the pictures."""
     from sesim_mmagic.utils.files import write_atomically
@@ -225,7 +246,8 @@ def main() -> None:
     if args.judge and not args.judge.is_file():
         raise command_line.CommandError(f"--judge: '{args.judge}' does not exist")
     comparisons = {file: read_comparison(file, args) for file in args.files}
-    folders = {file: Path(args.out, file.stem) for file in comparisons}
+    suffix = '_weights' if args.search_weights else ''
+    folders = {file: Path(args.out, file.stem + suffix) for file in comparisons}
     trainings = {f: trainings_of(c, folders[f]) for f, c in comparisons.items() if not args.time}
     if not args.report:
         for file, comparison in comparisons.items():
@@ -239,6 +261,8 @@ def main() -> None:
             own = {training.work_dir: training for training in trainings[file].values()}
             train_all(list(own.values()), args.jobs)
         report(comparison, trainings[file], folders[file], args.judge)
+        if args.search_weights:
+            print_choice(comparison, trainings[file])
 
 
 if __name__ == '__main__':

@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,7 @@ class Comparison:
         methods: :class:`Method` by title, in the order of the table.
         budgets: By name, ``{minutes: M}`` or ``{iterations: N}``.
         scores: Scores of the table.
+        settings: Settings of all configs that differ, by dotted keys; a method's own come later.
         seeds: Seeds of the trainings.
         split: Pictures that are tested: ``test``, or ``val`` to choose a setting by.
         amp: Whether all train in mixed precision, which is bfloat16 on the CPU.
@@ -67,6 +68,7 @@ class Comparison:
     methods: dict[str, Method]
     budgets: dict[str, dict[str, float]]
     scores: tuple[str, ...]
+    settings: dict = field(default_factory=dict)
     seeds: tuple[int, ...] = (2022, 2023, 2024)
     split: str = 'test'
     amp: bool = False
@@ -76,6 +78,7 @@ class Comparison:
         check_many(self, domains=self.domains, scores=self.scores, seeds=self.seeds)
         check_choice(self, ('test', 'val'), split=self.split)
         check_flags(self, amp=self.amp)
+        check_keys(self, self.settings or (), settings=self.settings)
         if len(self.domains) != 2:
             raise ValueError(f'domains must be source and target, got {self.domains}')
         for seed in self.seeds:
@@ -93,8 +96,58 @@ class Comparison:
                 raise ValueError(f'{title!r} and {other!r} would train in one folder: rename one')
 
 
+@dataclass(frozen=True)
+class WeightSearch:
+    """How the weights of a file's structure losses are chosen: on held-out pictures, split ``val``.
+
+    Args:
+        weights: What is tried for ``model.structure_loss.loss_weight``, by titles of methods.
+        budget: ``{minutes: M}`` or ``{iterations: N}`` of each training.
+        scores: The weight of the largest mean of these is chosen; each is in [0, 1].
+        seeds: Seeds of the trainings.
+        settings: Further settings of all of them, by dotted keys.
+
+    Raises:
+        ValueError: One of them is something else.
+    """
+
+    weights: dict[str, tuple[float, ...]]
+    budget: dict[str, float]
+    scores: tuple[str, ...]
+    seeds: tuple[int, ...] = (2022,)
+    settings: dict = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_keys(self, self.settings or (), settings=self.settings)
+        for title, weights in _dictionary('weight_search.weights', self.weights).items():
+            check_many('weight_search.weights', **{title: weights})
+            for weight in weights:
+                check_numbers('weight_search.weights', above=0, **{title: weight})
+
+    def comparison(self, of: Comparison) -> Comparison:
+        """A method with each weight, in place of a comparison's methods."""
+        key = 'model.structure_loss'
+        methods = {}
+        for title, method in of.methods.items():
+            for weight in self.weights.get(title, ()):
+                settings = method.settings | self.settings
+                if key in settings:
+                    settings[key] = settings[key] | {'loss_weight': weight}
+                else:
+                    settings[f'{key}.loss_weight'] = weight
+                methods[f'{title} of weight {weight:g}'] = replace(method, settings=settings)
+        return replace(
+            of,
+            methods=methods,
+            budgets={'weight search': self.budget},
+            scores=self.scores,
+            seeds=self.seeds,
+            split='val',
+        )
+
+
 def read_comparison(file: Path, args: argparse.Namespace) -> Comparison:
-    """The comparison of a file, as far as the command line wants it.
+    """The comparison of a file, or its search for weights, as far as the command line wants it.
 
     Raises:
         CommandError: If the file is missing, or holds what is not a comparison.
@@ -105,18 +158,28 @@ def read_comparison(file: Path, args: argparse.Namespace) -> Comparison:
     if not file.is_file():
         raise command_line.CommandError(f"'{file}' does not exist")
     try:
-        content = _known('the file', Comparison, mmengine.load(file))
+        loaded = mmengine.load(file)
+        if isinstance(loaded, dict) and '_base_' in loaded:  # another file, as MMEngine reads it
+            loaded = mmengine.Config.fromfile(file).to_dict()
+        content = _known('the file', Comparison, loaded, also=('weight_search',))
         methods = {
             str(title): _method(title, settings)
             for title, settings in _dictionary('methods', content.pop('methods')).items()
         }
         budgets = _dictionary('budgets', content['budgets'])
-        content['methods'] = _chosen('methods', methods, args.methods)
-        content['budgets'] = _chosen('budgets', budgets, args.budgets)
+        search = content.pop('weight_search', None)
+        if search is not None:
+            search = WeightSearch(**_known('weight_search', WeightSearch, search))
+            _chosen('weight_search.weights', methods, list(search.weights))
+        elif args.search_weights:
+            raise ValueError('it has no weight_search')
+        content['methods'] = _chosen('--methods', methods, args.methods)
+        content['budgets'] = _chosen('--budgets', budgets, args.budgets)
         content['seeds'] = args.seeds or content.get('seeds', Comparison.seeds)
         content['data_root'] = args.data_root or str(ROOT / str(content['data_root']))
-        return Comparison(**content)
-    except (ValueError, YAMLError) as error:
+        comparison = Comparison(**content)
+        return search.comparison(comparison) if args.search_weights else comparison
+    except (OSError, ValueError, YAMLError) as error:
         raise command_line.CommandError(f"'{file}': {in_one_line(error)}") from error
 
 
@@ -134,11 +197,12 @@ def _dictionary(where: str, content: Any) -> dict:
     return content
 
 
-def _known(where: str, kind: type, content: Any) -> dict:
+def _known(where: str, kind: type, content: Any, also: Sequence[str] = ()) -> dict:
     """A copy of settings of a kind; what it does not know, or lacks, is refused."""
     names = {
         entry.name: entry.default is entry.default_factory is MISSING for entry in fields(kind)
     }
+    names.update(dict.fromkeys(also, False))
     unknown = [name for name in _dictionary(where, content) if name not in names]
     lacking = [name for name, is_needed in names.items() if is_needed and name not in content]
     if unknown or lacking:
@@ -151,7 +215,7 @@ def _chosen(what: str, known: dict, names: Sequence[str] | None) -> dict:
     unknown = [name for name in names or () if name not in known]
     if unknown:
         raise ValueError(
-            f'--{what}: the file has no {unknown[0]!r}, it has {", ".join(map(repr, known))}'
+            f'{what}: the file has no {unknown[0]!r}, it has {", ".join(map(repr, known))}'
         )
     return {name: known[name] for name in names or known}
 
@@ -165,7 +229,7 @@ def make_training(
 ) -> Training:
     """A training of a method."""
     method = comparison.methods[title]
-    settings = dict(method.settings)
+    settings = comparison.settings | method.settings
     if comparison.split != 'test':
         settings['test_dataloader.dataset.split'] = comparison.split
     work_dir = str(folder / f'{_folder(title)}_{iterations}iters_seed{seed}')

