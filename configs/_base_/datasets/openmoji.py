@@ -34,7 +34,7 @@ test_dataloader = dict(
 )
 
 # Of weights that a package ships, so that nothing is downloaded. A training with the same network
-# in its losses is judged too well.
+# in its losses scores too well.
 features = dict(
     type='sesim_mmagic.TimmFeatures',
     model='tf_efficientnet_lite0',

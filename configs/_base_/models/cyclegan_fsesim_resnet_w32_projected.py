@@ -1,5 +1,5 @@
 # MMagic's CycleGAN with the networks and losses of the small FSeSim translator, in both directions.
-# A leaf sets the domains.
+# A config sets the domains.
 _base_ = './fsesim_resnet_w32_projected.py'
 
 one_sided = _base_.model

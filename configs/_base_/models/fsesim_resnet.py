@@ -1,4 +1,4 @@
-# Single-modal FSeSim of the paper; a leaf sets source_domain and target_domain.
+# Single-modal FSeSim of the paper; a config sets source_domain and target_domain.
 model = dict(
     type='sesim_mmagic.OneSidedTranslator',
     data_preprocessor=dict(type='DataPreprocessor'),

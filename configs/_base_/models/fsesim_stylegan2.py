@@ -1,5 +1,5 @@
 # Single-image FSeSim of the paper: crops of one picture, StyleGAN2's networks at width 8 in the
-# authors' count, penalty towards norm 1, no image buffer. A leaf sets the domains.
+# authors' count, penalty towards norm 1, no image buffer. A config sets the domains.
 _base_ = './fsesim_resnet.py'
 model = dict(
     generator=dict(

@@ -1,5 +1,5 @@
 # MUNIT as published: reconstruction of images, styles and contents, and an explicit cycle, which
-# some data sets go without (cycle_weight=0). A leaf sets the domains.
+# some data sets go without (cycle_weight=0). A config sets the domains.
 model = dict(
     type='sesim_mmagic.MultiModalTranslator',
     data_preprocessor=dict(type='DataPreprocessor'),

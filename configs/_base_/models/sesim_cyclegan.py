@@ -1,4 +1,4 @@
-# MMagic's CycleGAN with a structure loss in both directions; a leaf sets the domains.
+# MMagic's CycleGAN with a structure loss in both directions; a config sets the domains.
 model = dict(
     type='sesim_mmagic.SeSimCycleGAN',
     data_preprocessor=dict(type='DataPreprocessor'),

@@ -1,4 +1,4 @@
-# MMagic's Pix2Pix with a structure loss; a leaf sets the domains.
+# MMagic's Pix2Pix with a structure loss; a config sets the domains.
 model = dict(
     type='sesim_mmagic.SeSimPix2Pix',
     data_preprocessor=dict(type='DataPreprocessor'),

@@ -1,4 +1,4 @@
-# Adam; a leaf sets the iterations, and where the rate begins to fall linearly to 0.
+# Adam; a config sets the iterations, and where the rate begins to fall linearly to 0.
 optim_wrapper = dict(
     constructor='MultiOptimWrapperConstructor',
     generators=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-4, betas=(0.5, 0.999))),
