@@ -5,7 +5,11 @@ _base_ = [
 ]
 
 model = dict(
-    structure_loss=_base_.packaged,
+    structure_loss=dict(
+        layers=('blocks.0', 'blocks.1', 'blocks.2'),
+        loss_weight=3.0,
+        feature_net=dict(_delete_=True, **_base_.packaged),
+    ),
     more_discriminators=dict(projected=_base_.projected),
     more_losses=dict(brightness=dict(type='sesim_mmagic.BrightnessLoss')),
 )

