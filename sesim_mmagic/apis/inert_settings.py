@@ -89,7 +89,6 @@ TRANSLATOR = dict(
     **dict.fromkeys(('buffer_size', 'seed', 'discriminator_steps', 'disc_init_steps'), _COUNT),
     **dict.fromkeys(('identity_weight', 'gradient_penalty_weight', 'r1_weight'), _WEIGHT),
     **dict.fromkeys(('image_weight', 'style_weight', 'content_weight', 'cycle_weight'), _WEIGHT),
-    diversity_weight=_WEIGHT,
     size_divisor=range(1, 1025),
     num_styles=range(1, 10_001),
     decode_batch=range(1, 4097),

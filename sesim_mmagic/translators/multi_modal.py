@@ -22,7 +22,7 @@ from .structure import (
     learn_structure,
     structure_distance,
 )
-from .styles import draw_styles, mode_seeking_loss, styles_of_images
+from .styles import draw_styles, styles_of_images
 
 
 class Direction(NamedTuple):
@@ -71,8 +71,6 @@ class MultiModalTranslator(DomainTranslator):
             translation. Defaults to 1.
         cycle_weight (float): Weight of the L1 distance between a source and what becomes of its
             translation on the way back with the source's own style. Defaults to 0.
-        diversity_weight (float): Weight of :func:`mode_seeking_loss` between the translation and
-            one in another style, which is decoded for it. Defaults to 0.
         num_styles (int): Translations of a source at test time. Defaults to 1.
         seed (int): Seed of the styles at test time. Defaults to 0.
         shared_styles (bool): Whether all sources have the same styles at test time, as the columns
@@ -95,7 +93,6 @@ class MultiModalTranslator(DomainTranslator):
         style_weight: float = 1.0,
         content_weight: float = 1.0,
         cycle_weight: float = 0.0,
-        diversity_weight: float = 0.0,
         num_styles: int = 1,
         seed: int = 0,
         shared_styles: bool = False,
@@ -104,7 +101,6 @@ class MultiModalTranslator(DomainTranslator):
     ) -> None:
         check_numbers(self, least=0, image_weight=image_weight, style_weight=style_weight)
         check_numbers(self, least=0, content_weight=content_weight, cycle_weight=cycle_weight)
-        check_numbers(self, least=0, diversity_weight=diversity_weight)
         check_flags(self, two_sided=two_sided, shared_styles=shared_styles)
         check_ints(self, 1, num_styles=num_styles, decode_batch=decode_batch)
         check_ints(self, 0, seed=seed)
@@ -116,9 +112,8 @@ class MultiModalTranslator(DomainTranslator):
             )
         super().__init__(generator, discriminator, two_sided=two_sided, **kwargs)
         self.weights = dict(
-            image=image_weight, style=style_weight, content=content_weight, cycle=cycle_weight,
-            diversity=diversity_weight,
-        )  # fmt: skip
+            image=image_weight, style=style_weight, content=content_weight, cycle=cycle_weight
+        )
         self.style_channels = self.generators[self.target_domain].style_channels
         self.num_styles = num_styles
         self.seed = seed
@@ -245,11 +240,6 @@ class MultiModalTranslator(DomainTranslator):
                     domain=direction.source, content=content, style=direction.own_style
                 )
                 losses['loss_cycle'] = weights['cycle'] * F.l1_loss(back, source)
-        if weights['diversity']:
-            style = self._training_styles(direction.content)
-            other = self.generators(domain=direction.target, content=direction.content, style=style)
-            quotient = mode_seeking_loss(translated, other, direction.style, style)
-            losses['loss_diversity'] = weights['diversity'] * quotient
         return losses
 
     # --------------------------------------------------------------- inference

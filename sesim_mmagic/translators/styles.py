@@ -73,26 +73,3 @@ def styles_of_images(styles: Tensor, count: int, channels: int) -> Tensor:
     if len(shape) == 3 and shape[0] != count:
         raise ValueError(f'there are styles for {shape[0]} images, and {count} images')
     return styles.expand(count, -1, -1)
-
-
-def mode_seeking_loss(
-    images: Tensor, others: Tensor, styles: Tensor, other_styles: Tensor
-) -> Tensor:
-    """How far two styles are apart for each unit by which their translations are.
-
-    It falls where different styles give different translations of a content (Q. Mao et al., "Mode
-    Seeking Generative Adversarial Networks", CVPR 2019, Sec. 3.2; the quotient to minimise is that
-    of their code). Distances are mean absolute differences of each pair, so that it does not
-    matter how a batch is shared among ranks.
-
-    Args:
-        images (Tensor): Translations, shape (B, 3, H, W), values in [-1, 1].
-        others (Tensor): Those of the same contents in the other styles, of the same shape.
-        styles (Tensor): Styles of ``images``, shape (B, S).
-        other_styles (Tensor): Those of ``others``, of the same shape.
-
-    Returns:
-        Tensor: Scalar, mean over the batch, in the precision of the styles.
-    """
-    apart = (images - others).to(styles).abs().flatten(1).mean(1)
-    return ((styles - other_styles).abs().mean(1) / (apart + 1e-5)).mean()

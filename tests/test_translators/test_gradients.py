@@ -53,7 +53,7 @@ TRANSLATORS = dict(
         structure_loss=content_encoder(loss), cycle_weight=1.0, **kwargs
     ),
     one_sided_multi_modal=lambda loss, **kwargs: multi_modal(
-        structure_loss=content_encoder(loss), two_sided=False, diversity_weight=0.1, **kwargs
+        structure_loss=content_encoder(loss), two_sided=False, **kwargs
     ),
     cyclegan=lambda loss, **kwargs: cyclegan(structure_loss=loss, **encoding(loss), **kwargs),
     pix2pix=lambda loss, **kwargs: pix2pix(

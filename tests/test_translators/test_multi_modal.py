@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from mmengine import MessageHub
 
 from sesim_mmagic.engine import CpuAmpOptimWrapper
-from sesim_mmagic.translators.styles import draw_styles, interpolate_styles, mode_seeking_loss
+from sesim_mmagic.translators.styles import draw_styles, interpolate_styles
 from tests.test_translators.tiny import batch, multi_modal, optim_wrappers
 from tests.tiny import TINY_FSESIM, TINY_LSESIM, TINY_PATCH_NCE
 
@@ -82,49 +82,6 @@ def test_losses_are_those_of_the_paper():
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, msg=name)
-
-
-def test_mode_seeking_is_the_mean_over_pairs():
-    """Hand-made: styles 2 apart and images .5, styles 3 apart and images .1."""
-    images = torch.zeros(2, 3, 4, 4)
-    others = torch.stack([torch.full((3, 4, 4), 0.5), torch.full((3, 4, 4), -0.1)])
-    styles, other_styles = torch.zeros(2, 6), torch.tensor([[2.0] * 6, [-3.0] * 6])
-    loss = mode_seeking_loss(images, others, styles, other_styles)
-    torch.testing.assert_close(loss, torch.tensor((2 / 0.5 + 3 / 0.1) / 2), rtol=1e-3, atol=0)
-    half = mode_seeking_loss(images.bfloat16(), others.bfloat16(), styles, other_styles)
-    assert half.dtype == torch.float32
-    torch.testing.assert_close(half, loss, rtol=0.01, atol=0)
-
-
-@pytest.mark.parametrize('two_sided', [True, False])
-def test_mode_seeking_compares_two_styles_of_one_content(two_sided):
-    model = multi_modal(two_sided=two_sided, structure_loss=None, diversity_weight=0.5)
-    data = batch()
-    wrappers = optim_wrappers(model, optimizer=torch.optim.SGD, lr=0.0)
-    drawn = torch.randn(4, 2, 3, generator=torch.Generator().manual_seed(5))
-    given = iter(drawn)
-    model._training_styles = lambda contents: next(given)
-    losses = model.train_step(data, wrappers)
-    expected, seen = 0.0, images(model, data)
-    directions = model.domains.items()
-    for number, (target, source) in enumerate(directions):
-        encoder, decoder = model.generators[model._encoder_of(source)], model.generators[target]
-        content = encoder.encode_content(seen[source])
-        # First each direction's style, then each direction's other one.
-        styles = drawn[number], drawn[len(directions) + number]
-        expected += mode_seeking_loss(*(decoder.decode(content, s) for s in styles), *styles)
-    torch.testing.assert_close(losses['loss_diversity'], 0.5 * expected.detach())
-
-
-def test_mode_seeking_moves_translations_apart():
-    model = multi_modal(two_sided=False, structure_loss=None, diversity_weight=100.0)
-    wrappers, drawn = optim_wrappers(model, lr=1e-3), torch.eye(3)[:2]
-    for _ in range(6):
-        styles = iter([drawn, drawn.flip(0)])
-        model._training_styles = lambda contents, styles=styles: next(styles)
-        losses = model.train_step(batch(), wrappers)
-        first = locals().get('first', losses)
-    assert losses['loss_diversity'] < 0.8 * first['loss_diversity']
 
 
 def test_one_sided_has_one_auto_encoder_and_no_way_back():
@@ -261,7 +218,6 @@ def test_moving_average_translates():
     [
         (dict(two_sided=False, cycle_weight=1.0), 'cycle_weight needs the way back'),
         (dict(style_weight=0.0, image_weight=0.0), 'nothing would train the style encoder'),
-        (dict(diversity_weight=-1.0), 'diversity_weight must be a finite number at least 0'),
         (dict(num_styles=0), 'num_styles must be a whole number, positive, got 0'),
         (dict(target_domain='horse'), "are both 'horse'"),
     ],
