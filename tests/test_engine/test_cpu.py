@@ -2,6 +2,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from sesim_mmagic.engine import cpu
 from sesim_mmagic.engine.cpu import bfloat16_speed, keep_freed_memory
@@ -42,6 +43,22 @@ def test_freed_memory_stays_with_the_process():
 def test_other_systems_are_left_alone(monkeypatch):
     monkeypatch.setattr(sys, 'platform', 'darwin')
     assert keep_freed_memory() is False
+
+
+def test_speed_of_bfloat16_is_that_of_one_thread(monkeypatch):
+    before, seen = torch.get_num_threads(), []
+
+    def process_time():
+        seen.append(torch.get_num_threads())
+        return len(seen)
+
+    monkeypatch.setattr(cpu, 'process_time', process_time)
+    torch.set_num_threads(2)
+    try:
+        bfloat16_speed()
+        assert set(seen) == {1} and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_speed_of_bfloat16_is_the_median_of_pairs(monkeypatch):
