@@ -282,7 +282,8 @@ def test_a_search_sets_the_weight_of_a_whole_loss(call):
     """Where a method's settings are the loss itself, the weight is in it, and the file's stays."""
     comparison = importlib.import_module('comparison')
     loss = {'_delete_': True, 'type': 'sesim_mmagic.PixelLoss', 'loss_weight': 3.0}
-    method = comparison.Method('config.py', {'model.structure_loss': loss}, weights=(7,))
+    settings = {'model.structure_loss': loss, 'model.structure_loss.loss_weight': 5.0}
+    method = comparison.Method('config.py', settings, weights=(7,))
     found = method.weighted(7, {})
     assert found.settings == {'model.structure_loss': {**loss, 'loss_weight': 7}}
     assert method.settings['model.structure_loss']['loss_weight'] == 3.0

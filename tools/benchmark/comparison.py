@@ -57,6 +57,7 @@ class Method:
             ValueError: If the settings say that there is no structure loss.
         """
         merged = {**self.settings, **settings}
+        merged.pop(f'{_LOSS}.loss_weight', None)  # it would be set after a whole loss
         loss = merged.get(_LOSS, {})
         if not isinstance(loss, dict):
             raise ValueError(f'a weight is searched, but {_LOSS} is {loss!r}')
