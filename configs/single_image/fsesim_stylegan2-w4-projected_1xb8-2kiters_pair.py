@@ -14,7 +14,7 @@ model = dict(
     more_losses=dict(brightness=dict(type='sesim_mmagic.BrightnessLoss')),
 )
 
-max_iters = 1000
-train_cfg = dict(max_iters=max_iters, val_interval=250)
+max_iters = 1600
+train_cfg = dict(max_iters=max_iters, val_interval=400)
 param_scheduler = dict(begin=max_iters // 2, end=max_iters)
-default_hooks = dict(checkpoint=dict(interval=250), fixed_inputs=dict(interval=250))
+default_hooks = dict(checkpoint=dict(interval=400), fixed_inputs=dict(interval=400))
