@@ -128,6 +128,9 @@ def test_a_judge_scores_the_translations_as_sets(comparison, dataset, call, caps
     spread = np.stack([p.mean((0, 1)) for p in pictures]).var(0).mean() ** 0.5
     assert float(found['colours of truth']) == pytest.approx(spread, rel=0.02)
     assert float(found['judge KID']) != 0 and float(found['SWD']) > 0
+    results = json.loads((folder / 'tiny_results.json').read_text())
+    noted = next(r for r in results if (r['budget'], r['run']['seed']) == ('4 steps', 1))
+    assert noted['judged']['SWD'] == pytest.approx(float(found['SWD']), rel=0.01)
     with pytest.raises(SystemExit):
         call('compare', file, *place, '--judge', tmp_path / 'none.pth')
     assert "none.pth' does not exist" in capsys.readouterr().err

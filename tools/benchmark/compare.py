@@ -227,6 +227,7 @@ def report(comparison: Comparison, trainings: Trainings, name: Path, judge: Path
     write_atomically(f'{name}_table.md', lines + '\n')
     results = [
         dict(budget=budget, method=title, **training.results())
+        | ({'judged': judged(training, judge, comparison.domains[1])} if judge else {})
         for (budget, title, _), training in ended.items()
     ]
     write_json(f'{name}_results.json', results)
