@@ -178,6 +178,12 @@ def test_a_comparison_refuses(call, capsys, dataset, tmp_path, change, arguments
     assert message in capsys.readouterr().err and not (tmp_path / 'out').exists()
 
 
+def command_line(**given):
+    """What a command line says to ``read_comparison``."""
+    unsaid = dict.fromkeys(('methods', 'budgets', 'seeds', 'data_root'))
+    return SimpleNamespace(**{**unsaid, 'search_weights': False, **given})
+
+
 FILES = sorted((ROOT / 'tools/benchmark/comparisons').glob('*.yaml'))
 SEARCHED = [file for file in FILES if 'weight_search' in file.read_text()]
 
@@ -189,10 +195,7 @@ def test_comparisons_of_the_repository(call, file, search):
     from trainings import load_config
 
     compare = importlib.import_module('compare')
-    arguments = SimpleNamespace(
-        methods=None, budgets=None, seeds=None, data_root=None, search_weights=search
-    )
-    comparison = compare.read_comparison(file, arguments)
+    comparison = compare.read_comparison(file, command_line(search_weights=search))
     trainings = compare.trainings_of(comparison, Path('out'))
     assert len({training.work_dir for training in trainings.values()}) == len(trainings)
     for training in {t.title: t for t in trainings.values()}.values():
@@ -206,12 +209,9 @@ def test_a_comparison_in_mixed_precision(call, tmp_path):
     from trainings import load_config
 
     compare = importlib.import_module('compare')
-    arguments = SimpleNamespace(
-        methods=None, budgets=None, seeds=None, data_root=None, search_weights=False
-    )
     for amp in (False, True):
         (tmp_path / 'tiny.yaml').write_text(COMPARISON + f'amp: {amp}'.lower())
-        comparison = compare.read_comparison(tmp_path / 'tiny.yaml', arguments)
+        comparison = compare.read_comparison(tmp_path / 'tiny.yaml', command_line())
         for training in compare.trainings_of(comparison, tmp_path).values():
             for optimizer in load_config(training).optim_wrapper.values():
                 if isinstance(optimizer, dict):
@@ -268,7 +268,7 @@ def test_a_search_for_weights_looks_at_held_out_pictures(search):
 
 
 def test_a_search_chooses_nothing_by_half(search, call, dataset, capsys):
-    file, folder, output = search
+    file, folder, _ = search
     place = '--data-root', dataset, '--out', folder, '--search-weights', '--report'
     call('compare', file, *place, '--seeds', 2022, 5)
     again = capsys.readouterr().out
@@ -302,10 +302,7 @@ def test_a_file_over_another_merges_methods_and_settings(call, tmp_path):
         '_base_: tiny.yaml\ndomains: [a, b]\n'
         'methods:\n  LSeSim: {settings: {b: {x: 1}}}\n  new: {config: c.py}'
     )
-    arguments = SimpleNamespace(
-        methods=None, budgets=None, seeds=[7], data_root=None, search_weights=False
-    )
-    found = importlib.import_module('compare').read_comparison(file, arguments)
+    found = importlib.import_module('compare').read_comparison(file, command_line(seeds=[7]))
     assert (found.domains, found.seeds, found.split) == (['a', 'b'], [7], 'val')
     assert list(found.methods) == ['FSeSim', 'LSeSim', 'new']
     assert found.methods['LSeSim'].settings == {
@@ -325,6 +322,11 @@ def test_a_file_over_another_merges_methods_and_settings(call, tmp_path):
         (('budget:', 'budgets:'), (), "weight_search does not know 'budgets'; it holds budget"),
         (('{iterations: 2}', '{hours: 2}'), (), "budget 'weight search' must be {minutes: M} or"),
         (('[boundary_f1, ssim]', 'ssim'), (), 'scores must be a list that is not empty'),
+        (
+            ('20]}', '20], settings: 5}'),
+            (),
+            'FSeSim: settings must be values by dotted keys, got 5',
+        ),
         (('{model.structure_loss.num_patches: 32}', ''), (), 'settings must be values by dotted'),
         (('weight_search', 'weight_searches'), (), "the file does not know 'weight_searches'"),
         (('tiny.yaml', 'teny.yaml'), (), 'teny.yaml'),

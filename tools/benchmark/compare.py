@@ -33,7 +33,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import mean, median
 
-from comparison import Comparison, Method, check_methods, make_training
+from comparison import OF_WEIGHT, Comparison, Method, check_methods, make_training
 from comparison_files import read_comparison
 from measuring import table, write_json
 from trainings import Training, load_config, train_all, translated_scenes, write_grid
@@ -192,7 +192,7 @@ def print_choice(comparison: Comparison, trainings: Trainings) -> None:
     missing = set()
     for (_, title, _), training in trainings.items():
         if not training.results():
-            missing.add(title.rpartition(' of weight ')[0])
+            missing.add(title.rpartition(OF_WEIGHT)[0])
             continue
         scores = shown_scores(comparison, training)
         for name, score in scores.items():
@@ -204,7 +204,7 @@ def print_choice(comparison: Comparison, trainings: Trainings) -> None:
         found[title].append(mean(scores.values()))
     means: dict[str, dict[str, float]] = {}
     for title, values in found.items():
-        method, _, weight = title.rpartition(' of weight ')
+        method, _, weight = title.rpartition(OF_WEIGHT)
         if method not in missing:
             means.setdefault(method, {})[weight] = mean(values)
     for method, by_weight in means.items():

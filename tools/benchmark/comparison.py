@@ -19,6 +19,9 @@ from sesim_mmagic.utils.checks import (
 #: Where a method has its structure loss.
 _LOSS = 'model.structure_loss'
 
+#: Between title and weight in the titles of a search.
+OF_WEIGHT = ' of weight '
+
 
 @dataclass(frozen=True)
 class Method:
@@ -147,7 +150,7 @@ class WeightSearch:
             ValueError: If no method has weights to search.
         """
         methods = {
-            weighted_title(title, weight): method.weighted(weight, self.settings)
+            f'{title}{OF_WEIGHT}{weight:g}': method.weighted(weight, self.settings)
             for title, method in of.methods.items()
             for weight in method.weights
         }
@@ -156,11 +159,6 @@ class WeightSearch:
         budgets = {'weight search': self.budget}
         changes = dict(methods=methods, budgets=budgets, scores=self.scores, seeds=self.seeds)
         return replace(of, split='val', **changes)
-
-
-def weighted_title(title: str, weight: float) -> str:
-    """Title of a method with one of its weights."""
-    return f'{title} of weight {weight:g}'
 
 
 def _check_settings(settings: object) -> None:

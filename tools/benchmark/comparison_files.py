@@ -70,12 +70,10 @@ def _with_base(file: Path) -> Any:
     for title, method in _dictionary('methods', content.get('methods', methods)).items():
         of = methods.get(title)
         if isinstance(of, dict) and isinstance(method, dict):
-            settings = [m['settings'] for m in (of, method) if isinstance(m.get('settings'), dict)]
-            method = {
-                **of,
-                **method,
-                'settings': dict(pair for s in settings for pair in s.items()),
-            }
+            parts = [part['settings'] for part in (of, method) if 'settings' in part]
+            method = {**of, **method}
+            if all(isinstance(settings, dict) for settings in parts):  # else it is refused later
+                method['settings'] = {k: v for settings in parts for k, v in settings.items()}
         methods[title] = method
     return merged
 
