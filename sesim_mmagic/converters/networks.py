@@ -19,7 +19,6 @@ from .layouts import layout
 _FOREIGN = {
     r'model\.model\.|net\.\d': 'a UNet generator or a discriminator of single pixels',
     r'(enc(_content|_style)?|dec|gen|cnns|(content|style)_encoder|scales)\.': 'networks of MUNIT',
-    r'module\.': "a network inside a wrapper: take 'module.' away from the names of its tensors",
     r'(generators|discriminators|structure_loss)\.': 'a checkpoint, which from_sesim.py takes',
 }
 
@@ -59,7 +58,8 @@ def convert(tensors: Mapping[str, Tensor], where: str, published: bool = True) -
 
     Args:
         tensors (Mapping[str, Tensor]): Content of a ``latest_net_*.pth`` of CycleGAN, CUT, FastCUT
-            or F-LSeSim; or the state dict of one network here (of LSeSim, of its heads).
+            or F-LSeSim, all names with ``module.`` before them or none; or the state dict of one
+            network here (of LSeSim, of its heads).
         where (str): What they come from, for messages.
         published (bool): Whether they come from such a file; otherwise they become one, in its
             order and with its blur kernels. Defaults to True.
@@ -72,6 +72,9 @@ def convert(tensors: Mapping[str, Tensor], where: str, published: bool = True) -
         ValueError: If it is no network that this package knows, if tensors are missing, unknown or
             of another shape, or if blur kernels have other values.
     """
+    if published and all(name.startswith('module.') for name in tensors):
+        # CUT's code writes files like that when it trains without a GPU.
+        tensors = {name.removeprefix('module.'): value for name, value in tensors.items()}
     network = _recognize(tensors, where, published)
     try:
         slots = list(layout(network.build()))

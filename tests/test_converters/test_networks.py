@@ -334,6 +334,12 @@ def test_old_statistics_are_left_out():
         assert all(same({'': to_published(ours)[n]}, {'': older[n]}) for n in to_published(ours))
 
 
+def test_files_of_cut_without_a_gpu():
+    bare = published.resnet(2, 1).state_dict()
+    wrapped = {f'module.{name}': value for name, value in bare.items()}
+    assert same(to_ours(wrapped), to_ours(bare))
+
+
 def test_half_precision_stays_what_it_is():
     halved = {k: v.half() for k, v in published.resnet(2, 1).state_dict().items()}
     assert same(to_published(to_ours(halved)), halved)

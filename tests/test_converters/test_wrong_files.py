@@ -121,7 +121,10 @@ def test_names_cannot_ask_for_endless_layers():
         ({'net.0.weight': torch.zeros(1)}, ['single pixels']),
         ({'enc_content.model.0.weight': torch.zeros(1)}, ['MUNIT']),
         ({'generators.zebra.model.1.weight': torch.zeros(1)}, ['from_sesim.py']),
-        ({'module.model.1.weight': torch.zeros(1)}, ["take 'module.' away"]),
+        (
+            {'module.model.1.weight': torch.zeros(1), 'other': torch.zeros(1)},
+            ['no network that is converted'],
+        ),
         ({n: t.long() for n, t in STATES['PatchGAN'].items()}, ['torch.int64']),
     ],
 )
