@@ -274,10 +274,12 @@ def test_a_search_chooses_nothing_by_half(search, call, dataset, capsys):
     again = capsys.readouterr().out
     assert again.endswith('FSeSim: no choice yet, trainings are missing\n')
     file.write_text(SEARCH.replace('ssim', 'psnr'))
-    with pytest.raises(SystemExit):
-        call('compare', file, *place)
-    message = capsys.readouterr().err
-    assert 'weight_search.scores: psnr is ' in message and 'in [0, 1]' in message
+    for trains in (['--report'], ['--seeds', 2022, 5]):  # the latter would train with seed 5
+        with pytest.raises(SystemExit):
+            call('compare', file, *place[:-1], *trains)
+        message = capsys.readouterr().err
+        assert 'weight_search.scores: psnr is ' in message and 'in [0, 1]' in message
+    assert not list(Path(folder).glob('*/*seed5/results.json'))
     file.write_text(SEARCH)
 
 

@@ -114,21 +114,44 @@ def shown_scores(comparison: Comparison, training: Training) -> dict[str, float]
     return {name: scores[name] for name in comparison.scores}
 
 
-def rehearse(comparison: Comparison, folder: Path, trainings: Trainings) -> None:
+def check_choice_by(title: str, scores: dict[str, float]) -> None:
+    """Refuse scores by which no weight can be chosen, since their mean would say nothing.
+
+    Raises:
+        CommandError: A score is not in [0, 1].
+    """
+    for name, score in scores.items():
+        if not 0 <= score <= 1:
+            raise command_line.CommandError(
+                f'weight_search.scores: {name} is {score:.4g} for {title}; name scores in '
+                '[0, 1], of which more is better'
+            )
+
+
+def rehearse(
+    comparison: Comparison, folder: Path, trainings: Trainings, choose: bool = False
+) -> None:
     """Before hours of work: the scores of the table are among those of a test.
 
     Only a test knows their names. Unless one has ended, the first method trains for two iterations.
+    With ``choose`` a weight has to be chosen by them.
     """
+
+    def check(training: Training) -> None:
+        scores = shown_scores(comparison, training)
+        if choose:
+            check_choice_by(training.title, scores)
+
     ended = [training for training in trainings.values() if training.results()]
     if ended:
-        shown_scores(comparison, ended[0])
+        check(ended[0])
         return
     place = folder / f'rehearsal_{os.getpid()}'
     rehearsal = make_training(comparison, place, next(iter(comparison.methods)), 2, seed=1)
     print('Rehearsal: two iterations of the first method, and its test')
     train_all([rehearsal], jobs=1)
     try:
-        shown_scores(comparison, rehearsal)
+        check(rehearsal)
     finally:
         shutil.rmtree(place)
 
@@ -186,7 +209,7 @@ def print_choice(comparison: Comparison, trainings: Trainings) -> None:
     """Print the weight to take of each method: that of the largest mean of all scores.
 
     Raises:
-        CommandError: A score is not in [0, 1], so that a mean would say nothing.
+        CommandError: A score is not in [0, 1].
     """
     found: dict[str, list[float]] = {title: [] for title in comparison.methods}
     missing = set()
@@ -195,12 +218,7 @@ def print_choice(comparison: Comparison, trainings: Trainings) -> None:
             missing.add(title.rpartition(OF_WEIGHT)[0])
             continue
         scores = shown_scores(comparison, training)
-        for name, score in scores.items():
-            if not 0 <= score <= 1:
-                raise command_line.CommandError(
-                    f'weight_search.scores: {name} is {score:.4g} for {title}; name scores in '
-                    '[0, 1], of which more is better'
-                )
+        check_choice_by(title, scores)
         found[title].append(mean(scores.values()))
     means: dict[str, dict[str, float]] = {}
     for title, values in found.items():
@@ -279,7 +297,7 @@ def main() -> None:
             time_steps(comparison, folders[file])
             continue
         if not args.report:
-            rehearse(comparison, folders[file], trainings[file])
+            rehearse(comparison, folders[file], trainings[file], args.search_weights)
             own = {training.work_dir: training for training in trainings[file].values()}
             train_all(list(own.values()), args.jobs)
         report(comparison, trainings[file], folders[file], args.judge)
