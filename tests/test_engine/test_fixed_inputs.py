@@ -3,6 +3,7 @@
 import copy
 import os
 import random
+import re
 import socket
 from types import SimpleNamespace
 
@@ -13,12 +14,15 @@ import torch
 import torch.multiprocessing as mp
 from mmengine.config import Config
 from mmengine.hooks import Hook
+from mmengine.model import BaseModule
 from mmengine.runner import Runner
+from torch import nn
 
 from sesim_mmagic.apis.ranks import leave_job
 from sesim_mmagic.engine import FixedInputsHook
 from sesim_mmagic.engine.hooks import fixed_inputs
 from sesim_mmagic.engine.map_figure import draw_maps
+from sesim_mmagic.registry import MODELS
 from tests.test_engine import tiny
 
 HOOK = dict(type='sesim_mmagic.FixedInputsHook', interval=4)
@@ -247,6 +251,34 @@ def test_both_directions_of_mmagics_cyclegan_with_its_statistics_untouched(confi
     assert sorted(drawn) == ['fixed_inputs_1', 'fixed_inputs_2']
     # Two inputs, two directions, two queries.
     assert all(8 * 112 < figure.shape[0] < 8 * 150 + 60 for figure in drawn.values())
+
+
+class Times(BaseModule):
+    """A generator that learns a factor, of more noise with each call."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = nn.Parameter(torch.tensor(factor))
+        self.calls = 0
+
+    def forward(self, image):
+        self.calls += 1
+        return image * self.factor + 0.1 * self.calls * torch.rand_like(image)
+
+
+@pytest.mark.parametrize('factor', [-0.9, 0.9])
+def test_exchanged_light_and_dark_are_said_once(config, tmp_path, factor, monkeypatch):
+    monkeypatch.setitem(MODELS.module_dict, 'Times', Times)
+    generator = dict(_delete_=True, type='sesim_mmagic.Times', factor=factor)
+    options = dict(model__generator=generator, model__structure_loss=None, log_level='INFO')
+    train(config, tmp_path, hook={**HOOK, 'interval': 1}, iterations=3, **options, **TWO_NETWORKS)
+    (log,) = tmp_path.rglob('*.log')
+    said = re.findall(
+        r"light and dark of 'a' are exchanged in translations to 'b' \(correlations of brightness "
+        r'-[.\d]+, -[.\d]+\); unless that is meant, train with more_losses=dict\(brightness=',
+        log.read_text(),
+    )
+    assert len(said) == (factor < 0)
 
 
 def run_rank(rank, port, config, work_dir):

@@ -313,6 +313,11 @@ def test_a_file_over_another_merges_methods_and_settings(call, tmp_path):
         'b': {'x': 1},
     }
     assert found.methods['LSeSim'].step_ms == 30.0 and found.methods['FSeSim'].settings == {}
+    higher = tmp_path / 'higher.yaml'
+    higher.write_text('_base_: over.yaml\nmethods:\n  LSeSim: {settings: {b: 1}}')
+    above = importlib.import_module('compare').read_comparison(higher, command_line(seeds=[7]))
+    assert above.domains == ['a', 'b'] and list(above.methods) == ['FSeSim', 'LSeSim', 'new']
+    assert above.methods['LSeSim'].settings == found.methods['LSeSim'].settings | {'b': 1}
 
 
 @pytest.mark.parametrize(
@@ -334,7 +339,7 @@ def test_a_file_over_another_merges_methods_and_settings(call, tmp_path):
         (('tiny.yaml', 'teny.yaml'), (), 'teny.yaml'),
         (('tiny.yaml', 'tiny.py'), (), "tiny.py' must be a YAML file"),
         (('tiny.yaml', '[tiny.yaml]'), (), '_base_ must be the name of a file beside this one'),
-        (('tiny.yaml', 'search.yaml'), (), "the file does not know '_base_'"),
+        (('tiny.yaml', 'search.yaml'), (), "must be another file, got 'search.yaml'"),
         (('settings: {model', 'settings: {modelx'), (), 'modelx'),
         (('weights: [0.5, 20]', 'step_ms: 1'), (), 'no weights to search: FSeSim, LSeSim, none'),
         ((SEARCH, COMPARISON), (), 'it has no weight_search'),

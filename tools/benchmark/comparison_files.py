@@ -56,15 +56,21 @@ def _search(
     return replace(search, seeds=args.seeds or search.seeds).comparison(comparison)
 
 
-def _with_base(file: Path) -> Any:
-    """Contents of a file over those of its ``_base_``; methods and their settings one by one."""
+def _with_base(file: Path, above: Sequence[Path] = ()) -> Any:
+    """Contents of a file over those of its ``_base_``; methods and their settings one by one.
+
+    Files ``above`` stand on it.
+    """
     content = _load(file)
     if not isinstance(content, dict) or '_base_' not in content:
         return content
     name = content.pop('_base_')
     if not isinstance(name, str):
         raise ValueError(f'_base_ must be the name of a file beside this one, got {name!r}')
-    base = _dictionary(name, _load(file.parent / name))
+    above = [*above, file.resolve()]
+    if (file.parent / name).resolve() in above:
+        raise ValueError(f"_base_ must be another file, got '{name}', which stands on this one")
+    base = _dictionary(name, _with_base(file.parent / name, above))
     merged = {**base, **content}
     merged['methods'] = methods = dict(_dictionary(f'methods of {name}', base.get('methods')))
     for title, method in _dictionary('methods', content.get('methods', methods)).items():

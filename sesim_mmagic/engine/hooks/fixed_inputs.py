@@ -18,9 +18,12 @@ from sesim_mmagic.engine.map_figure import Cell, draw_maps
 from sesim_mmagic.engine.models import translator_of
 from sesim_mmagic.engine.pictures import to_model_range, to_picture
 from sesim_mmagic.engine.sources import parts_of
-from sesim_mmagic.registry import HOOKS
+from sesim_mmagic.registry import HOOKS, MODELS
 from sesim_mmagic.utils.checks import check_ints
 from sesim_mmagic.utils.random import seeded_generators
+
+#: Correlation of brightness below which light and dark of a picture are exchanged.
+_EXCHANGED = -0.2
 
 
 @HOOKS.register_module()
@@ -36,6 +39,10 @@ class FixedInputsHook(Hook):
 
     The figure goes to every backend of the visualizer as an image ``fixed_inputs`` of the step.
     With local files it is ``<work directory>/<time>/vis_data/vis_image/fixed_inputs_<step>.png``.
+
+    Self-similarity cannot tell a picture from its negative, so a run may exchange light and dark.
+    Where the brightness of the translations correlates negatively with that of the inputs, one
+    warning for each direction says so: it may be meant.
 
     The training does not notice: random states, modes of the modules and buffers are as before,
     and rank 0 alone draws, without a word to the others.
@@ -69,6 +76,7 @@ class FixedInputsHook(Hook):
                 'FixedInputsHook: points must be one or more pairs (x, y) of shares of width and '
                 f'height, from 0 to below 1; got {points}'
             )
+        self._exchanged: set[str] = set()
         self.interval = interval
         self.num_inputs = num_inputs
         self.points = points
@@ -92,7 +100,9 @@ class FixedInputsHook(Hook):
         if due and is_main_process():
             model = translator_of(runner.model)
             with _own_draws(model), torch.no_grad():
-                figure = self._figure(model)
+                translated = list(self._translated(model))
+                figure = self._figure(model, translated)
+                self._check_brightness(runner, translated)
             runner.visualizer.add_image('fixed_inputs', figure, runner.iter + 1)
 
     def _read(self, runner: Runner) -> list[dict]:
@@ -120,8 +130,8 @@ class FixedInputsHook(Hook):
                     )
         return samples
 
-    def _figure(self, model: Any) -> np.ndarray:
-        names, layers, rows = ['input', 'translation'], [], []
+    def _translated(self, model: Any) -> Iterator[tuple[str, str, str, tuple[Tensor, Tensor]]]:
+        """Source, target, label, and input with its translation."""
         for i, sample in enumerate(self._samples):
             # The preprocessor and the model write into samples.
             output = model.val_step(pseudo_collate([copy.deepcopy(sample)]))[0]
@@ -130,10 +140,32 @@ class FixedInputsHook(Hook):
                 label = Path(path).stem if path else f'input {i}'
                 label = label if len(model.domains) == 1 else f'{label} to {target}'
                 images = sample['inputs'][f'img_{source}'], output.get(f'fake_{target}')
-                maps = self._maps(model, images)
-                layers = [(layer, names) for layer in maps]
-                rows += self._rows(label, images, maps)
+                yield source, target, label, images
+
+    def _figure(self, model: Any, translated: Sequence) -> np.ndarray:
+        names, layers, rows = ['input', 'translation'], [], []
+        for _, _, label, images in translated:
+            maps = self._maps(model, images)
+            layers = [(layer, names) for layer in maps]
+            rows += self._rows(label, images, maps)
         return draw_maps([('', names), *layers], rows)
+
+    def _check_brightness(self, runner: Runner, translated: Sequence) -> None:
+        """Warn where light and dark are exchanged, once for each direction."""
+        lacking = MODELS.build(dict(type='sesim_mmagic.BrightnessLoss', margin=1.0))
+        found: dict[tuple[str, str], list[float]] = {}
+        for source, target, _, images in translated:
+            pair = [to_model_range(image.cpu(), 'bgr') for image in images]
+            found.setdefault((source, target), []).append(1 - lacking(*pair).item())
+        for (source, target), correlations in found.items():
+            if max(correlations) < _EXCHANGED and target not in self._exchanged:
+                self._exchanged.add(target)
+                runner.logger.warning(
+                    f'FixedInputsHook: light and dark of {source!r} are exchanged in translations '
+                    f'to {target!r} (correlations of brightness '
+                    f'{", ".join(f"{c:.2f}" for c in correlations)}); unless that is meant, train '
+                    "with more_losses=dict(brightness=dict(type='sesim_mmagic.BrightnessLoss'))"
+                )
 
     def _maps(self, model: Any, images: Sequence[Tensor]) -> dict[str, list[np.ndarray]]:
         """Maps of input and translation by layer, each (N, h, w); none where the loss sees none."""

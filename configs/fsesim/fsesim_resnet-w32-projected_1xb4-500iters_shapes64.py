@@ -1,0 +1,13 @@
+_base_ = [
+    '../_base_/models/fsesim_resnet_w32_projected.py',
+    '../_base_/datasets/shapes64.py',
+    '../_base_/schedules/adam_4e-4_linear.py',
+    '../_base_/short_runtime.py',
+]
+
+# Dark ground becomes light and light shapes become darker: BrightnessLoss asks for the contrary.
+model = dict(source_domain='textured', target_domain='flat', more_losses=None)
+
+max_iters = 500
+train_cfg = dict(max_iters=max_iters, val_interval=250)
+param_scheduler = dict(begin=max_iters // 2, end=max_iters)
