@@ -19,6 +19,7 @@ from .layouts import layout
 _FOREIGN = {
     r'model\.model\.|net\.\d': 'a UNet generator or a discriminator of single pixels',
     r'(enc(_content|_style)?|dec|gen|cnns|(content|style)_encoder|scales)\.': 'networks of MUNIT',
+    r'module\.': "networks with 'module.' before some names or twice: take it away",
     r'(generators|discriminators|structure_loss)\.': 'a checkpoint, which from_sesim.py takes',
 }
 

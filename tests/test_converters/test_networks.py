@@ -338,6 +338,8 @@ def test_files_of_cut_without_a_gpu():
     bare = published.resnet(2, 1).state_dict()
     wrapped = {f'module.{name}': value for name, value in bare.items()}
     assert same(to_ours(wrapped), to_ours(bare))
+    with pytest.raises(ValueError, match='module'):
+        to_published({f'module.{name}': value for name, value in to_ours(bare).items()})
 
 
 def test_half_precision_stays_what_it_is():

@@ -266,19 +266,40 @@ class Times(BaseModule):
         return image * self.factor + 0.1 * self.calls * torch.rand_like(image)
 
 
+@pytest.mark.parametrize('truth', [False, True])
 @pytest.mark.parametrize('factor', [-0.9, 0.9])
-def test_exchanged_light_and_dark_are_said_once(config, tmp_path, factor, monkeypatch):
+def test_exchanged_light_and_dark_are_said_once(config, tmp_path, factor, truth, monkeypatch):
+    """By the truths, here negatives of the sources, where there are any."""
+    data = tiny.write_pictures(tmp_path / 'data')
+    for source in (data / 'testA').iterdir():
+        cv2.imwrite(str(data / 'testB' / source.name), 255 - cv2.imread(str(source)))
     monkeypatch.setitem(MODELS.module_dict, 'Times', Times)
     generator = dict(_delete_=True, type='sesim_mmagic.Times', factor=factor)
     options = dict(model__generator=generator, model__structure_loss=None, log_level='INFO')
+    options |= dict(test_dataloader__dataset__data_root=str(data))
+    options |= dict(test_dataloader__dataset__paired=truth)
     train(config, tmp_path, hook={**HOOK, 'interval': 1}, iterations=3, **options, **TWO_NETWORKS)
     (log,) = tmp_path.rglob('*.log')
     said = re.findall(
-        r"light and dark of 'a' are exchanged in translations to 'b' \(correlations of brightness "
-        r'-[.\d]+, -[.\d]+\); unless that is meant, train with more_losses=dict\(brightness=',
+        r"iteration 1 light and dark are exchanged in all translations to 'b' \(correlations of "
+        rf'brightness with their {"truths" if truth else "sources"} -[.\d]+, -[.\d]+\)',
         log.read_text(),
     )
-    assert len(said) == (factor < 0)
+    assert len(said) == ((factor < 0) != truth)
+
+
+def test_one_picture_that_is_right_keeps_the_rest_quiet():
+    hook, said = FixedInputsHook(), []
+    hook._has_truth = False
+    runner = SimpleNamespace(iter=7, logger=SimpleNamespace(warning=said.append))
+    ramp = torch.linspace(0, 255, 48).reshape(1, 6, 8).expand(3, 6, 8)
+    for output in (ramp, torch.full_like(ramp, torch.nan)):
+        rows = [('b', 'one', (ramp, ramp.flip(2, 1)), ramp), ('b', 'two', (ramp, output), ramp)]
+        hook._check_brightness(runner, rows)
+        hook._check_brightness(runner, rows[::-1])
+    assert not said
+    hook._check_brightness(runner, rows[:1])
+    assert len(said) == 1 and 'at iteration 8' in said[0]
 
 
 def run_rank(rank, port, config, work_dir):

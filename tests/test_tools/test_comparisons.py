@@ -280,6 +280,10 @@ def test_a_search_chooses_nothing_by_half(search, call, dataset, capsys):
         message = capsys.readouterr().err
         assert 'weight_search.scores: psnr is ' in message and 'in [0, 1]' in message
     assert not list(Path(folder).glob('*/*seed5/results.json'))
+    with pytest.raises(SystemExit):  # a rehearsal of two iterations
+        call('compare', file, *place[:3], folder / 'fresh', '--search-weights')
+    assert 'psnr is ' in capsys.readouterr().err
+    assert not list(Path(folder, 'fresh').rglob('results.json'))
     file.write_text(SEARCH)
 
 
@@ -339,7 +343,7 @@ def test_a_file_over_another_merges_methods_and_settings(call, tmp_path):
         (('tiny.yaml', 'teny.yaml'), (), 'teny.yaml'),
         (('tiny.yaml', 'tiny.py'), (), "tiny.py' must be a YAML file"),
         (('tiny.yaml', '[tiny.yaml]'), (), '_base_ must be the name of a file beside this one'),
-        (('tiny.yaml', 'search.yaml'), (), "must be another file, got 'search.yaml'"),
+        (('tiny.yaml', 'search.yaml'), (), '_base_: search.yaml on search.yaml stands on itself'),
         (('settings: {model', 'settings: {modelx'), (), 'modelx'),
         (('weights: [0.5, 20]', 'step_ms: 1'), (), 'no weights to search: FSeSim, LSeSim, none'),
         ((SEARCH, COMPARISON), (), 'it has no weight_search'),

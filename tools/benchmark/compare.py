@@ -118,10 +118,12 @@ def check_choice_by(title: str, scores: dict[str, float]) -> None:
     """Refuse scores by which no weight can be chosen, since their mean would say nothing.
 
     Raises:
-        CommandError: A score is not in [0, 1].
+        CommandError: A score is not in [0, 1], or less of it is better.
     """
+    from sesim_mmagic.engine.hooks.best_score import LESS_IS_BETTER
+
     for name, score in scores.items():
-        if not 0 <= score <= 1:
+        if not 0 <= score <= 1 or any(word in name for word in LESS_IS_BETTER):
             raise command_line.CommandError(
                 f'weight_search.scores: {name} is {score:.4g} for {title}; name scores in '
                 '[0, 1], of which more is better'

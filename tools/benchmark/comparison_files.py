@@ -61,16 +61,23 @@ def _with_base(file: Path, above: Sequence[Path] = ()) -> Any:
 
     Files ``above`` stand on it.
     """
+    from yaml import YAMLError
+
     content = _load(file)
     if not isinstance(content, dict) or '_base_' not in content:
         return content
     name = content.pop('_base_')
     if not isinstance(name, str):
         raise ValueError(f'_base_ must be the name of a file beside this one, got {name!r}')
+    below = (file.parent / name).resolve()
     above = [*above, file.resolve()]
-    if (file.parent / name).resolve() in above:
-        raise ValueError(f"_base_ must be another file, got '{name}', which stands on this one")
-    base = _dictionary(name, _with_base(file.parent / name, above))
+    if below in above:
+        chain = ' on '.join(path.name for path in [*above, below])
+        raise ValueError(f'_base_: {chain} stands on itself')
+    try:
+        base = _dictionary(name, _with_base(below, above))
+    except YAMLError as error:
+        raise ValueError(f"_base_ '{name}': {in_one_line(error)}") from error
     merged = {**base, **content}
     merged['methods'] = methods = dict(_dictionary(f'methods of {name}', base.get('methods')))
     for title, method in _dictionary('methods', content.get('methods', methods)).items():

@@ -41,8 +41,8 @@ class FixedInputsHook(Hook):
     With local files it is ``<work directory>/<time>/vis_data/vis_image/fixed_inputs_<step>.png``.
 
     Self-similarity cannot tell a picture from its negative, so a run may exchange light and dark.
-    Where the brightness of the translations correlates negatively with that of the inputs, one
-    warning for each direction says so: it may be meant.
+    Where the brightness of all translations correlates negatively with that of their truths (a
+    data set that is ``paired``) or of the inputs, one warning for each direction says so.
 
     The training does not notice: random states, modes of the modules and buffers are as before,
     and rank 0 alone draws, without a word to the others.
@@ -113,6 +113,7 @@ class FixedInputsHook(Hook):
                 'test_dataloader, and the config has neither; give one, or leave the hook out'
             )
         part, dataset = f'{part}_dataloader', parts_of(loop)[0][0].dataset
+        self._has_truth = getattr(dataset, 'paired', False)
         number = min(2, len(dataset)) if self.num_inputs is None else self.num_inputs
         if len(dataset) < number:
             raise ValueError(
@@ -130,8 +131,8 @@ class FixedInputsHook(Hook):
                     )
         return samples
 
-    def _translated(self, model: Any) -> Iterator[tuple[str, str, str, tuple[Tensor, Tensor]]]:
-        """Source, target, label, and input with its translation."""
+    def _translated(self, model: Any) -> Iterator[tuple[str, str, tuple[Tensor, Tensor], Tensor]]:
+        """Target, label, input with its translation, and what this should be as bright as."""
         for i, sample in enumerate(self._samples):
             # The preprocessor and the model write into samples.
             output = model.val_step(pseudo_collate([copy.deepcopy(sample)]))[0]
@@ -140,11 +141,12 @@ class FixedInputsHook(Hook):
                 label = Path(path).stem if path else f'input {i}'
                 label = label if len(model.domains) == 1 else f'{label} to {target}'
                 images = sample['inputs'][f'img_{source}'], output.get(f'fake_{target}')
-                yield source, target, label, images
+                truth = sample['inputs'].get(f'img_{target}') if self._has_truth else None
+                yield target, label, images, images[0] if truth is None else truth
 
     def _figure(self, model: Any, translated: Sequence) -> np.ndarray:
         names, layers, rows = ['input', 'translation'], [], []
-        for _, _, label, images in translated:
+        for _, label, images, _ in translated:
             maps = self._maps(model, images)
             layers = [(layer, names) for layer in maps]
             rows += self._rows(label, images, maps)
@@ -153,18 +155,21 @@ class FixedInputsHook(Hook):
     def _check_brightness(self, runner: Runner, translated: Sequence) -> None:
         """Warn where light and dark are exchanged, once for each direction."""
         lacking = MODELS.build(dict(type='sesim_mmagic.BrightnessLoss', margin=1.0))
-        found: dict[tuple[str, str], list[float]] = {}
-        for source, target, _, images in translated:
-            pair = [to_model_range(image.cpu(), 'bgr') for image in images]
-            found.setdefault((source, target), []).append(1 - lacking(*pair).item())
-        for (source, target), correlations in found.items():
-            if max(correlations) < _EXCHANGED and target not in self._exchanged:
+        found: dict[str, list[float]] = {}
+        for target, _, images, like in translated:
+            pair = [to_model_range(image.cpu(), 'bgr') for image in (like, images[1])]
+            found.setdefault(target, []).append(1 - lacking(*pair).item())
+        like = 'truths' if self._has_truth else 'sources'
+        for target, correlations in found.items():
+            if all(c < _EXCHANGED for c in correlations) and target not in self._exchanged:
                 self._exchanged.add(target)
                 runner.logger.warning(
-                    f'FixedInputsHook: light and dark of {source!r} are exchanged in translations '
-                    f'to {target!r} (correlations of brightness '
-                    f'{", ".join(f"{c:.2f}" for c in correlations)}); unless that is meant, train '
-                    "with more_losses=dict(brightness=dict(type='sesim_mmagic.BrightnessLoss'))"
+                    f'FixedInputsHook: at iteration {runner.iter + 1} light and dark are exchanged '
+                    f'in all translations to {target!r} (correlations of brightness with their '
+                    f'{like} {", ".join(f"{c:.2f}" for c in correlations)}). Unless that is meant '
+                    'or goes away, train with another seed or, where light is to stay light, with '
+                    "more_losses=dict(brightness=dict(type='sesim_mmagic.BrightnessLoss')) or a "
+                    'larger weight of it'
                 )
 
     def _maps(self, model: Any, images: Sequence[Tensor]) -> dict[str, list[np.ndarray]]:
