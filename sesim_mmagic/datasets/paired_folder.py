@@ -27,6 +27,8 @@ class PairedFolderDataset(CheckedPictures, BaseDataset):
     """
 
     METAINFO = dict(dataset_type='paired_folder', task_name='paired_translation')
+    #: As that of :class:`UnpairedFolderDataset`: each picture has its truth.
+    paired = True
 
     def __init__(
         self,

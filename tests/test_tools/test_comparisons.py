@@ -287,6 +287,13 @@ def test_a_search_chooses_nothing_by_half(search, call, dataset, capsys):
     file.write_text(SEARCH)
 
 
+def test_a_search_needs_scores_of_which_more_is_better(call):
+    compare = importlib.import_module('compare')
+    compare.check_choice_by('FSeSim', {'ssim': 0.5})
+    with pytest.raises(compare.command_line.CommandError, match='kid_vgg16 is 0.004 for FSeSim'):
+        compare.check_choice_by('FSeSim', {'ssim': 0.5, 'kid_vgg16': 0.004})
+
+
 def test_a_search_sets_the_weight_of_a_whole_loss(call):
     """Where a method's settings are the loss itself, the weight is in it, and the file's stays."""
     comparison = importlib.import_module('comparison')

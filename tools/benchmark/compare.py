@@ -211,7 +211,7 @@ def print_choice(comparison: Comparison, trainings: Trainings) -> None:
     """Print the weight to take of each method: that of the largest mean of all scores.
 
     Raises:
-        CommandError: A score is not in [0, 1].
+        CommandError: No weight can be chosen by a score.
     """
     found: dict[str, list[float]] = {title: [] for title in comparison.methods}
     missing = set()

@@ -156,18 +156,19 @@ class FixedInputsHook(Hook):
         """Warn where light and dark are exchanged, once for each direction."""
         lacking = MODELS.build(dict(type='sesim_mmagic.BrightnessLoss', margin=1.0))
         found: dict[str, list[float]] = {}
-        for target, _, images, like in translated:
-            pair = [to_model_range(image.cpu(), 'bgr') for image in (like, images[1])]
+        for target, _, images, reference in translated:
+            pair = [to_model_range(image.cpu(), 'bgr') for image in (reference, images[1])]
             found.setdefault(target, []).append(1 - lacking(*pair).item())
-        like = 'truths' if self._has_truth else 'sources'
+        references = 'truths' if self._has_truth else 'sources'
         for target, correlations in found.items():
             if all(c < _EXCHANGED for c in correlations) and target not in self._exchanged:
                 self._exchanged.add(target)
+                shown = ', '.join(f'{c:.2f}' for c in correlations)
                 runner.logger.warning(
                     f'FixedInputsHook: at iteration {runner.iter + 1} light and dark are exchanged '
                     f'in all translations to {target!r} (correlations of brightness with their '
-                    f'{like} {", ".join(f"{c:.2f}" for c in correlations)}). Unless that is meant '
-                    'or goes away, train with another seed or, where light is to stay light, with '
+                    f'{references} {shown}). Unless that is meant or goes away, train with another '
+                    'seed or, where light is to stay light, with '
                     "more_losses=dict(brightness=dict(type='sesim_mmagic.BrightnessLoss')) or a "
                     'larger weight of it'
                 )
