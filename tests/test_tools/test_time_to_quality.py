@@ -28,6 +28,7 @@ for number, path in enumerate(generators, 1):
     shutil.move(f'{out}/{number}0', f'{out}/iter_{number}0_net_G.pth')
     time.sleep(2)
 """
+SCORE = ('score', 'out', '--data-root', '.', '--domains', 'a', 'b', '--judge', __file__)
 
 
 @pytest.fixture
@@ -80,16 +81,25 @@ def test_a_curve_of_other_code(call, judge, tmp_path, picture_folders, capsys):
     assert curves['psnr'][-1][0] == pytest.approx(noted['20'] / 60)
     assert all(len(curve) == 2 for curve in curves.values())
 
+    score = 'time_to_quality', 'score', out, *place, '--judge', judge, '--step-ms', 3000
+    with pytest.raises(SystemExit):
+        call(*score)
+    assert 'holds times already: leave --step-ms out' in capsys.readouterr().err
+    (out / 'cpu_seconds.json').unlink()
+    (out / 'iter_30_net_G.pth').unlink()
+    call(*score)
+    curves = read_curves(str(out / 'curve'), ['psnr'], minutes=True)
+    assert [minutes for minutes, _ in curves['psnr']] == pytest.approx([0.5, 1.0])
+
 
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
         (('train', 'out', 'no.py'), "script: 'no.py' is not a file"),
         (('train', 'out', '--vgg16', 'no.pth', __file__), "vgg16: 'no.pth' is not a file"),
-        (
-            ('score', 'out', '--data-root', '.', '--domains', 'a', 'b', '--judge', __file__),
-            "cpu_seconds.json' does not exist: train there first",
-        ),
+        (SCORE, "cpu_seconds.json' does not exist: train there first, or give --step-ms"),
+        ((*SCORE, '--step-ms', 300), "'out' holds no generators iter_N.pth"),
+        ((*SCORE, '--step-ms', 0), '--step-ms must be finite and above 0, got 0'),
     ],
 )
 def test_mistakes(call, capsys, tmp_path, monkeypatch, arguments, message):

@@ -2,7 +2,7 @@
 
     python tools/benchmark/time_to_quality.py train FOLDER [--vgg16 WEIGHTS] SCRIPT ARGUMENT ...
     python tools/benchmark/time_to_quality.py score FOLDER --data-root DATA --domains A B
-        --judge WEIGHTS
+        --judge WEIGHTS [--step-ms MS]
 
 ``train`` runs a training script as it is, such as ``tools/train.py`` or the ``train.py`` of a
 checkout of F-LSeSim or CUT, with one thread, and notes how much time of the processor it had taken
@@ -12,11 +12,13 @@ VGG16 other weights of it, of ``tools/model_converters/vgg16_from_hed.py`` for e
 
 ``score`` translates the test pictures with each generator and writes their scores beside the
 truths, and those of a judge (docs/guide/evaluation.md), into ``FOLDER/curve/results.json``, which
-``tools/analysis/training_curves.py --minutes`` draws.
+``tools/analysis/training_curves.py --minutes`` draws. A training of ``compare.py`` has no times:
+``--step-ms`` gives each of its steps as many milliseconds.
 """
 
 import argparse
 import json
+import math
 import re
 import runpy
 import sys
@@ -49,7 +51,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     score.add_argument('--data-root', type=Path, required=True, help='folder with testA, testB')
     score.add_argument('--domains', nargs=2, required=True, help='source and target')
     score.add_argument('--judge', type=Path, required=True, help='VGG16 that no training uses')
+    score.add_argument('--step-ms', type=float, help='of a step, where train noted no times')
     args = parser.parse_args(argv)
+    if args.command == 'score' and args.step_ms is not None and not 0 < args.step_ms < math.inf:
+        parser.error(f'--step-ms must be finite and above 0, got {args.step_ms}')
     for option in ('vgg16', 'script', 'judge'):
         path = getattr(args, option, None)
         if path is not None and not path.is_file():
@@ -122,21 +127,38 @@ def use_vgg16(path: Path) -> None:
     torchvision.models.vgg16 = loaded
 
 
+def seconds_by_iteration(args: argparse.Namespace) -> dict[int, float]:
+    """Processor's time of generators: what ``train`` noted, or that of their steps.
+
+    Raises:
+        CommandError: If there is neither, or both.
+    """
+    noted = args.folder / TIMES
+    if noted.is_file() and args.step_ms:
+        raise command_line.CommandError(f"'{noted}' holds times already: leave --step-ms out")
+    if noted.is_file():
+        return {
+            int(iteration): seconds for iteration, seconds in json.loads(noted.read_text()).items()
+        }
+    if not args.step_ms:
+        message = f"'{noted}' does not exist: train there first, or give --step-ms"
+        raise command_line.CommandError(message)
+    times = {iteration: iteration * args.step_ms / 1000 for iteration in generators(args.folder)}
+    if not times:
+        raise command_line.CommandError(f"'{args.folder}' holds no generators iter_N.pth")
+    return times
+
+
 def score(args: argparse.Namespace) -> None:
     """Score each generator that has a time; those of an earlier call keep their scores.
 
     Raises:
-        CommandError: If no training was timed in the folder, or scores there are by another judge
-            or of other pictures.
+        CommandError: If no times are known, or scores there are by another judge or of other
+            pictures.
     """
     from sesim_mmagic.utils.downloads import sha256_of
 
-    noted = args.folder / TIMES
-    if not noted.is_file():
-        raise command_line.CommandError(f"'{noted}' does not exist: train there first")
-    times = {
-        int(iteration): seconds for iteration, seconds in json.loads(noted.read_text()).items()
-    }
+    times = seconds_by_iteration(args)
     curve, history = args.folder / 'curve', []
     settings = {'data_root': str(args.data_root), 'domains': args.domains}
     settings['judge'] = sha256_of(args.judge)
