@@ -244,8 +244,8 @@ class SeSimCycleGAN(StructureLossMixin, AdversarialCycleGAN):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        missing = [name for name in self.loss_weights if name not in self.loss_config]
-        if missing:
+        missing = [name for name in self.loss_weights if name not in (self.loss_config or {})]
+        if missing and self.discriminators is not None:  # else it does not train
             raise ValueError(f'SeSimCycleGAN: loss_config has no {missing[0]}')
         self.image_buffers = nn.ModuleDict(
             {domain: ImageBuffer(self.buffer_size) for domain in self._reachable_domains}

@@ -13,6 +13,7 @@ from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.runner import Runner
 from PIL import Image
 
+from sesim_mmagic.apis.inert_settings import check_inert, for_inference
 from sesim_mmagic.datasets import write_shapes
 from sesim_mmagic.registry import HOOKS, METRICS, MODELS
 
@@ -81,6 +82,20 @@ def test_config_builds(path):
     if scheduler.type == 'LinearLR':
         assert config.max_iters / 2 <= scheduler.begin < scheduler.end
     assert config.train_cfg.max_iters == config.max_iters
+
+
+@pytest.mark.parametrize('path', CONFIGS)
+def test_config_builds_for_inference(path):
+    """As a checkpoint's config does: without losses and discriminators."""
+    config = load(path)
+    init_default_scope(config.default_scope)
+    check_inert(config.model)
+    with torch.device('meta'):
+        model = MODELS.build(for_inference(copy.deepcopy(config.model)))
+        trained = MODELS.build(config.model)
+    assert model.discriminators is None
+    names = model.generators.state_dict().keys()
+    assert names and names == trained.generators.state_dict().keys()
 
 
 @pytest.mark.parametrize('path', CONFIGS)

@@ -71,6 +71,13 @@ def test_checkpoint_holds_the_image_buffers():
         assert torch.equal(revived.image_buffers[domain].images, model.image_buffers[domain].images)
 
 
+@pytest.mark.parametrize('loss_config', [None, dict(id_loss_weight=0.5)])
+def test_a_training_has_both_weights_of_a_cycle(loss_config):
+    with pytest.raises(ValueError, match='loss_config has no cycle_loss_weight'):
+        cyclegan(loss_config=loss_config)
+    assert cyclegan(loss_config=loss_config, discriminator=None).image_buffers  # as for inference
+
+
 def test_channel_order_is_checked():
     with pytest.raises(ValueError, match='expects BGR images'):
         cyclegan(

@@ -1,0 +1,8 @@
+_base_ = [
+    '../_base_/models/munit_w16_projected.py',
+    '../_base_/datasets/shape-modes64.py',
+    '../_base_/schedules/adam_5e-4_linear_1k.py',
+    '../_base_/short_runtime.py',
+]
+
+model = dict(source_domain='flat', target_domain='textured')

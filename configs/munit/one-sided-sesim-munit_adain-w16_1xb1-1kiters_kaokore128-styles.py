@@ -1,3 +1,0 @@
-_base_ = './sesim-munit_adain-w16_1xb1-1kiters_kaokore128-styles.py'
-
-model = dict(two_sided=False)
