@@ -1,4 +1,4 @@
 _base_ = './sesim-munit_adain-w16-projected_1xb4-1kiters_shape-modes64.py'
 
-# With styles of 8 numbers it missed one or two of the four looks.
+# As in the recipe without projected discriminator, where styles of 8 numbers missed looks.
 model = dict(two_sided=False, generator=dict(style_channels=2))

@@ -91,6 +91,12 @@ def test_a_curve_of_other_code(call, judge, tmp_path, picture_folders, capsys):
     curves = read_curves(str(out / 'curve'), ['psnr'], minutes=True)
     assert [minutes for minutes, _ in curves['psnr']] == pytest.approx([0.5, 1.0])
 
+    (out / 'another').mkdir()
+    (out / 'another' / 'iter_10_net_G.pth').write_bytes(b'')
+    with pytest.raises(SystemExit):
+        call(*score)
+    assert 'are of one iteration: give the folder of one training' in capsys.readouterr().err
+
 
 @pytest.mark.parametrize(
     ('arguments', 'message'),

@@ -12,8 +12,8 @@ VGG16 other weights of it, of ``tools/model_converters/vgg16_from_hed.py`` for e
 
 ``score`` translates the test pictures with each generator and writes their scores beside the
 truths, and those of a judge (docs/guide/evaluation.md), into ``FOLDER/curve/results.json``, which
-``tools/analysis/training_curves.py --minutes`` draws. A training of ``compare.py`` has no times:
-``--step-ms`` gives each of its steps as many milliseconds.
+``tools/analysis/training_curves.py --minutes`` draws. A training of ``compare.py`` has no such
+times: ``--step-ms`` says how many milliseconds each of its steps took.
 """
 
 import argparse
@@ -51,7 +51,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     score.add_argument('--data-root', type=Path, required=True, help='folder with testA, testB')
     score.add_argument('--domains', nargs=2, required=True, help='source and target')
     score.add_argument('--judge', type=Path, required=True, help='VGG16 that no training uses')
-    score.add_argument('--step-ms', type=float, help='of a step, where train noted no times')
+    score.add_argument(
+        '--step-ms', type=float, help='time of a step, for a training that train did not run'
+    )
     args = parser.parse_args(argv)
     if args.command == 'score' and args.step_ms is not None and not 0 < args.step_ms < math.inf:
         parser.error(f'--step-ms must be finite and above 0, got {args.step_ms}')
@@ -63,10 +65,20 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def generators(folder: Path) -> dict[int, Path]:
-    """Generators below a folder by their iteration."""
-    paths = sorted(folder.rglob('iter_*.pth'))
-    matches = ((GENERATOR.fullmatch(path.name), path) for path in paths)
-    return dict(sorted((int(match[1]), path) for match, path in matches if match))
+    """Generators of one training, below a folder, by their iteration.
+
+    Raises:
+        CommandError: Two are of one iteration.
+    """
+    found: dict[int, Path] = {}
+    for path in sorted(folder.rglob('iter_*.pth')):
+        if match := GENERATOR.fullmatch(path.name):
+            other = found.setdefault(int(match[1]), path)
+            if other != path:
+                raise command_line.CommandError(
+                    f"'{other}' and '{path}' are of one iteration: give the folder of one training"
+                )
+    return dict(sorted(found.items()))
 
 
 def train(args: argparse.Namespace) -> None:
