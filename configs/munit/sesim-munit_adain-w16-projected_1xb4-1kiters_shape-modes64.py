@@ -5,4 +5,5 @@ _base_ = [
     '../_base_/short_runtime.py',
 ]
 
-model = dict(source_domain='flat', target_domain='textured')
+# A light ground is to become dark: no BrightnessLoss.
+model = dict(source_domain='flat', target_domain='textured', more_losses=None)

@@ -117,6 +117,18 @@ def test_checkpoints_are_not_chosen_on_the_test_pictures(path):
     assert not test.get('held_out')
 
 
+@pytest.mark.parametrize('path', [path for path in CONFIGS if '128' in path])
+def test_small_recipes_keep_light_and_dark(path):
+    """Self-similarity does not, and every domain of theirs is as light where the other one is."""
+    model = load(path).model
+    losses = [
+        (model.get('structure_loss') or {}).get('type'),
+        *components(model.get('more_losses') or {}),
+    ]
+    by_similarity = losses[0] in ('sesim_mmagic.FSeSimLoss', 'sesim_mmagic.LSeSimLoss')
+    assert 'sesim_mmagic.BrightnessLoss' in losses or not by_similarity
+
+
 def picture(path, seed, width=SIDE):
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(seed).integers(0, 256, (SIDE, width, 3), dtype=np.uint8)

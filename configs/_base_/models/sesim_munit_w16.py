@@ -12,4 +12,6 @@ model = dict(
         loss_weight=3.0,
         feature_net=_base_.packaged,
     ),
+    # Without it a training on line drawings painted light lines on a dark ground.
+    more_losses=dict(brightness=dict(type='sesim_mmagic.BrightnessLoss')),
 )
