@@ -5,5 +5,6 @@ _base_ = [
     '../_base_/short_runtime.py',
 ]
 
-# A light ground is to become dark: no BrightnessLoss.
+# A light ground is to become dark: no BrightnessLoss. The structure loss is too weak here to keep
+# shapes (README, "On packaged features, with a projected discriminator").
 model = dict(source_domain='flat', target_domain='textured', more_losses=None)

@@ -98,6 +98,19 @@ def test_a_curve_of_other_code(call, judge, tmp_path, picture_folders, capsys):
     assert 'are of one iteration: give the folder of one training' in capsys.readouterr().err
 
 
+def test_a_second_copy_of_a_generator_ends_no_timing(call, tmp_path):
+    script, out = tmp_path / 'their_train.py', tmp_path / 'out'
+    script.write_text(
+        'import sys, pathlib\n'
+        "for name in ('iter_10.pth', 'copy/iter_10.pth', 'iter_20.pth'):\n"
+        '    path = pathlib.Path(sys.argv[1], name)\n'
+        '    path.parent.mkdir(exist_ok=True)\n'
+        '    path.touch()\n'
+    )
+    call('time_to_quality', 'train', out, script, out)
+    assert list(json.loads((out / 'cpu_seconds.json').read_text())) == ['10', '20']
+
+
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [

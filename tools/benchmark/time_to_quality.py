@@ -25,6 +25,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -64,21 +65,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def generators(folder: Path) -> dict[int, Path]:
-    """Generators of one training, below a folder, by their iteration.
-
-    Raises:
-        CommandError: Two are of one iteration.
-    """
-    found: dict[int, Path] = {}
-    for path in sorted(folder.rglob('iter_*.pth')):
-        if match := GENERATOR.fullmatch(path.name):
-            other = found.setdefault(int(match[1]), path)
-            if other != path:
-                raise command_line.CommandError(
-                    f"'{other}' and '{path}' are of one iteration: give the folder of one training"
-                )
-    return dict(sorted(found.items()))
+def generators(folder: Path) -> list[tuple[int, Path]]:
+    """Iteration and file of the generators below a folder, in order."""
+    matches = ((GENERATOR.fullmatch(path.name), path) for path in folder.rglob('iter_*.pth'))
+    return sorted((int(match[1]), path) for match, path in matches if match)
 
 
 def train(args: argparse.Namespace) -> None:
@@ -104,7 +94,7 @@ def train(args: argparse.Namespace) -> None:
     def watch() -> None:
         while True:
             last = has_ended.wait(0.5)
-            for iteration in generators(folder).keys() - times.keys():
+            for iteration in {iteration for iteration, _ in generators(folder)} - times.keys():
                 times[iteration] = time.process_time()
                 write_json(folder / TIMES, times)
             if last:
@@ -155,7 +145,7 @@ def seconds_by_iteration(args: argparse.Namespace) -> dict[int, float]:
     if not args.step_ms:
         message = f"'{noted}' does not exist: train there first, or give --step-ms"
         raise command_line.CommandError(message)
-    times = {iteration: iteration * args.step_ms / 1000 for iteration in generators(args.folder)}
+    times = {i: i * args.step_ms / 1000 for i, _ in generators(args.folder)}
     if not times:
         raise command_line.CommandError(f"'{args.folder}' holds no generators iter_N.pth")
     return times
@@ -165,12 +155,17 @@ def score(args: argparse.Namespace) -> None:
     """Score each generator that has a time; those of an earlier call keep their scores.
 
     Raises:
-        CommandError: If no times are known, or scores there are by another judge or of other
-            pictures.
+        CommandError: If no times are known, two generators are of one iteration, or scores there
+            are by another judge or of other pictures.
     """
     from sesim_mmagic.utils.downloads import sha256_of
 
-    times = seconds_by_iteration(args)
+    times, found = seconds_by_iteration(args), generators(args.folder)
+    for (iteration, path), (following, other) in pairwise(found):
+        if iteration == following:
+            raise command_line.CommandError(
+                f"'{path}' and '{other}' are of one iteration: give the folder of one training"
+            )
     curve, history = args.folder / 'curve', []
     settings = {'data_root': str(args.data_root), 'domains': args.domains}
     settings['judge'] = sha256_of(args.judge)
@@ -180,7 +175,7 @@ def score(args: argparse.Namespace) -> None:
             f"'{curve}' holds scores by another judge or of other pictures: remove it to score anew"
         )
     write_json(asked, settings)
-    for iteration, path in generators(args.folder).items():
+    for iteration, path in found:
         if iteration not in times:
             print(f"'{path}' is left out: its training ended before its time was noted")
             continue
