@@ -309,14 +309,16 @@ def test_a_search_sets_the_weight_of_a_whole_loss(call):
 
 def test_a_file_over_another_merges_methods_and_settings(call, tmp_path):
     """And nothing deeper: what a setting is, a file says whole."""
-    (tmp_path / 'tiny.yaml').write_text(COMPARISON.replace('2.5}', '2.5, a: {_delete_: true}}'))
+    tiny = COMPARISON.replace('2.5}', '2.5, a: {_delete_: true}}')
+    (tmp_path / 'tiny.yaml').write_text(f'{tiny}\nsettings: {{c: 1, d: {{y: 2}}}}')
     file = tmp_path / 'over.yaml'
     file.write_text(
-        '_base_: tiny.yaml\ndomains: [a, b]\n'
+        '_base_: tiny.yaml\ndomains: [a, b]\nsettings: {d: {z: 3}}\n'
         'methods:\n  LSeSim: {settings: {b: {x: 1}}}\n  new: {config: c.py}'
     )
     found = importlib.import_module('compare').read_comparison(file, command_line(seeds=[7]))
     assert (found.domains, found.seeds, found.split) == (['a', 'b'], [7], 'val')
+    assert found.settings == {'c': 1, 'd': {'z': 3}}
     assert list(found.methods) == ['FSeSim', 'LSeSim', 'new']
     assert found.methods['LSeSim'].settings == {
         'model.structure_loss.loss_weight': 2.5,

@@ -57,7 +57,7 @@ def _search(
 
 
 def _with_base(file: Path, above: Sequence[Path] = ()) -> Any:
-    """Contents of a file over those of its ``_base_``; methods and their settings one by one.
+    """Contents of a file over those of its ``_base_``; methods and all settings one by one.
 
     Files ``above`` stand on it.
     """
@@ -78,16 +78,20 @@ def _with_base(file: Path, above: Sequence[Path] = ()) -> Any:
         base = _dictionary(name, _with_base(below, above))
     except YAMLError as error:
         raise ValueError(f"_base_ '{name}': {in_one_line(error)}") from error
-    merged = {**base, **content}
+    merged = _over(base, content)
     merged['methods'] = methods = dict(_dictionary(f'methods of {name}', base.get('methods')))
     for title, method in _dictionary('methods', content.get('methods', methods)).items():
         of = methods.get(title)
-        if isinstance(of, dict) and isinstance(method, dict):
-            parts = [part['settings'] for part in (of, method) if 'settings' in part]
-            method = {**of, **method}
-            if all(isinstance(settings, dict) for settings in parts):  # else it is refused later
-                method['settings'] = {k: v for settings in parts for k, v in settings.items()}
-        methods[title] = method
+        both = isinstance(of, dict) and isinstance(method, dict)
+        methods[title] = _over(of, method) if both else method
+    return merged
+
+
+def _over(base: dict, content: dict) -> dict:
+    parts = [part['settings'] for part in (base, content) if 'settings' in part]
+    merged = {**base, **content}
+    if parts and all(isinstance(settings, dict) for settings in parts):  # else it is refused later
+        merged['settings'] = {k: v for settings in parts for k, v in settings.items()}
     return merged
 
 
