@@ -55,6 +55,7 @@ FACTS = dict(
         parameters=99,
         averaged=True,
         half=False,
+        as_trained=True,
         data='d',
         resources='r',
         licence='MIT',
@@ -267,6 +268,7 @@ def test_the_card(release, sample, monkeypatch, tmp_path):
     card = release.card.read_text()
     assert 'from **a** to **b**' in card and 'licence: CC0' in card and 'Tiny.' in card
     assert release.sha256 in card and 'a moving average' in card
+    assert f'config: `{NAME}`; the settings of this config are inside the file' in card  # --config
     psnr = release.metrics['paired/psnr']
     assert f'| test, 3 | paired/psnr | {psnr:.4g} |' in card
     source, translation = re.findall(r'!\[\]\((.+?)\)', card)
@@ -300,6 +302,7 @@ def test_the_card_of_a_model_that_travels_gives_its_name():
     for travels, given in ((True, 'a'), (False, 'a.pth')):
         card = write_card(dict(FACTS, rows=[], travels=travels))
         assert f"SeSimInferencer('{given}')" in card and '](https://host/a.pth)' in card
+        assert 'config: `a`; the settings of this training are inside the file' in card
 
 
 def test_it_is_found_by_its_name(release, root, tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ import json
 import re
 import shutil
 from contextlib import redirect_stdout
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from io import StringIO
 from pathlib import Path
@@ -203,6 +203,31 @@ def test_comparisons_of_the_repository(call, file, search):
         assert [model.get('source_domain'), model.get('target_domain')] == comparison.domains or (
             set(model.related_domains) == set(comparison.domains)
         )
+
+
+RECIPES = {
+    'no structure loss': 'baselines/no-structure',
+    'CUT': 'cut/cut',
+    'CycleGAN': 'cyclegan/cyclegan',
+    'FSeSim': 'fsesim/fsesim',
+    'LSeSim': 'lsesim/lsesim',
+}
+
+
+@pytest.mark.parametrize('title', RECIPES)
+def test_recipes_train_what_was_compared(call, title):
+    """On KaoKore, where trainings of the comparison are released as models of these recipes."""
+    from mmengine.config import Config
+    from trainings import load_config
+
+    compare = importlib.import_module('compare')
+    file = ROOT / 'tools/benchmark/comparisons/methods_kaokore.yaml'
+    comparison = compare.read_comparison(file, command_line(methods=[title], seeds=[2022]))
+    (training,) = compare.trainings_of(replace(comparison, amp=False), Path('out')).values()
+    name = f'configs/{RECIPES[title]}_resnet-w32-projected_1xb1-4kiters_kaokore128.py'
+    compared, recipe = load_config(training), Config.fromfile(ROOT / name)
+    for part in ('model', 'optim_wrapper'):
+        assert json.loads(json.dumps(recipe[part])) == json.loads(json.dumps(compared[part]))
 
 
 def test_a_comparison_in_mixed_precision(call, tmp_path):

@@ -122,6 +122,7 @@ def publish(
     facts = dict(
         name=name,
         config=meta['experiment_name'],
+        as_trained=config is None,
         model=type(model).__name__,
         source=source,
         target=target,
