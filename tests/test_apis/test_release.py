@@ -268,7 +268,7 @@ def test_the_card(release, sample, monkeypatch, tmp_path):
     card = release.card.read_text()
     assert 'from **a** to **b**' in card and 'licence: CC0' in card and 'Tiny.' in card
     assert release.sha256 in card and 'a moving average' in card
-    assert f'config: `{NAME}`; the settings of this config are inside the file' in card  # --config
+    assert f'config: `{NAME}`; its settings are inside the file, where those of this' in card
     psnr = release.metrics['paired/psnr']
     assert f'| test, 3 | paired/psnr | {psnr:.4g} |' in card
     source, translation = re.findall(r'!\[\]\((.+?)\)', card)

@@ -6,8 +6,9 @@ import re
 import shutil
 from contextlib import redirect_stdout
 from dataclasses import asdict, replace
-from functools import partial
+from functools import partial, reduce
 from io import StringIO
+from operator import getitem
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -226,8 +227,11 @@ def test_recipes_train_what_was_compared(call, title):
     (training,) = compare.trainings_of(replace(comparison, amp=False), Path('out')).values()
     name = f'configs/{RECIPES[title]}_resnet-w32-projected_1xb1-4kiters_kaokore128.py'
     compared, recipe = load_config(training), Config.fromfile(ROOT / name)
-    for part in ('model', 'optim_wrapper'):
-        assert json.loads(json.dumps(recipe[part])) == json.loads(json.dumps(compared[part]))
+    of_loader = 'batch_size', 'sampler', 'dataset.type', 'dataset.pipeline'
+    parts = 'model', 'optim_wrapper', 'param_scheduler.type'
+    for part in (*parts, *(f'train_dataloader.{part}' for part in of_loader)):
+        found = [reduce(getitem, part.split('.'), config) for config in (recipe, compared)]
+        assert json.dumps(found[0], sort_keys=True) == json.dumps(found[1], sort_keys=True), part
 
 
 def test_a_comparison_in_mixed_precision(call, tmp_path):
@@ -356,6 +360,40 @@ def test_a_file_over_another_merges_methods_and_settings(call, tmp_path):
     above = importlib.import_module('compare').read_comparison(higher, command_line(seeds=[7]))
     assert above.domains == ['a', 'b'] and list(above.methods) == ['FSeSim', 'LSeSim', 'new']
     assert above.methods['LSeSim'].settings == found.methods['LSeSim'].settings | {'b': 1}
+
+
+def test_a_part_is_set_after_its_whole(call, tmp_path):
+    """Also where the base, or the file, sets that part: a later whole loss would undo it."""
+    compare = importlib.import_module('compare')
+    part, whole = 'model.structure_loss.loss_weight', 'model.structure_loss'
+    own = f'{{{whole}: {{_delete_: true}}, {part}: 3}}'
+    (tmp_path / 'tiny.yaml').write_text(f'{COMPARISON}\nsettings: {{{part}: 5}}')
+    file = tmp_path / 'over.yaml'
+    file.write_text(f'_base_: tiny.yaml\nmethods:\n  LSeSim: {{settings: {own}}}')
+    comparison = compare.read_comparison(file, command_line(methods=['LSeSim'], seeds=[7]))
+    assert list(comparison.methods['LSeSim'].settings) == [whole, part]
+    for training in compare.trainings_of(comparison, tmp_path).values():
+        assert list(training.settings)[:2] == [whole, part] and training.settings[part] == 3
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ('\nsettings: 5', 'tiny.yaml: settings must be values by dotted keys, got 5'),
+        (
+            '\n  none: {settings: [x]}',
+            "none of tiny.yaml: settings must be values by dotted keys, got ['x']",
+        ),
+        ('\n  none: 5', 'none of tiny.yaml must be settings by their names, got 5'),
+    ],
+)
+def test_what_a_base_says_wrongly_is_refused(call, capsys, tmp_path, change, message):
+    (tmp_path / 'tiny.yaml').write_text(COMPARISON.rstrip() + change)
+    file = tmp_path / 'over.yaml'
+    file.write_text('_base_: tiny.yaml\nsettings: {a: 1}\nmethods: {none: {settings: {b: 1}}}')
+    with pytest.raises(SystemExit):
+        call('compare', file, '--out', tmp_path / 'o')
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ class Method:
         Raises:
             ValueError: If the settings say that there is no structure loss.
         """
-        merged = {**self.settings, **settings}
+        merged = settings_over(self.settings, settings)
         merged.pop(f'{_LOSS}.loss_weight', None)  # it would be set after a whole loss
         loss = merged.get(_LOSS, {})
         if not isinstance(loss, dict):
@@ -161,6 +161,11 @@ class WeightSearch:
         return replace(of, split='val', **changes)
 
 
+def settings_over(base: Mapping, own: Mapping) -> dict:
+    """Own settings after those of a base that they leave: parts are set after their whole."""
+    return {**{key: value for key, value in base.items() if key not in own}, **own}
+
+
 def _check_settings(settings: object) -> None:
     if not isinstance(settings, dict):
         raise ValueError(f'settings must be values by dotted keys, got {settings!r}')
@@ -183,7 +188,7 @@ def make_training(
 ) -> Training:
     """A training of a method."""
     method = comparison.methods[title]
-    settings = comparison.settings | method.settings
+    settings = settings_over(comparison.settings, method.settings)
     if comparison.split != 'test':
         settings['test_dataloader.dataset.split'] = comparison.split
     work_dir = str(folder / f'{_folder(title)}_{iterations}iters_seed{seed}')

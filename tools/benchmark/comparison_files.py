@@ -6,7 +6,7 @@ from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any
 
-from comparison import Comparison, Method, WeightSearch
+from comparison import Comparison, Method, WeightSearch, settings_over
 from trainings import ROOT
 
 from sesim_mmagic.apis import command_line
@@ -57,9 +57,10 @@ def _search(
 
 
 def _with_base(file: Path, above: Sequence[Path] = ()) -> Any:
-    """Contents of a file over those of its ``_base_``; methods and all settings one by one.
+    """Contents of a file over those of its ``_base_``.
 
-    Files ``above`` stand on it.
+    Methods, and the settings of the file and of each method, are merged one by one; all else is
+    taken as a whole. Files ``above`` stand on it.
     """
     from yaml import YAMLError
 
@@ -78,20 +79,23 @@ def _with_base(file: Path, above: Sequence[Path] = ()) -> Any:
         base = _dictionary(name, _with_base(below, above))
     except YAMLError as error:
         raise ValueError(f"_base_ '{name}': {in_one_line(error)}") from error
-    merged = _over(base, content)
+    merged = _over(name, base, content)
     merged['methods'] = methods = dict(_dictionary(f'methods of {name}', base.get('methods')))
     for title, method in _dictionary('methods', content.get('methods', methods)).items():
-        of = methods.get(title)
-        both = isinstance(of, dict) and isinstance(method, dict)
-        methods[title] = _over(of, method) if both else method
+        if title in methods and isinstance(method, dict):
+            of = f'{title} of {name}'
+            method = _over(of, _dictionary(of, methods[title]), method)
+        methods[title] = method
     return merged
 
 
-def _over(base: dict, content: dict) -> dict:
-    parts = [part['settings'] for part in (base, content) if 'settings' in part]
+def _over(of: str, base: dict, content: dict) -> dict:
     merged = {**base, **content}
-    if parts and all(isinstance(settings, dict) for settings in parts):  # else it is refused later
-        merged['settings'] = {k: v for settings in parts for k, v in settings.items()}
+    below, own = base.get('settings', {}), content.get('settings', {})
+    if not isinstance(below, dict):
+        raise ValueError(f'{of}: settings must be values by dotted keys, got {below!r}')
+    if 'settings' in merged and isinstance(own, dict):  # else it is refused later
+        merged['settings'] = settings_over(below, own)
     return merged
 
 
