@@ -44,7 +44,7 @@ class Method:
 
     def __post_init__(self) -> None:
         check_texts(self, config=self.config)
-        _check_settings(self.settings)
+        check_settings(self.settings)
         check_numbers(self, above=0, also=(None,), step_ms=self.step_ms)
         if self.weights != ():
             check_many(self, weights=self.weights)
@@ -105,7 +105,7 @@ class Comparison:
         check_many(self, domains=self.domains, scores=self.scores, seeds=self.seeds)
         check_choice(self, ('test', 'val'), split=self.split)
         check_flags(self, amp=self.amp)
-        _check_settings(self.settings)
+        check_settings(self.settings)
         if len(self.domains) != 2:
             raise ValueError(f'domains must be source and target, got {self.domains}')
         for seed in self.seeds:
@@ -141,7 +141,7 @@ class WeightSearch:
     def __post_init__(self) -> None:
         _check_budget('weight search', self.budget)
         check_many(self, scores=self.scores, seeds=self.seeds)
-        _check_settings(self.settings)
+        check_settings(self.settings)
 
     def comparison(self, of: Comparison) -> Comparison:
         """A method with each of its weights, in place of a comparison's methods.
@@ -166,9 +166,14 @@ def settings_over(base: Mapping, own: Mapping) -> dict:
     return {**{key: value for key, value in base.items() if key not in own}, **own}
 
 
-def _check_settings(settings: object) -> None:
+def check_settings(settings: object, what: str = 'settings') -> None:
+    """Refuse settings that are no dictionary.
+
+    Raises:
+        ValueError: They are not.
+    """
     if not isinstance(settings, dict):
-        raise ValueError(f'settings must be values by dotted keys, got {settings!r}')
+        raise ValueError(f'{what} must be values by dotted keys, got {settings!r}')
 
 
 def _check_budget(name: str, budget: object) -> None:

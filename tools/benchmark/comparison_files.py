@@ -6,7 +6,7 @@ from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any
 
-from comparison import Comparison, Method, WeightSearch, settings_over
+from comparison import Comparison, Method, WeightSearch, check_settings, settings_over
 from trainings import ROOT
 
 from sesim_mmagic.apis import command_line
@@ -92,8 +92,7 @@ def _with_base(file: Path, above: Sequence[Path] = ()) -> Any:
 def _over(of: str, base: dict, content: dict) -> dict:
     merged = {**base, **content}
     below, own = base.get('settings', {}), content.get('settings', {})
-    if not isinstance(below, dict):
-        raise ValueError(f'{of}: settings must be values by dotted keys, got {below!r}')
+    check_settings(below, f'{of}: settings')
     if 'settings' in merged and isinstance(own, dict):  # else it is refused later
         merged['settings'] = settings_over(below, own)
     return merged
