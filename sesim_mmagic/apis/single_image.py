@@ -99,8 +99,9 @@ def _set_iterations(cfg: Config, iterations: int) -> None:
     share = iterations / cfg.train_cfg.max_iters
     set_everywhere(cfg, 'max_iters', iterations)
     cfg.train_cfg.val_interval = max(1, round(share * cfg.train_cfg.val_interval))
-    for hook in (cfg.default_hooks.checkpoint, cfg.default_hooks.fixed_inputs):
-        hook.interval = max(1, round(share * hook.interval))
+    for hook in map(cfg.default_hooks.get, ('checkpoint', 'fixed_inputs')):
+        if hook is not None:
+            hook.interval = max(1, round(share * hook.interval))
 
 
 def _read_note(note: Path) -> dict:

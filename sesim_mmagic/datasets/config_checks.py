@@ -83,7 +83,7 @@ def _components(cfg: Config, parts: Collection[str]) -> Iterator[tuple[dict, Col
     """Data sets and metrics, however deep they lie, with the names of their settings."""
     for part in parts:
         if part == 'train' or cfg.get(f'{part}_cfg') is not None:
-            yield from _inside((cfg.get(f'{part}_dataloader') or {}).get('dataset'), DATASETS)
+            yield from _inside(cfg.get(f'{part}_dataloader'), DATASETS)
             yield from _inside(cfg.get(f'{part}_evaluator'), METRICS)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from mmengine.logging import MMLogger
 
 from sesim_mmagic.apis import SeSimInferencer
 from sesim_mmagic.apis.inference.inputs import find_inputs
@@ -293,6 +294,25 @@ def test_styles_are_resumed(folder, tmp_path):
     assert_same(pictures_of(out), whole)
     with pytest.raises(ValueError, match=r'made otherwise \(styles\)'):
         inferencer(folder, out, styles=styles[:2])
+
+
+def test_overwriting_leaves_no_translation_of_something_else(folder, tmp_path, caplog, monkeypatch):
+    from sesim_mmagic.translators.styles import draw_styles
+
+    out = tmp_path / 'out'
+    settings = config(STYLED, 'MultiModalTranslator', two_sided=False)
+    styles = draw_styles(3, 3, seed=1)
+    SeSimInferencer(build(settings))(folder, out, styles=styles)
+    (out / 'own.png').write_bytes(b'')
+    inferencer = SeSimInferencer(build(settings, seed=1))
+    (first, *_) = pictures_of(out)
+    with pytest.raises(ValueError, match=r"3_1.png' is an input, and a translation"):
+        inferencer(out / '3_1.png', out, styles=styles[:2], overwrite=True)
+    assert first in pictures_of(out)
+    monkeypatch.setattr(MMLogger.get_current_instance(), 'handlers', [caplog.handler])
+    inferencer([folder / '0.png', folder / '3.png'], out, styles=styles[:2], overwrite=True)
+    assert tree(out) == ['0_1.png', '0_2.png', '3_1.png', '3_2.png', 'own.png', 'translations.json']
+    assert 'removed 18 translations that were made otherwise' in caplog.text
 
 
 # ------------------------------------------------------------------ what goes wrong

@@ -314,6 +314,8 @@ def test_the_pictures_of_a_config_are_checked_at_once(data, tmp_path):
     assert (tmp_path / 'work' / MEMORY).is_file()
     assert cfg.test_evaluator.metrics[0].skip_broken and cfg.val_dataloader.dataset.skip_broken
     assert 'skip_broken' not in cfg.val_evaluator[0]
+    cfg.val_dataloader = [cfg.val_dataloader]  # of MMagic's loop over several data sets
+    check_pictures(cfg)
     set_picture_options(cfg, max_image_pixels=SIDE**2 - 1)
     with pytest.raises(ValueError, match='holds no picture that can be used'):
         check_pictures(cfg)

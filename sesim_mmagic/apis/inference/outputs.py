@@ -2,6 +2,7 @@
 
 import errno
 import json
+import logging
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.logging import print_log
 
 from sesim_mmagic.apis.inference.ahead import ahead
 from sesim_mmagic.apis.inference.inputs import Input, Read
@@ -36,7 +38,8 @@ class Outputs:
         made_by (dict): What shapes translations, such as the model; JSON values by name.
         styles (int, optional): Number of styles that each input is translated into. Defaults to
             None: one translation, whose name has no number.
-        overwrite (bool): Whether translations that are there are made again. Defaults to False.
+        overwrite (bool): Whether translations that are there are made again; those that something
+            else made are removed first, for the folder would hold both. Defaults to False.
 
     Attributes:
         remaining (list[Input]): What is not translated yet, and can be.
@@ -67,13 +70,9 @@ class Outputs:
             return
         if self.folder.exists() and not self.folder.is_dir():
             raise NotADirectoryError(f"'{folder}' is a file: choose a folder for translations.")
-        sources: dict[str, list] = {}
-        try:
-            sources = _read_record(self.folder / RECORD, made_by)
-        except ValueError:
-            if not overwrite:
-                raise
+        sources, others = self._earlier(made_by, overwrite)
         self.remaining = [item for item in inputs if not self._is_done(item, sources, overwrite)]
+        self._remove(others, inputs)
         for item in self.remaining:
             for file in filter(Path.is_file, self.files(item)):
                 file.unlink()
@@ -166,6 +165,49 @@ class Outputs:
                 self.fail(item, f"its translation would lie in '{taken}', {of}: rename one")
         self.remaining = [item for item in self.remaining if item not in self._failures]
 
+    def _earlier(
+        self, made_by: dict[str, Any], overwrite: bool
+    ) -> tuple[dict[str, list], list[Path]]:
+        """Sources of earlier translations that were made alike, and files that were not."""
+        assert self.folder is not None
+        try:
+            made, sources = _read_record(self.folder / RECORD, made_by)
+        except ValueError:
+            if not overwrite:
+                raise
+            return {}, []
+        if not (other := [key for key in {**made_by, **made} if made_by.get(key) != made.get(key)]):
+            return sources, []
+        if not overwrite:
+            raise ValueError(
+                f"'{self.folder}' holds translations that were made otherwise "
+                f'({", ".join(other)}): {_ADVICE}.'
+            )
+        firsts = [self.folder / key for key in sources]
+        count = len(made.get('styles') or ())
+        numbered = [
+            first.with_name(f'{first.stem.removesuffix("_1")}_{i}{first.suffix}')
+            for first in firsts
+            for i in range(2, count + 1)
+        ]
+        return {}, [file for file in [*firsts, *numbered] if file.is_file()]
+
+    def _remove(self, others: Sequence[Path], inputs: Sequence[Input]) -> None:
+        """Remove translations that something else made; the folder would hold both."""
+        read = {item.content.resolve() for item in inputs if isinstance(item.content, Path)}
+        if taken := next((file for file in others if file.resolve() in read), None):
+            raise ValueError(
+                f"'{taken}' is an input, and a translation that would be removed, for it was made "
+                'otherwise. Choose another output folder.'
+            )
+        for file in others:
+            file.unlink()
+        if others:
+            message = (
+                f"'{self.folder}': removed {len(others)} translations that were made otherwise"
+            )
+            print_log(message, 'current', logging.WARNING)
+
     def _key(self, item: Input) -> str:
         """The name of an input's first translation, as the record has it."""
         return self.files(item)[0].relative_to(self.folder or '').as_posix()
@@ -211,23 +253,17 @@ def _state(item: Input) -> list:
     return [str(item.content.absolute()), status.st_size, status.st_mtime_ns]
 
 
-def _read_record(path: Path, made_by: dict[str, Any]) -> dict[str, list]:
-    """Which source each translation is of, if all were made alike."""
+def _read_record(path: Path, made_by: dict[str, Any]) -> tuple[dict[str, Any], dict[str, list]]:
+    """What made the translations, and the source of each; as of this run if there are none."""
     try:
         record = json.loads(path.read_bytes())
         problem = misfit(record, dict(made_by=dict, sources={str: list}))
     except FileNotFoundError:
-        return {}
+        return made_by, {}
     except ValueError:
         problem = 'it is no JSON'
     if problem:
         raise ValueError(
             f"'{path}' is no record of translations ({problem}): move it away, {_ADVICE}."
         )
-    made = record['made_by']
-    if other := [key for key in {**made_by, **made} if made_by.get(key) != made.get(key)]:
-        raise ValueError(
-            f"'{path.parent}' holds translations that were made otherwise ({', '.join(other)}): "
-            f'{_ADVICE}.'
-        )
-    return record['sources']
+    return record['made_by'], record['sources']
