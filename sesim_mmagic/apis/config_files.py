@@ -9,6 +9,7 @@ import ast
 import logging
 import os
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,7 @@ def merge_settings(cfg: Config, settings: dict[str, Any], source: str) -> None:
                     f'{source} {key}: {where} is {kind} and has no {part}; set it as a whole'
                 )
             where = f'{where}.{part}'
-    cfg.merge_from_dict(settings)
+    cfg.merge_from_dict(deepcopy(settings))  # it takes _delete_ out of what it is given
 
 
 def set_everywhere(cfg: Config, name: str, value: Any, instead: Any = ...) -> None:

@@ -11,7 +11,7 @@ from mmengine.config import Config
 
 from sesim_mmagic.apis import command_line, settings, signatures
 from sesim_mmagic.apis.command_line import CommandError
-from sesim_mmagic.apis.config_files import load_config, read_config
+from sesim_mmagic.apis.config_files import load_config, merge_settings, read_config
 
 ROOT = Path(__file__).resolve().parents[2] / 'configs'
 KAOKORE = ROOT / 'fsesim/fsesim_resnet-w32_1xb1-4kiters_kaokore128.py'
@@ -118,6 +118,14 @@ def test_right_options_are_taken():
         'val_dataloader.dataset.pipeline.0.key=img_A', 'experiment_name=mine', 'compile=True',
     )  # fmt: skip
     assert cfg.model.structure_loss.distance == 'l1' and cfg.test_evaluator[0].prefix == 'mine'
+
+
+def test_settings_can_be_put_into_a_second_config():
+    settings = {'param_scheduler': dict(_delete_=True, generators=dict(type='ConstantLR'))}
+    for _ in range(2):
+        cfg = read_config(KAOKORE)
+        merge_settings(cfg, settings, 'settings')
+        assert cfg.param_scheduler == {'generators': {'type': 'ConstantLR'}}
 
 
 @pytest.mark.parametrize(
