@@ -376,6 +376,18 @@ def test_a_part_is_set_after_its_whole(call, tmp_path):
         assert list(training.settings)[:2] == [whole, part] and training.settings[part] == 3
 
 
+def test_a_method_like_another(call, tmp_path):
+    """It may be one of the base; its own settings come later, and its weights are not searched."""
+    tiny = COMPARISON.replace('step_ms: 30.0', 'step_ms: 30.0\n    weights: [1, 3]')
+    (tmp_path / 'tiny.yaml').write_text(tiny)
+    file = tmp_path / 'over.yaml'
+    file.write_text('_base_: tiny.yaml\nmethods:\n  other: {like: LSeSim, settings: {b: 1}}')
+    found = importlib.import_module('compare').read_comparison(file, command_line(seeds=[7]))
+    first, other = found.methods['LSeSim'], found.methods['other']
+    assert other == replace(first, weights=(), settings={**first.settings, 'b': 1})
+    assert first.weights == [1, 3] and 'b' not in first.settings
+
+
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
@@ -385,6 +397,8 @@ def test_a_part_is_set_after_its_whole(call, tmp_path):
             "none of tiny.yaml: settings must be values by dotted keys, got ['x']",
         ),
         ('\n  none: 5', 'none of tiny.yaml must be settings by their names, got 5'),
+        ('\n  none: {like: 5}', 'none: like must name a method with a config of its own, got 5'),
+        ('\n  none: {like: none}', 'none: like must name a method with a config of its own'),
     ],
 )
 def test_what_a_base_says_wrongly_is_refused(call, capsys, tmp_path, change, message):

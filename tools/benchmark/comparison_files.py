@@ -25,10 +25,8 @@ def read_comparison(file: Path, args: argparse.Namespace) -> Comparison:
         raise command_line.CommandError(f"'{file}' does not exist")
     try:
         content = _known('the file', Comparison, _with_base(file), also=('weight_search',))
-        methods = {
-            str(title): _method(title, settings)
-            for title, settings in _dictionary('methods', content.pop('methods')).items()
-        }
+        given = _dictionary('methods', content.pop('methods'))
+        methods = {str(title): _method(title, _whole(title, given)) for title in given}
         budgets = _dictionary('budgets', content['budgets'])
         search = content.pop('weight_search', None)
         if search is not None:
@@ -106,8 +104,21 @@ def _load(file: Path) -> Any:
     return mmengine.load(file)
 
 
+def _whole(title: str, methods: dict) -> Any:
+    """A method over the one that it is ``like``, whose weights it does not search."""
+    method = methods[title]
+    if not isinstance(method, dict) or 'like' not in method:
+        return method
+    own = dict(method)
+    name = own.pop('like')
+    other = methods.get(name) if isinstance(name, str) else None
+    if not isinstance(other, dict) or 'like' in other:
+        raise ValueError(f'{title}: like must name a method with a config of its own, got {name!r}')
+    return _over(name, {key: value for key, value in other.items() if key != 'weights'}, own)
+
+
 def _method(title: str, settings: Any) -> Method:
-    known = _known(title, Method, settings)
+    known = _known(title, Method, settings, also=('like',))
     try:
         return Method(**known)
     except ValueError as error:
