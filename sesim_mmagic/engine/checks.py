@@ -114,6 +114,34 @@ def _check_domains(model: nn.Module, metric: BaseMetric) -> None:
         )
 
 
+def check_held_out(runner: Runner, trained: Any) -> None:
+    """Refuse to validate on pictures that a training was to hold out, and trains on.
+
+    Args:
+        runner (Runner): Its validation loop is built.
+        trained (Dataset): Of the training.
+
+    Raises:
+        ValueError: ``held_out`` of the two data sets differs, so that they share pictures.
+    """
+    for loader, _ in parts_of(runner.val_loop) if runner.val_loop else ():
+        dataset = loader.dataset
+        if not getattr(dataset, 'held_out', 0):
+            continue
+        if shared := _paths(trained) & _paths(dataset):
+            raise ValueError(
+                f'val_dataloader.dataset: held_out={dataset.held_out}, and held_out='
+                f'{getattr(trained, "held_out", 0)} in train_dataloader.dataset, which trains on '
+                f'{len(shared)} of the pictures held out: give both data sets the same number'
+            )
+
+
+def _paths(dataset: Any) -> set[str]:
+    """Pictures of an unpaired data set; none of another."""
+    lists = (getattr(dataset, name, ()) for name in ('data_infos_a', 'data_infos_b'))
+    return {info['path'] for infos in lists for info in infos}
+
+
 def pictures_by_domain(dataset: Any) -> dict[str, list[str]]:
     """Paths of the pictures of a data set by their domain, each once.
 

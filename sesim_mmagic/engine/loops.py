@@ -12,7 +12,7 @@ from torch.utils.data import BatchSampler
 
 from sesim_mmagic.datasets.checking import remember_in
 from sesim_mmagic.datasets.picture_folder import settle_left_out
-from sesim_mmagic.engine.checks import check_metrics
+from sesim_mmagic.engine.checks import check_held_out, check_metrics
 from sesim_mmagic.engine.hooks.checkpoint import SafeCheckpointHook
 from sesim_mmagic.engine.resume import ResumeFromConfig
 from sesim_mmagic.registry import LOOPS
@@ -60,6 +60,7 @@ class ResumableIterTrainLoop(IterBasedTrainLoop):
         if not any(isinstance(hook, ResumeFromConfig) for hook in runner.hooks):
             runner.register_hook(ResumeFromConfig())
         check_metrics(runner)
+        check_held_out(runner, self.dataloader.dataset)
 
     def run(self) -> nn.Module:
         """Train to ``max_iters`` and return the model.

@@ -172,6 +172,9 @@ def test_half_precision(model):
     assert len(np.unique(half)) > 150
     with pytest.raises(ValueError, match="float16 is for accelerators, use precision='bfloat16'"):
         SeSimInferencer(model, precision='float16')
+    for device in ('gpu', 'cpu:x', 'cuda:99'):
+        with pytest.raises(ValueError, match=f"device '{device}' cannot be used .*it is 'c"):
+            SeSimInferencer(model, device=device)
     with pytest.raises(ValueError, match="float32, bfloat16, float16, got 'int8'"):
         SeSimInferencer(model, precision='int8')
 

@@ -262,6 +262,14 @@ def test_validation_on_test_pictures_is_named_so(config, tmp_path):
     assert read(tmp_path)['validation']['split'] == 'test'
 
 
+@pytest.mark.parametrize('held_out', [0, 1])
+def test_pictures_held_out_are_not_those_of_the_training(config, tmp_path, held_out):
+    settings = options(config, [], train_dataloader__dataset__held_out=held_out)
+    message = f'held_out=2, and held_out={held_out} in train_dataloader.dataset, which trains on'
+    with pytest.raises(ValueError, match=message):
+        tiny.train(config, tmp_path, **settings)
+
+
 def test_without_any_metric(config, tmp_path):
     settings = options(config, [], default_hooks__checkpoint__save_best=None)
     settings['val_evaluator'] = settings['test_evaluator'] = dict(

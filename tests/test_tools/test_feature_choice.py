@@ -148,11 +148,18 @@ def test_the_table_is_what_losses_say(tool, capsys, folders, monkeypatch):
     assert all(row[3] < 0.9 for row in found.values())
 
 
+def test_pictures_whose_structure_no_layer_tells(tool, capsys, folders, monkeypatch):
+    monkeypatch.setattr(tool, 'BLIND', 0.01)
+    argv = '--pairs', folders / 'a', folders / 'b', '--side', 64, '--feature-nets', 'random'
+    assert 'WARNING: above 0.01 no layer tells the structure' in run(tool, capsys, *argv)
+
+
 def test_the_config_line_of_the_best_network(tool, capsys, folders, tmp_path):
     """Divided by what the tool prints, maps have a root mean square of 1."""
     argv = '--pairs', folders / 'a', folders / 'b', '--side', 64
     argv += '--feature-nets', 'random', 'package'
     output = run(tool, capsys, *argv)
+    assert 'WARNING' not in output
     assert output.splitlines()[1] == 'VGG16: random' and f'best: {LITE}: package, mean' in output
     line = output.splitlines()[-1]
     path = tmp_path / 'config.py'
@@ -162,6 +169,7 @@ def test_the_config_line_of_the_best_network(tool, capsys, folders, tmp_path):
     loss = FSeSimLoss(**settings)
     net = loss.feature_net
     assert kind == 'sesim_mmagic.FSeSimLoss' and loss.loss_weight == 10
+    assert not loss.normalize
     assert net.layers == ('blocks.0', 'blocks.1') and net.pretrained == 'package'
     args = tool.parse_args([str(argument) for argument in argv])
     images = tool.to_images(*sum(map(list, tool.read_pairs(args)), []))

@@ -68,6 +68,7 @@ WINDOW = 64  # FSeSim's patch_size
 FEWEST = 4  # positions a side that are measured: fewer hardly make a map
 FINE = 16  # positions a side that a layer needs to be chosen
 MOST = 3  # layers that are chosen
+BLIND = 0.9  # mean ratio above which features do not tell structure
 
 
 class Row(NamedTuple):
@@ -175,7 +176,8 @@ def config_line(config: dict, rows: list[Row]) -> str:
     if 'model' in config:
         config['rms'] = tuple(float(f'{row.rms:.3g}') for row in rows)
     layers = tuple(row.layer for row in rows)
-    loss = dict(type='sesim_mmagic.FSeSimLoss', layers=layers, feature_net=config)
+    # Raw maps, as in all recipes: normalized ones reward copying the source.
+    loss = dict(type='sesim_mmagic.FSeSimLoss', layers=layers, normalize=False, feature_net=config)
     return f'structure_loss={in_words(loss)},'
 
 
@@ -219,6 +221,10 @@ def main(argv: list[str] | None = None) -> None:
         f'best: {feature_nets.describe(config)}, mean ratio {ratio:.2f}; in the model of a config'
     )
     print('(feature_net=dict(_delete_=True, ...) where a base config has another):')
+    if ratio > BLIND:
+        print(
+            f'WARNING: a ratio above {BLIND} says that no layer tells structure in these pictures'
+        )
     print(config_line(config, chosen))
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from sesim_mmagic.apis.inference import PRECISIONS, STRIP_PIXELS
 from sesim_mmagic.apis.inference.forward import collate, translations
 from sesim_mmagic.apis.inference.inputs import Input, Read, find_inputs, read_batches
-from sesim_mmagic.apis.inference.loading import init_translator
+from sesim_mmagic.apis.inference.loading import check_device, init_translator
 from sesim_mmagic.apis.inference.outputs import Outputs, reason_of
 from sesim_mmagic.apis.inference.videos import read_video, video_writer
 from sesim_mmagic.apis.model_zoo import resolve_model
@@ -85,6 +85,7 @@ class SeSimInferencer:
         if not isinstance(model, nn.Module):
             model = init_translator(config, resolve_model(model), device)
         elif device is not None:
+            check_device(device)
             model = model.to(device)
         self.model = translator_of(model).eval()
         self.device = next(model.parameters()).device

@@ -14,6 +14,7 @@ from sesim_mmagic.apis.inert_settings import for_inference
 from sesim_mmagic.registry import MODELS
 from sesim_mmagic.translators import Translator
 from sesim_mmagic.utils.checkpoints import read_checkpoint, weights_of
+from sesim_mmagic.utils.messages import in_one_line
 from sesim_mmagic.utils.weights import WeightsMismatch, adapt_names, differences
 
 _GENERATORS = ('generators.', 'generator_ema.')
@@ -40,9 +41,11 @@ def init_translator(
 
     Raises:
         FileNotFoundError: Config or checkpoint does not exist.
-        ValueError: The config has no model, the checkpoint is damaged, holds other objects than
-            weights and logs, is one of another model, or should hold its config and does not.
+        ValueError: The device cannot be used, the config has no model, the checkpoint is damaged,
+            holds other objects than weights and logs, is one of another model, or should hold its
+            config and does not.
     """
+    check_device(device)
     content = read_checkpoint(checkpoint)
     cfg = embedded_config(content, checkpoint) if config is None else _read_config(config)
     settings = for_inference(cfg.model)
@@ -55,6 +58,21 @@ def init_translator(
     weights = _fitting(model, content, checkpoint)
     model.load_state_dict(weights, strict=False)  # buffers of the training stay behind
     return model.to(device or get_device()).eval()
+
+
+def check_device(device: str | torch.device | None) -> None:
+    """Refuse a device that PyTorch cannot use here; None is right.
+
+    Raises:
+        ValueError: It is none, or not there.
+    """
+    try:
+        torch.empty(0, device=device)
+    except (AssertionError, NotImplementedError, RuntimeError) as error:
+        raise ValueError(
+            f"device '{device}' cannot be used ({in_one_line(error, 120)}); without one it is "
+            f"'{get_device()}' here"
+        ) from None
 
 
 def _read_config(config: str | Path | Config) -> Config:
