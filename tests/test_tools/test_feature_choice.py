@@ -149,9 +149,9 @@ def test_the_table_is_what_losses_say(tool, capsys, folders, monkeypatch):
 
 
 def test_pictures_whose_structure_no_layer_tells(tool, capsys, folders, monkeypatch):
-    monkeypatch.setattr(tool, 'BLIND', 0.01)
+    monkeypatch.setattr(tool, 'BLIND', -1)
     argv = '--pairs', folders / 'a', folders / 'b', '--side', 64, '--feature-nets', 'random'
-    assert 'WARNING: above 0.01 no layer tells the structure' in run(tool, capsys, *argv)
+    assert 'WARNING: above -1 no layer tells the structure' in run(tool, capsys, *argv)
 
 
 def test_the_config_line_of_the_best_network(tool, capsys, folders, tmp_path):

@@ -222,9 +222,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     print('(feature_net=dict(_delete_=True, ...) where a base config has another):')
     if ratio > BLIND:
-        print(
-            f'WARNING: a ratio above {BLIND} says that no layer tells structure in these pictures'
-        )
+        print(f'WARNING: above {BLIND} no layer tells the structure of these pictures')
     print(config_line(config, chosen))
 
 
