@@ -84,7 +84,8 @@ def test_config_builds(path):
         HOOKS.build(hook)
     for metric in config.test_evaluator:
         METRICS.build(metric)
-    scheduler = config.param_scheduler
+    # Or one for each optimizer.
+    scheduler = config.param_scheduler.get('generators', config.param_scheduler)
     assert scheduler.end == config.max_iters
     if scheduler.type == 'LinearLR':
         assert config.max_iters / 2 <= scheduler.begin < scheduler.end
