@@ -24,7 +24,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add('--truth', help='folder of truths of the same names: PSNR, SSIM, F1')
     add('--source', help='folder of sources of the same names: structure distance')
     scores = 'scores of the real pictures (default: all); appearance needs no network'
-    add('--scores', nargs='+', choices=SCORES, default=SCORES, help=scores)
+    add('--scores', nargs='+', choices=SCORES, help=scores)
     feature_nets.add_set_features(parser, '--set-features', default='inception:clean')
     feature_nets.add_feature_net(parser, '--feature-net', default='torchvision')
     add('--lpips', help="LPIPS to the truth; AlexNet 'torchvision', 'random' (seed 0) or a path")
@@ -37,7 +37,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     command_line.add_max_image_pixels(parser)
     command_line.add_out(parser, help='JSON file for the scores')
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.real is None and (args.scores or args.real_size):
+        parser.error('--scores and --real-size are of the real pictures: give --real')
+    args.scores = args.scores or SCORES
+    return args
 
 
 @command_line.command()

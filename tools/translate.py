@@ -38,7 +38,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     _add_speed(parser.add_argument_group('speed and memory'))
     add = parser.add_argument_group('styles of a multi-modal model').add_argument
     add('--styles', type=int, metavar='N', help='draw N styles from N(0, I)')
-    add('--seed', type=int, default=0, help='fixes the styles that are drawn')
+    add('--seed', type=int, help='fixes the styles that are drawn (default: 0)')
     add('--reference', nargs='+', metavar='PICTURE', help='styles of pictures of the target domain')
     add('--interpolate', type=int, metavar='N', help='N styles from the first of two to the second')
     return parser.parse_args(argv)
@@ -82,12 +82,14 @@ def choose_styles(inferencer: Any, args: argparse.Namespace) -> Any:
             raise ValueError(f'--{name} must be positive, got {getattr(args, name)}')
     if args.styles and args.reference:
         raise ValueError('--styles draws styles, --reference reads them: give one of the two')
+    if args.seed is not None and (args.reference or not (args.styles or args.interpolate)):
+        raise ValueError('--seed fixes the styles that are drawn: give --styles with it')
     if args.reference:
         styles = [inferencer.encode_style(path, args.target_domain) for path in args.reference]
         styles = torch.stack(styles)
     elif args.styles or args.interpolate:
         inferencer.model.check_styled()
-        styles = draw_styles(args.styles or 2, inferencer.model.style_channels, args.seed)
+        styles = draw_styles(args.styles or 2, inferencer.model.style_channels, args.seed or 0)
     else:
         return None
     if not args.interpolate:

@@ -204,3 +204,13 @@ def test_refused(folders, change, options, error, message):
     paths = {k: folder / v if k in ('truth', 'source', 'real') else v for k, v in options.items()}
     with pytest.raises(error, match=message):
         evaluate_folder(translations, **paths, progress=lambda _: pytest.fail('it works already'))
+
+
+@pytest.mark.parametrize('option', [('--scores', 'appearance'), ('--real-size', '64', '64')])
+def test_options_of_real_pictures_without_them(folders, capsys, option):
+    import evaluate
+
+    folder, _ = folders
+    with pytest.raises(SystemExit):
+        evaluate.main([str(folder / 'translations'), '--truth', str(folder / 'truth'), *option])
+    assert 'give --real' in capsys.readouterr().err

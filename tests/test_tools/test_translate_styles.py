@@ -138,6 +138,8 @@ def test_bad_styles(trained, source, reference, tmp_path, capsys):
     assert 'max_image_pixels is 9' in message('--reference', reference, '--max-image-pixels', 9)
     assert 'between two styles, not 1' in message('--reference', reference, '--interpolate', 3)
     assert 'at least 2' in message('--interpolate', 1)
+    for options in ((), ('--reference', reference)):
+        assert '--seed fixes the styles that are drawn' in message('--seed', 4, *options)
     assert 'none.png' in message('--reference', tmp_path / 'none.png')
     model = init_translator(*trained, device='cpu')
     with pytest.raises(ValueError, match=r'must have shape \(N, 3\)'):
