@@ -34,7 +34,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add('--config', help='config of the checkpoint, if it does not hold its own')
     add('--out', required=True, help='folder for the translations, named after their sources')
     add('--target-domain', help='domain to translate into, where the model has several')
-    add('--overwrite', action='store_true', help='translate again what --out holds already')
+    again = 'translate again what --out holds; translations by another model are removed'
+    add('--overwrite', action='store_true', help=again)
     _add_speed(parser.add_argument_group('speed and memory'))
     add = parser.add_argument_group('styles of a multi-modal model').add_argument
     add('--styles', type=int, metavar='N', help='draw N styles from N(0, I)')

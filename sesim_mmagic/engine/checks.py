@@ -119,7 +119,7 @@ def check_held_out(runner: Runner, trained: Any) -> None:
 
     Args:
         runner (Runner): Its validation loop is built.
-        trained (Dataset): Of the training.
+        trained (Dataset): Of the training. Data sets that are wrapped into others are not seen.
 
     Raises:
         ValueError: ``held_out`` of the two data sets differs, so that they share pictures.

@@ -313,6 +313,13 @@ def test_overwriting_leaves_no_translation_of_something_else(folder, tmp_path, c
     inferencer([folder / '0.png', folder / '3.png'], out, styles=styles[:2], overwrite=True)
     assert tree(out) == ['0_1.png', '0_2.png', '3_1.png', '3_2.png', 'own.png', 'translations.json']
     assert 'removed 18 translations that were made otherwise' in caplog.text
+    record = json.loads((out / 'translations.json').read_text())
+    record['sources']['../data/0.png'] = ['x', 1, 1]
+    record['made_by']['model'] = 'another'
+    (out / 'translations.json').write_text(json.dumps(record))
+    with pytest.raises(ValueError, match="names '../data/0.png', which lies outside its folder"):
+        inferencer(folder, out, styles=styles, overwrite=True)
+    assert (folder / '0.png').is_file() and (out / '0_1.png').is_file()
 
 
 # ------------------------------------------------------------------ what goes wrong

@@ -135,7 +135,8 @@ class SeSimInferencer:
             batch_size (int): Most pictures of one size that are computed together: neighbours in
                 a folder, frames of a video. Defaults to 1.
             overwrite (bool): Whether to translate again what ``out_dir`` holds already.
-                Defaults to False.
+                Translations by another model or other settings are removed, those of other inputs
+                too. Defaults to False.
 
         Returns:
             dict: ``predictions``: for each input a dictionary of ``source``, ``status``

@@ -184,7 +184,14 @@ class Outputs:
                 f'({", ".join(other)}): {_ADVICE}.'
             )
         firsts = [self.folder / key for key in sources]
-        count = len(made.get('styles') or ())
+        for key, first in zip(sources, firsts, strict=True):
+            if not first.resolve().is_relative_to(self.folder.resolve()):
+                raise ValueError(
+                    f"'{self.folder / RECORD}' names '{key}', which lies outside its folder: move "
+                    'the record away, or choose another output folder'
+                )
+        styles = made.get('styles')
+        count = len(styles) if isinstance(styles, list) else 0
         numbered = [
             first.with_name(f'{first.stem.removesuffix("_1")}_{i}{first.suffix}')
             for first in firsts
