@@ -27,6 +27,7 @@ TRAINED = [
     'fsesim/fsesim_resnet_1xb1-1190kiters_cityscapes-label2photo.py',
     'cyclegan/cyclegan-fsesim_resnet_1xb1-270kiters_horse2zebra.py',
     'fsesim/fsesim_resnet-w32-projected_1xb1-500iters_openmoji-line2colour128.py',
+    'fsesim/fsesim_resnet-w32-projected_1xb1-6kiters_kaokore128.py',
     'baselines/perceptual_resnet-w32_1xb1-4kiters_kaokore128.py',
     'baselines/pixel_resnet-w24_1xb4-500iters_shapes64.py',
     'munit/lsesim-munit_adain_1xb1-1000kiters_winter2summer.py',
