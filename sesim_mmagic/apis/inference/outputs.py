@@ -87,8 +87,7 @@ class Outputs:
         if self.folder is None:
             return []
         suffix = '.mp4' if item.is_video else '.png'
-        ends = [''] if self.styles is None else [f'_{i + 1}' for i in range(self.styles)]
-        return [self.folder / f'{item.name}{end}{suffix}' for end in ends]
+        return [self.folder / f'{item.name}{end}{suffix}' for end in _ends(self.styles)]
 
     def put(self, item: Input, style: int, picture: np.ndarray) -> None:
         """Take a picture, (H, W, 3) or with alpha (H, W, 4), BGR, uint8.
@@ -191,13 +190,13 @@ class Outputs:
                     'the record away, or choose another output folder'
                 )
         styles = made.get('styles')
-        count = len(styles) if isinstance(styles, list) else 0
-        numbered = [
-            first.with_name(f'{first.stem.removesuffix("_1")}_{i}{first.suffix}')
+        ends = _ends(len(styles) if isinstance(styles, list) else None)
+        files = (
+            first.with_name(f'{first.stem.removesuffix(ends[0])}{end}{first.suffix}')
             for first in firsts
-            for i in range(2, count + 1)
-        ]
-        return {}, [file for file in [*firsts, *numbered] if file.is_file()]
+            for end in ends
+        )
+        return {}, [file for file in files if file.is_file()]
 
     def _remove(self, others: Sequence[Path], inputs: Sequence[Input]) -> None:
         """Remove translations that something else made; the folder would hold both."""
@@ -236,6 +235,11 @@ class Outputs:
             )
         # Of an array nobody knows whether it is the same.
         return noted == state and len(state) > 1 and len(files) == (self.styles or 1)
+
+
+def _ends(styles: int | None) -> list[str]:
+    """What the names of an input's translations end in, before the suffix."""
+    return [''] if styles is None else [f'_{i + 1}' for i in range(styles)]
 
 
 def reason_of(error: Exception, picture: np.ndarray | None = None) -> str | None:
