@@ -4,3 +4,9 @@ _base_ = ['./cut_resnet-w32_1xb1-4kiters_kaokore128.py', '../_base_/models/proje
 model = dict(
     structure_loss=dict(loss_weight=1.5), more_discriminators=dict(projected=_base_.projected)
 )
+# As in configs/_base_/schedules/adam_2e-4_linear_generators.py.
+param_scheduler = dict(
+    _delete_=True,
+    generators=_base_.param_scheduler,
+    discriminators=dict(type='ConstantLR', factor=1, by_epoch=False),
+)

@@ -37,6 +37,9 @@ _SECTIONS: dict[str, dict[str, object]] = {
     'env_cfg.mp_cfg': dict(
         mp_start_method=typing.Literal['fork', 'spawn', 'forkserver'], opencv_num_threads=int
     ),
+    'env_cfg.dist_cfg': dict(
+        backend=str, init_backend=str, init_method=str, timeout=int | float, port=int
+    ),
 }
 #: Components of the Runner by their section, and what MMEngine takes where none is named.
 _COMPONENTS = {
@@ -104,7 +107,7 @@ def check_components(cfg: Config) -> None:
         ValueError: Names the places of the first few mistakes.
     """
     settings = cfg.to_dict()
-    wrong = [*_wrong_sections(settings), *_wrong_values(settings)]
+    wrong = [*_wrong_sections(settings), *_wrong_values(settings), *_wrong_schedules(settings)]
     if not wrong:
         scope = settings.get('default_scope') or 'mmengine'
         for path, component, kinds, default in _components(settings):
@@ -167,6 +170,20 @@ def _wrong_sections(settings: dict) -> Iterator[str]:
             yield f'default_hooks.{name} has no type{nearest(name, set(hooks) - {name})}'
 
 
+def _wrong_schedules(settings: dict) -> Iterator[str]:
+    """Schedules by name that are not one for each optimizer, as MMEngine wants them."""
+    schedules, optimizers = settings.get('param_scheduler'), _optimizers(settings)
+    if not isinstance(schedules, dict) or 'type' in schedules or '' in optimizers:
+        return
+    for name in optimizers.keys() - schedules.keys():
+        yield (
+            f'param_scheduler lacks {name}: one for each optimizer of optim_wrapper is needed '
+            "(a rate that stays is type='ConstantLR' with factor=1)"
+        )
+    for name in schedules.keys() - optimizers.keys():
+        yield f'param_scheduler.{name} is of no optimizer{nearest(name, set(optimizers))}'
+
+
 def _components(settings: dict) -> Iterator[tuple[str, object, Registry, str | None]]:
     """Place, settings, registry and usual type of the components that the Runner builds."""
     for name, (kinds, default) in _COMPONENTS.items():
@@ -195,17 +212,20 @@ def _components(settings: dict) -> Iterator[tuple[str, object, Registry, str | N
 
 
 def _optimizer_components(settings: dict) -> Iterator[tuple[str, object, Registry, str | None]]:
-    wrapper = settings.get('optim_wrapper') or {}
-    # Constructors of others have settings of their own beside the optimizers.
-    is_usual = wrapper.get('constructor') in (None, 'MultiOptimWrapperConstructor')
-    wrappers = {'': wrapper}
-    if 'optimizer' not in wrapper:
-        wrappers = {k: v for k, v in wrapper.items() if k not in ('constructor', 'paramwise_cfg')}
-    for name, part in wrappers.items():
-        if is_usual or (isinstance(part, dict) and 'optimizer' in part):
-            path = f'optim_wrapper.{name}'.strip('.')
-            yield path, part, registry.OPTIM_WRAPPERS, 'OptimWrapper'
+    for name, part in _optimizers(settings).items():
+        yield f'optim_wrapper.{name}'.strip('.'), part, registry.OPTIM_WRAPPERS, 'OptimWrapper'
     schedulers: typing.Any = settings.get('param_scheduler') or []
     by_name = isinstance(schedulers, dict) and 'type' not in schedulers
     for name, part in schedulers.items() if by_name else [('', schedulers)]:
         yield f'param_scheduler.{name}'.strip('.'), part, registry.PARAM_SCHEDULERS, None
+
+
+def _optimizers(settings: dict) -> dict[str, object]:
+    """Wrappers of optimizers by their names; a single one has the name ''."""
+    wrapper = settings.get('optim_wrapper') or {}
+    if 'optimizer' in wrapper:
+        return {'': wrapper}
+    parts = {k: v for k, v in wrapper.items() if k not in ('constructor', 'paramwise_cfg')}
+    # Constructors of others have settings of their own beside the optimizers.
+    is_usual = wrapper.get('constructor') in (None, 'MultiOptimWrapperConstructor')
+    return {k: v for k, v in parts.items() if is_usual or isinstance(v, dict) and 'optimizer' in v}

@@ -1,6 +1,7 @@
 """Nothing of a config is read by nobody, and no value makes no sense: said in one line, unbuilt."""
 
 import re
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -85,6 +86,7 @@ def test_configs_of_the_repository_are_right(path):
         ('val_dataloader.dataset.heldout=3', 'did you mean held_out'),
         ('randomness.sed=3', 'randomness has no argument sed: did you mean seed'),
         ('env_cfg.mp_cfg.start_method=fork', 'no argument start_method'),
+        ('env_cfg.dist_cfg.backnd=gloo', 'no argument backnd: did you mean backend'),
         ('model.gan_loss.gan_typ=x', 'model.gan_loss.gan_typ: GANLoss has no'),
         (
             'test_evaluator.interval=3',
@@ -109,6 +111,24 @@ def test_configs_of_the_repository_are_right(path):
 def test_options_that_change_nothing_or_do_not_exist(option, message):
     with pytest.raises(ValueError, match=message):
         load(KAOKORE, option)
+
+
+@pytest.mark.parametrize(
+    'schedules, message',
+    [
+        (['generators'], 'param_scheduler lacks discriminators: one for each optimizer'),
+        (
+            ['generators', 'discriminators', 'discriminator'],
+            'param_scheduler.discriminator is of no optimizer: did you mean discriminators',
+        ),
+        (['generators', 'discriminators'], None),
+    ],
+)
+def test_schedules_by_name_are_one_for_each_optimizer(schedules, message):
+    cfg = read_config(KAOKORE)
+    cfg.param_scheduler = {name: dict(type='ConstantLR', factor=1) for name in schedules}
+    with pytest.raises(ValueError, match=message) if message else nullcontext():
+        settings.check_components(cfg)
 
 
 def test_right_options_are_taken():
