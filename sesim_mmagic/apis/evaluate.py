@@ -21,6 +21,7 @@ from sesim_mmagic.evaluation import (
     StructureDistance,
 )
 from sesim_mmagic.evaluation.patch_distance import count_levels
+from sesim_mmagic.evaluation.scores import SSIM_WINDOW
 from sesim_mmagic.evaluation.structure_distance import ALL_POSITIONS
 from sesim_mmagic.networks.state_dicts import WeightsMissing
 from sesim_mmagic.utils.images import FolderListing, check_picture, list_images, read_picture, shown
@@ -192,6 +193,11 @@ def _check_sizes(
                 raise ValueError(
                     f'{shown(file)} has {width} x {height} pixels, its {role} '
                     f'{" x ".join(map(str, sizes[path]))} ({shown(path)}): they must have one size'
+                )
+            if role == 'truth' and min(sizes[path]) < SSIM_WINDOW:
+                raise ValueError(
+                    f'{shown(path)} has {" x ".join(map(str, sizes[path]))} pixels: SSIM compares '
+                    f'windows of {SSIM_WINDOW} x {SSIM_WINDOW}'
                 )
     of_files = sorted({sizes[file] for file in files})
     if is_one and len(of_files) > 1:

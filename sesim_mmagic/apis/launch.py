@@ -87,19 +87,21 @@ def prepare_start(cfg: Config, overwrite: bool = False) -> None:
     """Check what the work directory of a training holds, and the checkpoint that it starts from.
 
     Args:
-        cfg (Config): ``load_from`` is set to the checkpoint that is resumed.
+        cfg (Config): ``load_from``, a file or the name of a released model, is set to the file,
+            or to the checkpoint that is resumed.
         overwrite (bool): Whether an earlier training in the work directory may be removed.
 
     Raises:
         FileNotFoundError: The checkpoint does not exist.
-        ValueError: The checkpoint is damaged, the work directory holds another training, or a
-            restart would begin anew.
+        ValueError: The checkpoint is damaged, no released model has the name, the work directory
+            holds another training, or a restart would begin anew.
     """
     load_from, work_dir = cfg.get('load_from'), Path(cfg.work_dir)
     if overwrite and cfg.get('resume'):
         raise ValueError('--resume goes on with a training, --overwrite removes it: choose one.')
     check_restarts(cfg)
     if load_from:
+        load_from = cfg.load_from = resolve_model(load_from)
         read_checkpoint(load_from)
     if work_dir.exists() and not work_dir.is_dir():
         raise ValueError(f"The work directory '{work_dir}' is a file: choose another --work-dir.")

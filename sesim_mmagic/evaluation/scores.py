@@ -11,6 +11,9 @@ from skimage.color import rgb2gray
 from skimage.feature import canny
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+#: Pixels of the window's side: 3.5 sigma to both sides of its middle.
+SSIM_WINDOW = 11
+
 
 def _palette_distances(picture: np.ndarray, palette: np.ndarray) -> np.ndarray:
     """Euclidean RGB distance, in units of [0, 1], of each pixel to each colour: (H, W, colours)."""
@@ -109,6 +112,13 @@ def psnr(truth: np.ndarray, picture: np.ndarray) -> float:
 
 
 def ssim(truth: np.ndarray, picture: np.ndarray) -> float:
-    """Structural similarity as Wang et al. (2004): Gaussian window, sigma 1.5, RGB averaged."""
+    """Structural similarity as Wang et al. (2004): Gaussian window, sigma 1.5, RGB averaged.
+
+    Raises:
+        ValueError: If a side is shorter than ``SSIM_WINDOW``, the window of that size.
+    """
+    if min(truth.shape[:2]) < SSIM_WINDOW:
+        size = ' x '.join(map(str, truth.shape[:2]))
+        raise ValueError(f'SSIM compares windows of {SSIM_WINDOW} pixels, the picture has {size}')
     settings = dict(gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
     return float(structural_similarity(truth, picture, data_range=255, channel_axis=-1, **settings))

@@ -274,7 +274,8 @@ def test_what_the_memory_cannot_hold_together_is_computed_alone(inferencer, mode
 
     arrays = [picture(20, seed=1), picture(20, seed=2), picture(20, seed=3), picture(60)]
     with Calls(model.generators['b'], little_memory):
-        result = inferencer(arrays, batch_size=3)
+        with pytest.warns(UserWarning, match='^1 of 4 not translated, array 000003: 28 x 60'):
+            result = inferencer(arrays, batch_size=3)
     assert [p['status'] for p in result['predictions']] == ['translated'] * 3 + ['failed']
     assert '28 x 60 pixels are too many for the memory' in result['predictions'][3]['reason']
     assert result['visualization'][3] is None

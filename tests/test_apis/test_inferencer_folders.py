@@ -117,6 +117,8 @@ def test_mistakes_are_told_before_anything_is_done(folder, inferencer, tmp_path)
     os.mkfifo(tmp_path / 'pipe.png')
     with pytest.raises(ValueError, match="pipe.png' is neither a regular file nor a folder"):
         inferencer([folder, tmp_path / 'pipe.png'], out)
+    with pytest.raises(ValueError, match=r'array 000001: .* got shape \(20, 28, 3\) of float64'):
+        inferencer([np.zeros((20, 28, 3), np.uint8), np.zeros((20, 28, 3))], out)
     assert not out.exists()
     before = pictures_of(folder)
     for inputs in (folder, str(folder / '*.png'), folder / '3.png'):

@@ -234,6 +234,9 @@ def test_ssim_reference(rng):
         values.append(ssim[5:-5, 5:-5].mean())
     assert scores.ssim(truth, picture) == pytest.approx(np.mean(values), rel=1e-6)
     assert scores.ssim(truth, truth) == 1
+    assert scores.ssim(truth[:11, :11], truth[:11, :11]) == 1
+    with pytest.raises(ValueError, match='windows of 11 pixels, the picture has 10 x 12'):
+        scores.ssim(truth[:10, :12], truth[:10, :12])
 
 
 def test_copies_of_the_source_have_structure_but_no_style():

@@ -208,6 +208,16 @@ def test_resume_without_a_checkpoint_starts_from_scratch(config, configs, tmp_pa
     assert configs[0].resume is True and not configs[0].get('load_from')
 
 
+def test_a_training_starts_from_a_released_model(config, configs, tmp_path, capsys):
+    start = ['--work-dir', str(tmp_path), '--cfg-options']
+    tool('train').main([str(config), *start, 'load_from=fsesim_kaokore'])
+    shipped = Path(configs[0].load_from)
+    assert shipped.is_file() and shipped.parent.name == 'models'
+    assert shipped.name.startswith('fsesim_kaokore-sketch2painting128_')
+    message = fails(capsys, 'train', config, *start, 'load_from=fsesim_kaokoro')
+    assert 'fsesim_kaokore-sketch2painting128' in message
+
+
 def test_resume_finds_the_checkpoint_of_a_moved_folder(config, configs, trained, tmp_path):
     (tmp_path / 'iter_2.pth').write_bytes(trained.read_bytes())
     (tmp_path / 'last_checkpoint').write_text('/elsewhere/iter_2.pth')

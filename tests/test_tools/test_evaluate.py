@@ -180,6 +180,7 @@ def test_appearance_needs_no_network_and_any_sizes(folders):
             'density needs .* of scores',
         ),
         ('one', dict(real='truth', scores=['appearance']), ValueError, 'at least 2 .* 8 and 1;'),
+        ('tiny', dict(truth='tiny'), ValueError, "0.png' has 10 x 10 pixels: SSIM .* 11 x 11"),
     ],
 )
 def test_refused(folders, change, options, error, message):
@@ -191,6 +192,9 @@ def test_refused(folders, change, options, error, message):
     elif change in ('one', 'two'):
         translations = folder / change
         write(translations, 3, count=1 + (change == 'two'))
+    elif change == 'tiny':
+        translations = folder / change
+        write(translations, 3, count=2, side=10)
     elif change == 'sizes':
         write(translations / 'in', 3, count=2, side=40)
     elif change == 'bad':

@@ -202,6 +202,8 @@ def load_config(training: Training) -> Any:
 
     config = read_config(ROOT / training.config)
     set_everywhere(config, 'data_root', training.data_root)
+    merge_settings(config, training.settings, 'settings')
+    # A schedule among the settings is, like the config's own, one of the config's iterations.
     set_everywhere(config, 'max_iters', training.iterations)
     config.merge_from_dict(
         {
@@ -211,7 +213,6 @@ def load_config(training: Training) -> Any:
             'resume': Path(training.work_dir, 'last_checkpoint').exists(),
         }
     )
-    merge_settings(config, training.settings, 'settings')
     if training.amp:
         enable_amp(config)
     return config

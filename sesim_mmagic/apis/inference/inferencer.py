@@ -1,6 +1,7 @@
 """Translate files, folders, videos and arrays with a trained model."""
 
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext
@@ -130,8 +131,9 @@ class SeSimInferencer:
                 with ``styles`` each name gets ``_1``, ``_2``, ... Defaults to None: arrays are
                 returned.
             target_domain (str, optional): Domain to translate into. Defaults to the model's.
-            styles (Tensor, optional): Shape (N, style_channels): a multi-modal model translates
-                each input into every style. Defaults to None: one translation.
+            styles (Tensor, optional): Shape (N, style_channels), as of :meth:`encode_style` or
+                ``draw_styles``: a multi-modal model translates each input into every style.
+                Defaults to None: one translation.
             batch_size (int): Most pictures of one size that are computed together: neighbours in
                 a folder, frames of a video. Defaults to 1.
             overwrite (bool): Whether to translate again what ``out_dir`` holds already.
@@ -178,6 +180,10 @@ class SeSimInferencer:
                 self._translate_video(video, target, styles, batch_size, outputs)
         visualization = [] if out_dir is not None else [outputs.arrays(item) for item in items]
         predictions = outputs.predictions(items)
+        failed = [found for found in predictions if found['reason']]
+        if out_dir is None and failed:
+            first = f'{failed[0]["source"]}: {failed[0]["reason"]}'
+            warnings.warn(f'{len(failed)} of {len(items)} not translated, {first}', stacklevel=2)
         return dict(predictions=predictions, visualization=visualization, left_out=left_out)
 
     def encode_style(self, picture: str | Path | np.ndarray, domain: str | None = None) -> Tensor:

@@ -98,6 +98,10 @@ def find_inputs(inputs: Any, out_dir: str | Path | None = None) -> tuple[list[In
     for number, item in enumerate(inputs):
         if isinstance(item, np.ndarray):
             found.append(Input(item, PurePath(f'{number:06}')))
+            try:
+                found[-1].read()
+            except ValueError as error:
+                raise ValueError(f'{found[-1]}: {error}') from error
         elif not isinstance(item, str | Path):
             raise ValueError(f'A picture is a path or an array, got {type(item).__name__}.')
         elif Path(item).is_file():
