@@ -181,7 +181,11 @@ def _wrong_schedules(settings: dict) -> Iterator[str]:
             "(a rate that stays is type='ConstantLR' with factor=1)"
         )
     for name in schedules.keys() - optimizers.keys():
-        yield f'param_scheduler.{name} is of no optimizer{nearest(name, set(optimizers))}'
+        what = f'param_scheduler.{name} is of no optimizer'
+        if isinstance(schedules[name], (dict, list)):
+            yield what + nearest(name, set(optimizers))
+        else:
+            yield f'{what}, and each has a schedule: set param_scheduler.generators.{name}'
 
 
 def _components(settings: dict) -> Iterator[tuple[str, object, Registry, str | None]]:

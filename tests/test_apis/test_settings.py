@@ -131,6 +131,12 @@ def test_schedules_by_name_are_one_for_each_optimizer(schedules, message):
         settings.check_components(cfg)
 
 
+def test_a_schedule_of_all_where_each_has_its_own():
+    path = ROOT / 'fsesim/fsesim_resnet-w32-projected_1xb1-4kiters_kaokore128.py'
+    with pytest.raises(ValueError, match='begin is of no .*: set param_scheduler.generators.begin'):
+        load(path, 'param_scheduler.begin=3')
+
+
 def test_right_options_are_taken():
     cfg = load(
         KAOKORE, 'model.structure_loss.distance=l1', 'test_evaluator.0.prefix=mine',
