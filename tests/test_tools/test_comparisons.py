@@ -96,6 +96,16 @@ def test_held_out_pictures_need_no_truth(comparison, dataset, call):
         path.with_name('away').rename(path)
 
 
+def test_translations_that_somebody_removed(comparison, dataset, call, capsys):
+    file, folder, _ = comparison
+    test = folder / 'tiny/lsesim_4iters_seed1/test'
+    (test / 'translations').rename(test / 'away')
+    with pytest.raises(SystemExit):
+        call('compare', file, '--data-root', dataset, '--out', folder, '--seeds', 1, '--report')
+    assert f"'{test}' holds no translations any more" in capsys.readouterr().err
+    (test / 'away').rename(test / 'translations')
+
+
 def test_a_comparison_runs_nothing_twice_and_reports_what_is_missing(
     comparison, dataset, call, capsys
 ):

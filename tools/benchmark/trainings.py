@@ -174,8 +174,17 @@ def train(training: Training, done: Any) -> None:
 def translated_scenes(
     trainings: Sequence[Training], source: str, target: str
 ) -> Iterator[tuple[str, list[Path]]]:
-    """Name of each test scene; its source, every training's translation and its truth, if any."""
+    """Name of each test scene; its source, every training's translation and its truth, if any.
+
+    Raises:
+        FileNotFoundError: Somebody removed the translations of a test.
+    """
     tests = [Path(training.work_dir, 'test') for training in trainings]
+    for test in tests:
+        if not any((test / 'translations' / target).glob('*.png')):
+            raise FileNotFoundError(
+                f"'{test}' holds no translations any more: remove '{test.parent}' to train anew"
+            )
     for path in sorted((tests[0] / 'translations' / target).glob('*.png')):
         translated = [test / 'translations' / target / path.name for test in tests]
         truth = tests[0] / 'truths' / target / path.name
