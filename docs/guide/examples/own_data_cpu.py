@@ -1,5 +1,5 @@
 # The path is relative to this file.
-_base_ = '../../../configs/fsesim/fsesim_resnet-w32_1xb1-4kiters_kaokore128.py'
+_base_ = '../../../configs/fsesim/fsesim_resnet-w32-projected_1xb1-4kiters_kaokore128.py'
 
 data_root = 'data/mine'
 source, target = 'cloudy', 'sunny'
