@@ -37,9 +37,6 @@ _SECTIONS: dict[str, dict[str, object]] = {
     'env_cfg.mp_cfg': dict(
         mp_start_method=typing.Literal['fork', 'spawn', 'forkserver'], opencv_num_threads=int
     ),
-    'env_cfg.dist_cfg': dict(
-        backend=str, init_backend=str, init_method=str, timeout=int | float, port=int
-    ),
 }
 #: Components of the Runner by their section, and what MMEngine takes where none is named.
 _COMPONENTS = {
@@ -172,20 +169,35 @@ def _wrong_sections(settings: dict) -> Iterator[str]:
 
 def _wrong_schedules(settings: dict) -> Iterator[str]:
     """Schedules by name that are not one for each optimizer, as MMEngine wants them."""
-    schedules, optimizers = settings.get('param_scheduler'), _optimizers(settings)
-    if not isinstance(schedules, dict) or 'type' in schedules or '' in optimizers:
+    schedules, wrapper = settings.get('param_scheduler'), settings.get('optim_wrapper')
+    if not isinstance(schedules, dict) or not isinstance(wrapper, dict):
         return
-    for name in optimizers.keys() - schedules.keys():
+    optimizers = set(_optimizers(wrapper))
+    if optimizers == {''}:
+        if 'type' not in schedules:
+            yield 'param_scheduler must be one schedule, or a list, for the one optimizer there is'
+        return
+    # Constructors of others name optimizers as they like.
+    if not str(wrapper.get('constructor')).endswith('MultiOptimWrapperConstructor'):
+        return
+    own = sorted(name for name in schedules if isinstance(schedules[name], (dict, list)))
+    if 'type' in schedules:
+        if own:
+            yield (
+                f'param_scheduler is one schedule and has others for {", ".join(own)}: add '
+                f'_delete_=True to it, or set param_scheduler.{own[0]}'
+            )
+        return
+    for name in sorted(optimizers - schedules.keys()):
         yield (
             f'param_scheduler lacks {name}: one for each optimizer of optim_wrapper is needed '
             "(a rate that stays is type='ConstantLR' with factor=1)"
         )
-    for name in schedules.keys() - optimizers.keys():
-        what = f'param_scheduler.{name} is of no optimizer'
-        if isinstance(schedules[name], (dict, list)):
-            yield what + nearest(name, set(optimizers))
+    for name in sorted(schedules.keys() - optimizers):
+        if name in own or not own:
+            yield f'param_scheduler.{name} is of no optimizer{nearest(name, optimizers)}'
         else:
-            yield f'{what}, and each has a schedule: set param_scheduler.generators.{name}'
+            yield f'param_scheduler has a schedule for each optimizer: set {own[-1]}.{name} in it'
 
 
 def _components(settings: dict) -> Iterator[tuple[str, object, Registry, str | None]]:
@@ -216,7 +228,7 @@ def _components(settings: dict) -> Iterator[tuple[str, object, Registry, str | N
 
 
 def _optimizer_components(settings: dict) -> Iterator[tuple[str, object, Registry, str | None]]:
-    for name, part in _optimizers(settings).items():
+    for name, part in _optimizers(settings.get('optim_wrapper') or {}).items():
         yield f'optim_wrapper.{name}'.strip('.'), part, registry.OPTIM_WRAPPERS, 'OptimWrapper'
     schedulers: typing.Any = settings.get('param_scheduler') or []
     by_name = isinstance(schedulers, dict) and 'type' not in schedulers
@@ -224,9 +236,8 @@ def _optimizer_components(settings: dict) -> Iterator[tuple[str, object, Registr
         yield f'param_scheduler.{name}'.strip('.'), part, registry.PARAM_SCHEDULERS, None
 
 
-def _optimizers(settings: dict) -> dict[str, object]:
-    """Wrappers of optimizers by their names; a single one has the name ''."""
-    wrapper = settings.get('optim_wrapper') or {}
+def _optimizers(wrapper: dict) -> dict[str, object]:
+    """Settings of optimizer wrappers by their names; a single one has the name ''."""
     if 'optimizer' in wrapper:
         return {'': wrapper}
     parts = {k: v for k, v in wrapper.items() if k not in ('constructor', 'paramwise_cfg')}

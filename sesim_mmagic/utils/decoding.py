@@ -239,6 +239,21 @@ def _gray_of_sixteen(picture: Image.Image, tags: Mapping[int, Any]) -> Image.Ima
     return result
 
 
+def check_array(array: np.ndarray) -> None:
+    """Raise a ``ValueError`` for what ``picture_of_array`` does not take."""
+    channels = array.shape[2] if array.ndim == 3 else 1
+    if (
+        array.ndim not in (2, 3)
+        or channels not in (1, 3, 4)
+        or array.dtype not in (np.uint8, np.uint16)
+        or array.size == 0
+    ):
+        raise ValueError(
+            'a picture is an array (H, W), (H, W, 3) in BGR or (H, W, 4) in BGRA, of uint8 or '
+            f'uint16, got shape {array.shape} of {array.dtype}'
+        )
+
+
 def picture_of_array(
     array: np.ndarray, background: Sequence[int] = (255, 255, 255)
 ) -> tuple[np.ndarray, np.ndarray | None]:
@@ -252,17 +267,8 @@ def picture_of_array(
     Raises:
         ValueError: If it is something else.
     """
+    check_array(array)
     channels = array.shape[2] if array.ndim == 3 else 1
-    if (
-        array.ndim not in (2, 3)
-        or channels not in (1, 3, 4)
-        or array.dtype not in (np.uint8, np.uint16)
-        or array.size == 0
-    ):
-        raise ValueError(
-            'a picture is an array (H, W), (H, W, 3) in BGR or (H, W, 4) in BGRA, of uint8 or '
-            f'uint16, got shape {array.shape} of {array.dtype}'
-        )
     pixels = _to_eight(array) if array.dtype == np.uint16 else array
     if channels == 1:
         return np.repeat(pixels.reshape(*array.shape[:2], 1), 3, axis=2), None

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from .decoding import decode, open_picture, picture_of_array
+from .decoding import check_array, decode, open_picture, picture_of_array
 from .listing import (
     FORMATS,
     PICTURE_SUFFIXES,
@@ -33,6 +33,7 @@ __all__ = [
     'list_images',
     'list_matches',
     'open_regular',
+    'check_array',
     'picture_of_array',
     'read_numbers',
     'read_picture',

@@ -24,6 +24,7 @@ optim_wrapper.generators.optimizer.betas=(1.0,0.9) optim_wrapper.generators.opti
 optim_wrapper.generators.optimizer.betas=(-0.1,0.9) optim_wrapper.generators.optimizer.eps=-1
 optim_wrapper.generators.optimizer.weight_decay=-1 optim_wrapper.discriminators=None
 optim_wrapper.generators.accumulative_counts=0 optim_wrapper.generators.optimizer=3
+optim_wrapper='x' optim_wrapper=3
 param_scheduler.begin=-1 param_scheduler.end=0 param_scheduler.end_factor=-1
 param_scheduler.by_epoch='x' default_hooks.checkpoint.interval=0
 default_hooks.checkpoint.interval=-2 default_hooks.checkpoint.interval=0.5

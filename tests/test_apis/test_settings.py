@@ -86,7 +86,6 @@ def test_configs_of_the_repository_are_right(path):
         ('val_dataloader.dataset.heldout=3', 'did you mean held_out'),
         ('randomness.sed=3', 'randomness has no argument sed: did you mean seed'),
         ('env_cfg.mp_cfg.start_method=fork', 'no argument start_method'),
-        ('env_cfg.dist_cfg.backnd=gloo', 'no argument backnd: did you mean backend'),
         ('model.gan_loss.gan_typ=x', 'model.gan_loss.gan_typ: GANLoss has no'),
         (
             'test_evaluator.interval=3',
@@ -113,28 +112,45 @@ def test_options_that_change_nothing_or_do_not_exist(option, message):
         load(KAOKORE, option)
 
 
+LINEAR = dict(type='LinearLR', by_epoch=False)
+BY_NAME = dict(generators=LINEAR, discriminators=[LINEAR])
+
+
 @pytest.mark.parametrize(
     'schedules, message',
     [
-        (['generators'], 'param_scheduler lacks discriminators: one for each optimizer'),
+        (BY_NAME, None),
+        (dict(generators=LINEAR), 'param_scheduler lacks discriminators: one for each optimizer'),
         (
-            ['generators', 'discriminators', 'discriminator'],
-            'param_scheduler.discriminator is of no optimizer: did you mean discriminators',
+            dict(BY_NAME, discriminator=LINEAR),
+            'r.discriminator is of .* did you mean discriminators',
         ),
-        (['generators', 'discriminators'], None),
+        (dict(BY_NAME, begin=3), 'a schedule for each optimizer: set generators.begin in it'),
+        (
+            dict(BY_NAME, **LINEAR),
+            'one schedule and has others for discriminators, generators: add',
+        ),
+        (dict(begin=3), 'lacks discriminators'),
     ],
 )
 def test_schedules_by_name_are_one_for_each_optimizer(schedules, message):
     cfg = read_config(KAOKORE)
-    cfg.param_scheduler = {name: dict(type='ConstantLR', factor=1) for name in schedules}
+    cfg.param_scheduler = schedules
     with pytest.raises(ValueError, match=message) if message else nullcontext():
         settings.check_components(cfg)
 
 
-def test_a_schedule_of_all_where_each_has_its_own():
-    path = ROOT / 'fsesim/fsesim_resnet-w32-projected_1xb1-4kiters_kaokore128.py'
-    with pytest.raises(ValueError, match='begin is of no .*: set param_scheduler.generators.begin'):
-        load(path, 'param_scheduler.begin=3')
+def test_schedules_by_name_of_other_optimizers():
+    """One optimizer has no names, and a constructor of others may have any."""
+    cfg = read_config(KAOKORE)
+    cfg.param_scheduler = {'generators_0': LINEAR}
+    cfg.optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3))
+    with pytest.raises(ValueError, match='one schedule, or a list, for the one optimizer'):
+        settings.check_components(cfg)
+    cfg.optim_wrapper = dict(
+        constructor='PGGANOptimWrapperConstructor', reset_optim_for_new_scale=0
+    )
+    settings.check_components(cfg)
 
 
 def test_right_options_are_taken():

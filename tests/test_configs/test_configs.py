@@ -85,11 +85,13 @@ def test_config_builds(path):
         HOOKS.build(hook)
     for metric in config.test_evaluator:
         METRICS.build(metric)
-    # Or one for each optimizer.
-    scheduler = config.param_scheduler.get('generators', config.param_scheduler)
-    assert scheduler.end == config.max_iters
-    if scheduler.type == 'LinearLR':
-        assert config.max_iters / 2 <= scheduler.begin < scheduler.end
+    schedules = config.param_scheduler
+    for scheduler in [schedules] if 'type' in schedules else schedules.values():
+        if scheduler.type == 'ConstantLR':
+            continue
+        assert scheduler.end == config.max_iters
+        if scheduler.type == 'LinearLR':
+            assert config.max_iters / 2 <= scheduler.begin < scheduler.end
     assert config.train_cfg.max_iters == config.max_iters
 
 

@@ -102,7 +102,7 @@ def test_translations_that_somebody_removed(comparison, dataset, call, capsys):
     (test / 'translations').rename(test / 'away')
     with pytest.raises(SystemExit):
         call('compare', file, '--data-root', dataset, '--out', folder, '--seeds', 1, '--report')
-    assert f"'{test}' holds no translations any more" in capsys.readouterr().err
+    assert "test/translations/flat' holds 0 of 4 translations: remove" in capsys.readouterr().err
     (test / 'away').rename(test / 'translations')
 
 
@@ -205,12 +205,16 @@ SEARCHED = [file for file in FILES if 'weight_search' in file.read_text()]
 def test_comparisons_of_the_repository(call, file, search):
     from trainings import load_config
 
+    from sesim_mmagic.apis.settings import check_components
+
     compare = importlib.import_module('compare')
     comparison = compare.read_comparison(file, command_line(search_weights=search))
     trainings = compare.trainings_of(comparison, Path('out'))
     assert len({training.work_dir for training in trainings.values()}) == len(trainings)
     for training in {t.title: t for t in trainings.values()}.values():
-        model = load_config(training).model
+        config = load_config(training)
+        check_components(config)
+        model = config.model
         assert [model.get('source_domain'), model.get('target_domain')] == comparison.domains or (
             set(model.related_domains) == set(comparison.domains)
         )

@@ -23,13 +23,20 @@ _LOSS = 'model.structure_loss'
 OF_WEIGHT = ' of weight '
 
 
+_SET_BY_COMPARISONS = {
+    'data_root', 'max_iters', 'work_dir', 'resume', 'randomness.seed', 'train_cfg.max_iters',
+    'train_cfg.val_interval',
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Method:
     """What is trained.
 
     Args:
         config: Path of its config, from the root of the repository.
-        settings: Settings of the config that differ, by dotted keys.
+        settings: Settings of the config that differ, by dotted keys. Schedules are in iterations
+            of the config, and are scaled to those of a budget as its own.
         step_ms: Time of a step that has a core and its caches for itself, in milliseconds.
         weights: What a search tries for the weight of its structure loss; none unless given.
 
@@ -167,13 +174,15 @@ def settings_over(base: Mapping, own: Mapping) -> dict:
 
 
 def check_settings(settings: object, what: str = 'settings') -> None:
-    """Refuse settings that are no dictionary.
+    """Refuse settings that are no dictionary, or those that a comparison sets itself.
 
     Raises:
-        ValueError: They are not.
+        ValueError: They are.
     """
     if not isinstance(settings, dict):
         raise ValueError(f'{what} must be values by dotted keys, got {settings!r}')
+    if taken := sorted(_SET_BY_COMPARISONS & settings.keys()):
+        raise ValueError(f'{what}: a comparison sets {", ".join(taken)} itself (budgets, seeds)')
 
 
 def _check_budget(name: str, budget: object) -> None:

@@ -180,16 +180,20 @@ def translated_scenes(
         FileNotFoundError: Somebody removed the translations of a test.
     """
     tests = [Path(training.work_dir, 'test') for training in trainings]
-    for test in tests:
-        if not any((test / 'translations' / target).glob('*.png')):
+    folders = [test / 'translations' / target for test in tests]
+    names = [{path.name for path in folder.glob('*.png')} for folder in folders]
+    every = set().union(*names)
+    for folder, own in zip(folders, names, strict=True):
+        if not own or own != every:
             raise FileNotFoundError(
-                f"'{test}' holds no translations any more: remove '{test.parent}' to train anew"
+                f"'{folder}' holds {len(own)} of {len(every)} translations: remove the folder of "
+                'the training, and the comparison trains it anew'
             )
-    for path in sorted((tests[0] / 'translations' / target).glob('*.png')):
-        translated = [test / 'translations' / target / path.name for test in tests]
-        truth = tests[0] / 'truths' / target / path.name
+    for name in sorted(every):
+        truth = tests[0] / 'truths' / target / name
         known = [truth] if truth.is_file() else []
-        yield path.stem, [tests[0] / 'inputs' / source / path.name, *translated, *known]
+        translated = [folder / name for folder in folders]
+        yield Path(name).stem, [tests[0] / 'inputs' / source / name, *translated, *known]
 
 
 def write_grid(

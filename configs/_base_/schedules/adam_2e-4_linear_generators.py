@@ -1,7 +1,7 @@
 _base_ = './adam_2e-4_linear.py'
 
-# Beside a projected discriminator the rate of the generators falls, that of the discriminators
-# stays: where both fell, trainings lost their colours at the end (docs/guide/how_long.md).
+# For KaoKore with a projected discriminator: the rate of the generators falls, that of the
+# discriminators stays. Where both fell, results were worse (docs/guide/how_long.md).
 param_scheduler = dict(
     _delete_=True,
     generators=_base_.param_scheduler,

@@ -120,9 +120,9 @@ class SeSimInferencer:
         an orientation, which is applied, 16 bits, one channel or a palette. Translations are
         8-bit PNG files; those of videos MP4 files without sound.
 
-        A run that was interrupted is resumed by the same call: what is finished is skipped. An
-        input that cannot be read or is too large for the memory does not keep the others from
-        being translated.
+        A run that was interrupted is resumed by the same call: what is finished is skipped. A
+        file that cannot be read, or a picture too large for the memory, does not keep the others
+        from being translated; without ``out_dir`` a warning counts what failed.
 
         Args:
             inputs (str | Path | np.ndarray | Iterable): See

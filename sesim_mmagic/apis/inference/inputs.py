@@ -13,6 +13,7 @@ from sesim_mmagic.apis.inference.ahead import ahead
 from sesim_mmagic.utils.images import (
     PICTURE_SUFFIXES,
     FolderListing,
+    check_array,
     list_images,
     list_matches,
     picture_of_array,
@@ -99,7 +100,7 @@ def find_inputs(inputs: Any, out_dir: str | Path | None = None) -> tuple[list[In
         if isinstance(item, np.ndarray):
             found.append(Input(item, PurePath(f'{number:06}')))
             try:
-                found[-1].read()
+                check_array(item)
             except ValueError as error:
                 raise ValueError(f'{found[-1]}: {error}') from error
         elif not isinstance(item, str | Path):
