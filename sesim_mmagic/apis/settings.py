@@ -182,10 +182,10 @@ def _wrong_schedules(settings: dict) -> Iterator[str]:
         return
     own = sorted(name for name in schedules if isinstance(schedules[name], (dict, list)))
     if 'type' in schedules:
-        if own:
+        if named := [name for name in own if name in optimizers]:
             yield (
-                f'param_scheduler is one schedule and has others for {", ".join(own)}: add '
-                f'_delete_=True to it, or set param_scheduler.{own[0]}'
+                f'param_scheduler is one schedule and has others for {", ".join(named)}: add '
+                f'_delete_=True to it, or set param_scheduler.{named[0]}'
             )
         return
     for name in sorted(optimizers - schedules.keys()):
