@@ -166,6 +166,11 @@ def test_the_time_of_a_step(comparison, dataset, call, capsys, monkeypatch):
         (('step_ms', 'ms'), (), "tiny.yaml': FSeSim does not know 'ms'; it holds config, settings"),
         ((', step_ms: 20', ''), (), 'FSeSim has no step_ms, and a budget is in minutes'),
         (('{minutes: 0.001}', '{hours: 1}'), (), "budget 'equal time' must be {minutes: M} or"),
+        (
+            ('model.structure_loss.loss_weight: 2.5', 'randomness.seed: 5'),
+            (),
+            "tiny.yaml': LSeSim: settings: a comparison sets randomness.seed itself",
+        ),
         (('', ''), ('--methods', 'CUT'), "has no 'CUT', it has 'FSeSim', 'LSeSim'"),
         (('', ''), ('--budgets', '4'), "has no '4', it has '4 steps', 'equal time'"),
         (('{iterations: 4}', '{iterations: four}'), (), 'iterations must be a finite number above'),
